@@ -1,0 +1,57 @@
+# Everything goes through the scripts in pgrx-config/ and tests/run; this file gives it the usual names.
+# PG_CONFIG chooses the PostgreSQL, otherwise Debian's PostgreSQL 15.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+ENVIRONMENT := source pgrx-config/environment && use_postgresql
+
+.PHONY: help demo test test-sql test-isolation test-rust test-16 test-18 check-17 install installcheck package bench clean setup
+
+help:
+	@echo 'make demo          build, start a private server, run the demonstration on it'
+	@echo 'make test          every test; one stage: test-sql, test-isolation, test-rust, test-16, test-18, check-17'
+	@echo 'make install       build for PG_CONFIG and install there'
+	@echo 'make installcheck  run the regression files on the server of PGHOST and PGPORT'
+	@echo 'make package       the files to install, below target/release'
+	@echo 'make bench         measure on a private server'
+	@echo 'make clean         stop the private servers and remove what was built'
+
+# Prepares the machine: PostgreSQL and compilers (root or sudo needed), cargo-pgrx.
+setup:
+	@pgrx-config/setup
+
+# A release build, because the demonstration shows rates.
+demo: setup
+	@pgrx-config/tree --release
+	@pgrx-config/server start demo --conf pgrx-config/demo.conf
+	@settings=$$(pgrx-config/server env demo) && eval "$$settings" && demo/run
+
+test: setup
+	@tests/run
+
+test-sql test-isolation test-rust test-16 test-18: test-%: setup
+	@tests/run $*
+
+check-17: setup
+	@tests/run $@
+
+# An ordinary user builds as himself, and sudo copies.
+install: setup
+	@$(ENVIRONMENT) && sudo=(); [[ -w $$("$$PG_CONFIG" --pkglibdir) ]] || sudo=(--sudo); \
+	cargo pgrx install --release "$${sudo[@]}" --pg-config "$$PG_CONFIG"
+
+installcheck: setup
+	@tests/run $@
+
+package: setup
+	@$(ENVIRONMENT) && cargo pgrx package --pg-config "$$PG_CONFIG"
+
+bench: setup
+	@pgrx-config/tree --release
+	@pgrx-config/server start bench --fresh --conf pgrx-config/bench.conf
+	@trap 'pgrx-config/server stop bench' EXIT; \
+	settings=$$(pgrx-config/server env bench) && eval "$$settings" && tests/bench/run
+
+clean:
+	@pgrx-config/server stop --all
+	@source pgrx-config/environment && { [[ ! -L $$pg ]] || rm -rf "$$(readlink "$$pg")"; }
+	@cargo clean

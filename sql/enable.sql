@@ -1,0 +1,427 @@
+-- Switching auditing on and off.
+
+CREATE FUNCTION audit.set_context(actor text DEFAULT NULL, trace_id text DEFAULT NULL, reason text DEFAULT NULL,
+                                  context jsonb DEFAULT NULL, local boolean DEFAULT true) RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'audit_set_context';
+COMMENT ON FUNCTION audit.set_context(text, text, text, jsonb, boolean) IS
+    'Says who works and why; null leaves a value as it is, an empty string unsets it';
+
+-- What audit.enable refuses about a table, whatever the options.
+CREATE FUNCTION audit.check_target(target regclass) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation record;
+    parent regclass;
+BEGIN
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a table.';
+    END IF;
+    SELECT c.relkind, c.relpersistence, c.relispartition, n.nspname, c.relname INTO relation
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'relation with OID % does not exist', target::oid
+            USING ERRCODE = 'undefined_table', HINT = 'Name an existing table.';
+    ELSIF relation.nspname = 'audit' THEN
+        RAISE EXCEPTION 'cannot audit %: the audit tables are never audited by themselves', target
+            USING ERRCODE = 'wrong_object_type', HINT = 'Changes of configuration are events already.';
+    ELSIF relation.nspname IN ('pg_catalog', 'information_schema', 'pg_toast') THEN
+        RAISE EXCEPTION 'cannot audit %: it is a system catalog', target
+            USING ERRCODE = 'wrong_object_type', HINT = 'Name a user table.';
+    ELSIF relation.relkind NOT IN ('r', 'p', 'f') THEN
+        RAISE EXCEPTION 'cannot audit %: it is not a table', target
+            USING ERRCODE = 'wrong_object_type', HINT = 'Audit the tables behind a view.';
+    ELSIF relation.relpersistence = 't' THEN
+        RAISE EXCEPTION 'cannot audit %: it is a temporary table', target
+            USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables end with their session.';
+    END IF;
+    IF relation.relispartition THEN
+        SELECT a.relid INTO parent FROM pg_partition_ancestors(target) a
+        JOIN pg_trigger t ON t.tgrelid = a.relid AND t.tgname = '!audit_row' WHERE a.relid <> target LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'cannot audit % by itself: it is a partition of %, which is audited', target, parent
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      HINT = format('Change the options with SELECT audit.enable(%L).', parent);
+        END IF;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.check_target(regclass) IS 'Raises an error where a table cannot be audited; internal';
+
+-- The options that are to hold: what is given over what is set over the defaults. `target` is null for a schema.
+CREATE FUNCTION audit.merge_options(target regclass, previous jsonb, level text, operations text[], ignore_columns text[],
+                                    redact jsonb, reads boolean, label_column text) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    options jsonb;
+    known text[];
+    key_columns text[];
+    name text;
+    how text;
+BEGIN
+    options := jsonb_build_object(
+        'level', coalesce(level, previous->>'level', 'standard'),
+        'operations', coalesce(to_jsonb(operations), previous->'operations', '["insert", "update", "delete", "truncate"]'),
+        'ignore_columns', coalesce(to_jsonb(ignore_columns), previous->'ignore_columns', '[]'),
+        'redact', coalesce(redact, previous->'redact', '{}'),
+        'reads', coalesce(reads, (previous->>'reads')::boolean, false),
+        'label_column', coalesce(label_column, previous->>'label_column'));
+
+    IF options->>'level' NOT IN ('minimal', 'standard', 'comprehensive') THEN
+        RAISE EXCEPTION 'unknown level "%"', options->>'level'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The levels are minimal, standard and comprehensive.';
+    END IF;
+    IF jsonb_array_length(options->'operations') = 0 THEN
+        RAISE EXCEPTION 'operations must not be empty'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Use audit.disable to stop auditing.';
+    END IF;
+    SELECT o.value INTO name FROM jsonb_array_elements_text(options->'operations') o
+    WHERE o.value IS NULL OR o.value NOT IN ('insert', 'update', 'delete', 'truncate') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'unknown operation "%"', coalesce(name, 'null')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The operations are insert, update, delete and truncate.';
+    END IF;
+    IF (options->>'reads')::boolean THEN
+        RAISE EXCEPTION 'reads cannot be captured by this version'
+            USING ERRCODE = 'feature_not_supported', HINT = 'Leave reads at false.';
+    END IF;
+    IF jsonb_typeof(options->'redact') <> 'object' THEN
+        RAISE EXCEPTION 'redact must be a JSON object of column and method'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'For example {"card_number": "mask"}.';
+    END IF;
+    FOR name, how IN SELECT r.key, r.value FROM jsonb_each_text(options->'redact') r LOOP
+        IF how IS NULL OR how NOT IN ('mask', 'hash', 'omit') THEN
+            RAISE EXCEPTION 'unknown redaction "%" of column "%"', coalesce(how, 'null'), name
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'The redactions are mask, hash and omit.';
+        ELSIF how = 'hash' AND NOT audit.hash_key_is_readable() THEN
+            RAISE EXCEPTION 'column "%" cannot be hashed without a key', name
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      HINT = 'Set audit.hash_key_file to a file that holds the key and that the server can read, and reload.';
+        END IF;
+    END LOOP;
+    IF target IS NULL THEN
+        RETURN options;
+    END IF;
+
+    SELECT array_agg(a.attname::text) INTO known FROM pg_attribute a
+    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped;
+    -- A schema's options name columns that some of its tables have.
+    IF (previous->>'from_schema')::boolean IS NOT TRUE THEN
+        SELECT n INTO name FROM unnest(
+            ARRAY(SELECT jsonb_array_elements_text(options->'ignore_columns'))
+            || ARRAY(SELECT jsonb_object_keys(options->'redact'))
+            || CASE WHEN options->>'label_column' IS NULL THEN '{}'::text[] ELSE ARRAY[options->>'label_column'] END) n
+        WHERE n IS NULL OR n <> ALL (known) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'column "%" of table % does not exist', coalesce(name, 'null'), target
+                USING ERRCODE = 'undefined_column', HINT = format('The columns are %s.', array_to_string(known, ', '));
+        END IF;
+    ELSE
+        options := options || jsonb_build_object(
+            'ignore_columns', (SELECT coalesce(jsonb_agg(c), '[]') FROM jsonb_array_elements_text(options->'ignore_columns') c
+                               WHERE c = ANY (known)),
+            'redact', (SELECT coalesce(jsonb_object_agg(r.key, r.value), '{}') FROM jsonb_each(options->'redact') r
+                       WHERE r.key = ANY (known)),
+            'label_column', CASE WHEN options->>'label_column' = ANY (known) THEN options->>'label_column' END);
+    END IF;
+
+    SELECT array_agg(a.attname::text) INTO key_columns
+    FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+    WHERE i.indrelid = target AND i.indisprimary;
+    SELECT c INTO name FROM jsonb_array_elements_text(options->'ignore_columns') c WHERE c = ANY (key_columns) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'key column "%" cannot be ignored', name
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
+    END IF;
+    SELECT r.key INTO name FROM jsonb_each_text(options->'redact') r
+    WHERE r.key = ANY (key_columns) AND r.value <> 'hash' LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'key column "%" can be hashed, not masked or omitted', name
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
+    END IF;
+    IF options->'redact' ? (options->>'label_column') OR options->'ignore_columns' ? (options->>'label_column') THEN
+        RAISE EXCEPTION 'label column "%" cannot be redacted or ignored', options->>'label_column'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Its value is shown with every event. Choose another label_column.';
+    END IF;
+    RETURN options;
+END;
+$$;
+COMMENT ON FUNCTION audit.merge_options(regclass, jsonb, text, text[], text[], jsonb, boolean, text) IS
+    'The options that are to hold, checked; internal';
+
+-- The settings row of a table: by its OID while that is the one it had, else, as after a restore, by its name.
+CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT s FROM audit.table_settings s
+    LEFT JOIN pg_catalog.pg_class c ON c.oid = target
+    LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE s.relation_oid = target OR (s.schema_name = n.nspname AND s.table_name = c.relname)
+    ORDER BY s.relation_oid = target DESC LIMIT 1;
+END;
+COMMENT ON FUNCTION audit.settings_of(regclass) IS 'What audit.enable was asked for of this table; internal';
+
+CREATE FUNCTION audit.enable(target regclass, level text DEFAULT NULL, operations text[] DEFAULT NULL,
+                             ignore_columns text[] DEFAULT NULL, redact jsonb DEFAULT NULL, reads boolean DEFAULT NULL,
+                             label_column text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    previous jsonb;
+    options jsonb;
+BEGIN
+    PERFORM audit.check_target(target);
+    -- Whoever else enables this table waits here, so that options are merged one after the other.
+    PERFORM pg_advisory_xact_lock(1635083369, target::oid::integer);
+    previous := (audit.settings_of(target)).options;
+    options := audit.merge_options(target, previous - 'from_schema', level, operations, ignore_columns, redact, reads, label_column);
+    PERFORM audit.apply(target, options, previous);
+END;
+$$;
+COMMENT ON FUNCTION audit.enable(regclass, text, text[], text[], jsonb, boolean, text) IS
+    'Audits a table, or changes how; an option that is null keeps what is set';
+
+-- Writes triggers, settings and the event.
+CREATE FUNCTION audit.apply(target regclass, options jsonb, previous jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation record;
+    old_row audit.table_settings := audit.settings_of(target);
+BEGIN
+    SELECT n.nspname::text AS schema_name, c.relname::text AS table_name INTO relation
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
+    PERFORM audit.make_leaves();
+    PERFORM audit.write_triggers(target, options);
+    IF old_row.schema_name IS NOT NULL AND (old_row.schema_name, old_row.table_name) <> (relation.schema_name, relation.table_name) THEN
+        PERFORM audit.remove(old_row);
+    END IF;
+    PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
+                          coalesce(old_row.enabled_at, now()), coalesce(old_row.enabled_by, session_user))::audit.table_settings);
+    PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', previous)),
+                       NULL, NULL, target, NULL);
+END;
+$$;
+COMMENT ON FUNCTION audit.apply(regclass, jsonb, jsonb) IS 'Puts checked options in force; internal';
+
+CREATE FUNCTION audit.write_triggers(target regclass, options jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    argument text;
+    row_operations text;
+    has_truncate boolean := options->'operations' ? 'truncate';
+    member regclass;
+BEGIN
+    PERFORM audit.drop_triggers(target);
+    -- What is empty is left out: the argument is what psql shows with the table.
+    SELECT jsonb_object_agg(o.key, o.value)::text INTO argument
+    FROM jsonb_each(jsonb_strip_nulls(options - 'operations' - 'reads' - 'from_schema') || jsonb_build_object(
+        'relation', target::oid::bigint,
+        'columns', (SELECT coalesce(jsonb_object_agg(a.attname, a.attnum), '{}') FROM pg_attribute a
+                    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
+                      AND (options->'ignore_columns' ? a.attname OR options->'redact' ? a.attname
+                           OR options->>'label_column' = a.attname)))) o
+    WHERE o.value NOT IN ('[]', '{}');
+    SELECT string_agg(o, ' OR ') INTO row_operations
+    FROM unnest(ARRAY['insert', 'update', 'delete']) o WHERE options->'operations' ? o;
+    IF row_operations IS NOT NULL THEN
+        EXECUTE format('CREATE TRIGGER "!audit_row" AFTER %s ON %s FOR EACH ROW EXECUTE FUNCTION audit.capture_row(%L)',
+                       row_operations, target, argument);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER "!audit_row"', target);
+    END IF;
+    IF has_truncate THEN
+        FOR member IN SELECT t.relid FROM pg_partition_tree(target) t UNION SELECT target LOOP
+            PERFORM audit.write_truncate_trigger(member, argument);
+        END LOOP;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.write_triggers(regclass, jsonb) IS 'Creates the triggers of a table and its partitions; internal';
+
+CREATE FUNCTION audit.write_truncate_trigger(target regclass, argument text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+BEGIN
+    EXECUTE format('DROP TRIGGER IF EXISTS "!audit_truncate" ON %s', target);
+    EXECUTE format('CREATE TRIGGER "!audit_truncate" BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION audit.capture_truncate(%L)',
+                   target, argument);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER "!audit_truncate"', target);
+END;
+$$;
+COMMENT ON FUNCTION audit.write_truncate_trigger(regclass, text) IS 'Creates the TRUNCATE trigger of one table; internal';
+
+-- Drops the triggers of a table and those of its own that partitions may have.
+CREATE FUNCTION audit.drop_triggers(target regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    found_trigger record;
+BEGIN
+    FOR found_trigger IN
+        SELECT t.tgrelid::regclass AS member, t.tgname FROM pg_trigger t
+        WHERE t.tgname IN ('!audit_row', '!audit_truncate') AND t.tgparentid = 0
+          AND (t.tgrelid = target OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree(target) p))
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', found_trigger.tgname, found_trigger.member);
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.drop_triggers(regclass) IS 'Drops the triggers of a table and its partitions; internal';
+
+CREATE FUNCTION audit.disable(target regclass) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    old_row audit.table_settings;
+BEGIN
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name an audited table.';
+    END IF;
+    old_row := audit.settings_of(target);
+    IF old_row.schema_name IS NULL THEN
+        RAISE EXCEPTION '% is not audited', target
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables.';
+    END IF;
+    PERFORM audit.emit('config.disable', jsonb_build_object('previous', old_row.options), NULL, NULL, target, NULL);
+    PERFORM audit.drop_triggers(target);
+    PERFORM audit.remove(old_row);
+END;
+$$;
+COMMENT ON FUNCTION audit.disable(regclass) IS 'Stops auditing a table; its events stay';
+
+CREATE FUNCTION audit.enable_schema(target regnamespace, level text DEFAULT NULL, operations text[] DEFAULT NULL,
+                                    ignore_columns text[] DEFAULT NULL, redact jsonb DEFAULT NULL, reads boolean DEFAULT NULL,
+                                    label_column text DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    schema_row audit.schema_settings;
+    options jsonb;
+    member regclass;
+    enabled integer := 0;
+BEGIN
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a schema.';
+    ELSIF target::oid IN (SELECT n.oid FROM pg_namespace n
+                          WHERE n.nspname IN ('audit', 'pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_%') THEN
+        RAISE EXCEPTION 'cannot audit schema %', target
+            USING ERRCODE = 'wrong_object_type', HINT = 'Name a schema of user tables.';
+    END IF;
+    SELECT s.* INTO schema_row FROM audit.schema_settings s
+    WHERE s.schema_name = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = target);
+    options := audit.merge_options(NULL, schema_row.options, level, operations, ignore_columns, redact, reads, label_column);
+    PERFORM audit.make_leaves();
+    PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), options,
+                          coalesce(schema_row.enabled_at, now()), coalesce(schema_row.enabled_by, session_user))::audit.schema_settings);
+    PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', schema_row.options)),
+                       'schema ' || target::text, NULL, NULL, NULL);
+    FOR member IN
+        SELECT c.oid FROM pg_class c
+        WHERE c.relnamespace = target AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
+          AND NOT (c.relispartition AND EXISTS (
+              SELECT FROM pg_partition_ancestors(c.oid) a JOIN pg_class p ON p.oid = a.relid
+              WHERE a.relid <> c.oid AND (p.relnamespace = target
+                  OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = a.relid AND t.tgname = '!audit_row'))))
+        ORDER BY c.oid
+    LOOP
+        PERFORM audit.enable_in_schema(member, options);
+        enabled := enabled + 1;
+    END LOOP;
+    RETURN enabled;
+END;
+$$;
+COMMENT ON FUNCTION audit.enable_schema(regnamespace, text, text[], text[], jsonb, boolean, text) IS
+    'Audits every table of a schema and those created there later; returns how many there are now';
+
+-- A table under its schema's options: columns that it does not have are passed over.
+CREATE FUNCTION audit.enable_in_schema(target regclass, schema_options jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    previous jsonb := (audit.settings_of(target)).options;
+BEGIN
+    PERFORM audit.apply(target, audit.merge_options(target, schema_options || '{"from_schema": true}', NULL, NULL, NULL, NULL, NULL, NULL),
+                        previous);
+END;
+$$;
+COMMENT ON FUNCTION audit.enable_in_schema(regclass, jsonb) IS 'Audits a table under the options of its schema; internal';
+
+CREATE FUNCTION audit.disable_schema(target regnamespace) RETURNS integer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    schema_row audit.schema_settings;
+    member regclass;
+    disabled integer := 0;
+BEGIN
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a schema.';
+    END IF;
+    SELECT s.* INTO schema_row FROM audit.schema_settings s
+    WHERE s.schema_name = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = target);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'schema % is not audited', target
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.schema_settings lists the audited schemas.';
+    END IF;
+    PERFORM audit.remove(schema_row);
+    PERFORM audit.emit('config.disable', jsonb_build_object('previous', schema_row.options), 'schema ' || target::text, NULL, NULL, NULL);
+    FOR member IN
+        SELECT c.oid FROM pg_class c WHERE c.relnamespace = target AND (audit.settings_of(c.oid)).schema_name IS NOT NULL ORDER BY c.oid
+    LOOP
+        PERFORM audit.disable(member);
+        disabled := disabled + 1;
+    END LOOP;
+    RETURN disabled;
+END;
+$$;
+COMMENT ON FUNCTION audit.disable_schema(regnamespace) IS 'Stops auditing a schema and its tables; returns how many there were';
+
+CREATE FUNCTION audit.uninstall(confirm text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    expected text := 'remove the audit trail of ' || current_database();
+    trigger_row record;
+BEGIN
+    IF confirm IS DISTINCT FROM expected THEN
+        RAISE EXCEPTION 'the audit trail of database % was not removed', quote_ident(current_database())
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = format('This drops every event for good. To confirm, run SELECT audit.uninstall(%L).', expected);
+    ELSIF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RAISE EXCEPTION 'permission denied to remove the audit trail'
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Only superusers may do this.';
+    END IF;
+    RAISE LOG 'audit trail of database % removed by %', quote_ident(current_database()), session_user;
+    FOR trigger_row IN
+        SELECT t.tgname, t.tgrelid::regclass AS member FROM pg_trigger t
+        WHERE t.tgname IN ('!audit_row', '!audit_truncate') AND t.tgparentid = 0
+          AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc)
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', trigger_row.tgname, trigger_row.member);
+    END LOOP;
+    PERFORM audit.permit_removal();
+    DROP EXTENSION audit CASCADE;
+END;
+$$;
+COMMENT ON FUNCTION audit.uninstall(text) IS 'Removes the extension with all evidence, on purpose; says what to confirm';

@@ -1,0 +1,10 @@
+CREATE FUNCTION audit.capture_row() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'audit_capture_row';
+CREATE FUNCTION audit.capture_truncate() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'audit_capture_truncate';
+CREATE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'audit_refuse_change';
+CREATE FUNCTION audit.put(settings_row anyelement) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'audit_put';
+CREATE FUNCTION audit.remove(settings_row anyelement) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'audit_remove';
+CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) RETURNS uuid LANGUAGE c AS 'MODULE_PATHNAME', 'audit_emit';
+CREATE FUNCTION audit.baseline(target regclass) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'audit_baseline';
+CREATE FUNCTION audit.hash_key_is_readable() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'audit_hash_key_is_readable';
+CREATE FUNCTION audit.permit_removal() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'audit_permit_removal';
+CREATE FUNCTION audit.move_events(source regclass, category text, since timestamptz, until timestamptz, destination regclass, max_rows bigint) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'audit_move_events';

@@ -1,0 +1,218 @@
+-- Leaves: the tables that hold evidence, made at run time so that they are no members of the extension.
+
+CREATE FUNCTION audit.leaf_interval(parent text) RETURNS interval
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT coalesce((SELECT s.leaf_interval FROM audit.leaf_settings s WHERE s.parent = leaf_interval.parent), interval '1 month');
+END;
+COMMENT ON FUNCTION audit.leaf_interval(text) IS 'How much time a leaf of this parent holds';
+
+-- The grid that leaves of an interval stand on: whole months and years by the calendar, all else from 2000 on.
+CREATE FUNCTION audit.leaf_start(at timestamptz, leaf_interval interval) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN extract(year FROM leaf_interval) * 12 + extract(month FROM leaf_interval) > 0
+        THEN date_trunc('month', timezone('UTC', at)) AT TIME ZONE 'UTC'
+        ELSE date_bin(leaf_interval, at, timestamptz '2000-01-01 00:00:00+00')
+    END;
+END;
+COMMENT ON FUNCTION audit.leaf_start(timestamptz, interval) IS 'Where a leaf that holds this time begins';
+
+-- The hour since 2000 in the upper bits of an id, which leaves of sessions and contexts are cut by.
+CREATE FUNCTION audit.first_id(at timestamptz) RETURNS bigint
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT floor(extract(epoch FROM at - timestamptz '2000-01-01 00:00:00+00') / 3600)::bigint << 40;
+END;
+COMMENT ON FUNCTION audit.first_id(timestamptz) IS 'The lowest session or context id of the hour';
+
+CREATE FUNCTION audit.create_leaf(parent text, leaf text, bounds text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    is_events boolean := parent LIKE 'events%';
+BEGIN
+    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
+    -- Rows are never updated, and rows of a few kilobytes are better off inline than compressed by the writer.
+    IF is_events THEN
+        EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
+                       'autovacuum_vacuum_insert_scale_factor = 0.2)', leaf);
+        EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at, event_id)', leaf || '_time', leaf);
+    ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
+        EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
+    END IF;
+    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', leaf);
+    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', leaf);
+    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', leaf);
+    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, 'A leaf of audit.' || parent);
+    EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, leaf, bounds);
+END;
+$$;
+COMMENT ON FUNCTION audit.create_leaf(text, text, text) IS 'Makes one leaf; internal';
+
+CREATE VIEW audit.leaves AS
+SELECT p.relname::text AS parent,
+       c.oid::regclass AS leaf,
+       c.relname::text AS leaf_name,
+       CASE WHEN k.is_id
+            THEN timestamptz '2000-01-01 00:00:00+00' + ((b.lower_bound::bigint >> 40) * interval '1 hour')
+            ELSE b.lower_bound::timestamptz END AS since,
+       CASE WHEN k.is_id
+            THEN timestamptz '2000-01-01 00:00:00+00' + ((b.upper_bound::bigint >> 40) * interval '1 hour')
+            ELSE b.upper_bound::timestamptz END AS until
+FROM pg_catalog.pg_inherits i
+JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'
+JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+CROSS JOIN LATERAL (SELECT p.relname IN ('sessions', 'contexts') AS is_id) k
+CROSS JOIN LATERAL (
+    SELECT m[1] AS lower_bound, m[2] AS upper_bound
+    FROM regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid), $re$FROM \('([^']*)'\) TO \('([^']*)'\)$re$) AS m
+) b
+WHERE p.relnamespace = 'audit'::regnamespace
+  AND (p.relname LIKE 'events\_%' OR p.relname IN ('sessions', 'contexts'));
+COMMENT ON VIEW audit.leaves IS 'The leaves of the trail and the time they hold; no time where a leaf holds all';
+
+-- Makes what is missing: the leaves that never end, and for each parent leaves from now to two intervals ahead.
+CREATE FUNCTION audit.make_leaves() RETURNS integer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    parent text;
+    made integer := 0;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
+        IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
+            PERFORM audit.create_leaf(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
+            made := made + 1;
+        END IF;
+    END LOOP;
+    FOREACH parent IN ARRAY ARRAY['sessions', 'contexts'] LOOP
+        IF to_regclass(format('audit.%I', parent || '_rest')) IS NULL THEN
+            PERFORM audit.create_leaf(parent, parent || '_rest', 'DEFAULT');
+            made := made + 1;
+        END IF;
+    END LOOP;
+    FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
+                                  'events_system', 'events_application'] LOOP
+        made := made + audit.make_leaves_of(parent, clock_timestamp());
+    END LOOP;
+    RETURN made;
+END;
+$$;
+COMMENT ON FUNCTION audit.make_leaves() IS 'Makes the leaves that will be needed next; returns how many';
+
+CREATE FUNCTION audit.make_leaves_of(parent text, at timestamptz) RETURNS integer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    step interval := audit.leaf_interval(parent);
+    lower_bound timestamptz;
+    upper_bound timestamptz;
+    bounds text;
+    made integer := 0;
+BEGIN
+    LOOP
+        -- The first time from `at` on that no leaf holds.
+        SELECT coalesce(max(l.until), at) INTO lower_bound
+        FROM (SELECT l.until, l.since, lag(l.until) OVER (ORDER BY l.since) AS before
+              FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.until > at) l
+        WHERE l.since <= at OR l.since = l.before;
+        EXIT WHEN lower_bound > at + 2 * step;
+        -- A leaf stands on the grid, but never over one that is there.
+        IF lower_bound = at THEN
+            SELECT greatest(audit.leaf_start(at, step), max(l.until)) INTO lower_bound
+            FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.until <= at;
+        END IF;
+        SELECT least(audit.leaf_start(lower_bound, step) + step, min(l.since)) INTO upper_bound
+        FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.since > lower_bound;
+        -- An interval of several months begins at a month, and may then end before its first month does.
+        IF upper_bound <= lower_bound THEN
+            upper_bound := lower_bound + step;
+        END IF;
+        PERFORM audit.create_leaf(parent, audit.leaf_name(parent, lower_bound),
+            CASE WHEN parent IN ('sessions', 'contexts')
+                 THEN format('FOR VALUES FROM (%L) TO (%L)', audit.first_id(lower_bound), audit.first_id(upper_bound))
+                 ELSE format('FOR VALUES FROM (%L) TO (%L)', lower_bound, upper_bound) END);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END;
+$$;
+COMMENT ON FUNCTION audit.make_leaves_of(text, timestamptz) IS 'Makes the leaves of one parent from a time on; internal';
+
+CREATE FUNCTION audit.leaf_name(parent text, since timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT parent || to_char(timezone('UTC', since), CASE
+        WHEN date_trunc('day', timezone('UTC', since)) = timezone('UTC', since) THEN '_YYYYMMDD'
+        ELSE '_YYYYMMDD_HH24MI' END);
+END;
+COMMENT ON FUNCTION audit.leaf_name(text, timestamptz) IS 'The name of the leaf that begins at a time';
+
+-- Moves events from the overflow to their leaves, making leaves for their time where there are none.
+CREATE FUNCTION audit.empty_overflow(max_rows bigint DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    oldest record;
+    leaf record;
+    moved bigint;
+BEGIN
+    SELECT o.category, o.occurred_at INTO oldest FROM audit.events_overflow o ORDER BY o.occurred_at LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    PERFORM audit.make_leaves_of('events_' || oldest.category, oldest.occurred_at);
+    SELECT l.* INTO STRICT leaf FROM audit.leaves l
+    WHERE l.parent = 'events_' || oldest.category AND l.since <= oldest.occurred_at AND l.until > oldest.occurred_at;
+    moved := audit.move_events('audit.events_overflow_all', oldest.category, leaf.since, leaf.until, leaf.leaf, max_rows);
+    PERFORM audit.emit('evidence.move', jsonb_build_object('events', moved, 'since', leaf.since, 'until', leaf.until),
+                       'audit.' || leaf.leaf_name, NULL, NULL, NULL);
+    RETURN moved;
+END;
+$$;
+COMMENT ON FUNCTION audit.empty_overflow(bigint) IS 'Moves a batch of events from the overflow to their leaf; returns how many';
+
+CREATE PROCEDURE audit.maintain(max_duration interval DEFAULT NULL)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    deadline timestamptz := clock_timestamp() + max_duration;
+    moved bigint;
+    -- Two keys of the advisory lock: "audit" and maintenance.
+    is_first boolean;
+BEGIN
+    is_first := pg_catalog.pg_try_advisory_lock(1635083369, 1);
+    IF NOT is_first THEN
+        RAISE NOTICE 'maintenance is running in another session';
+        RETURN;
+    END IF;
+    PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
+    PERFORM audit.make_leaves();
+    COMMIT;
+    LOOP
+        moved := audit.empty_overflow();
+        COMMIT;
+        EXIT WHEN moved = 0 OR clock_timestamp() > deadline;
+    END LOOP;
+    PERFORM pg_catalog.pg_advisory_unlock(1635083369, 1);
+END;
+$$;
+COMMENT ON PROCEDURE audit.maintain(interval) IS 'Makes leaves ahead and empties the overflow, committing after each step';

@@ -1,0 +1,194 @@
+-- The model: what happened (events), what can happen (event types and their parameters), who did it
+-- (sessions, contexts), to what (relations), where (nodes), and the configuration.
+--
+-- Members of the extension are the parents, the views, the functions and the configuration. A table
+-- that holds evidence is a leaf made at run time and not a member, so that pg_dump carries it whole.
+
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'audit') THEN
+        RAISE EXCEPTION 'schema "audit" already exists and does not belong to this extension'
+            USING ERRCODE = 'duplicate_schema',
+                  HINT = 'Other auditing tools use the same name. Rename theirs with ALTER SCHEMA audit RENAME TO …, then run CREATE EXTENSION audit again.';
+    END IF;
+END $$;
+
+CREATE SCHEMA audit;
+COMMENT ON SCHEMA audit IS 'The audit trail of this database';
+
+CREATE TABLE audit.event_types (
+    event_type  integer PRIMARY KEY,
+    name        text NOT NULL UNIQUE,
+    category    text NOT NULL CHECK (category IN ('data', 'read', 'security', 'schema', 'system', 'application')),
+    risk        text NOT NULL DEFAULT 'low' CHECK (risk IN ('low', 'medium', 'high')),
+    phrase      text NOT NULL,
+    description text,
+    built_in    boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE audit.event_types IS 'Every kind of event: its name, category, risk and the words its summary uses';
+
+CREATE TABLE audit.event_parameters (
+    event_type  integer NOT NULL REFERENCES audit.event_types,
+    name        text NOT NULL,
+    data_type   text NOT NULL,
+    required    boolean NOT NULL DEFAULT false,
+    sensitive   boolean NOT NULL DEFAULT false,
+    description text,
+    PRIMARY KEY (event_type, name)
+);
+COMMENT ON TABLE audit.event_parameters IS 'The parameters that an event of each type carries';
+
+-- The columns stand in the order of the stored tuple: what every event has, then what most have,
+-- then what few have. The writer leaves off trailing NULLs, so the rare ones cost nothing.
+CREATE TABLE audit.events (
+    occurred_at            timestamptz NOT NULL,
+    event_id               uuid NOT NULL,
+    transaction_id         bigint NOT NULL,
+    context_id             bigint NOT NULL,
+    node_id                integer NOT NULL,
+    event_type             integer NOT NULL,
+    relation_id            integer NOT NULL,
+    command_id             integer NOT NULL,
+    category               text NOT NULL,
+    entity_id              text,
+    changes                jsonb,
+    image                  jsonb,
+    entity_label           text,
+    parameters             jsonb,
+    new_entity_id          text,
+    entity                 text,
+    result                 text,
+    subject_transaction_id bigint
+) PARTITION BY LIST (category);
+COMMENT ON TABLE audit.events IS 'The events, partitioned by category and then by time; audit.trail is the readable form';
+COMMENT ON COLUMN audit.events.event_id IS 'UUID version 7, increasing within one connection';
+COMMENT ON COLUMN audit.events.transaction_id IS 'The top-level transaction that wrote the event';
+COMMENT ON COLUMN audit.events.relation_id IS 'The version of the table in audit.relations, 0 for an event that concerns no audited table';
+COMMENT ON COLUMN audit.events.command_id IS 'The command within the transaction; versions of a row are ordered by (transaction, command, id)';
+COMMENT ON COLUMN audit.events.changes IS 'Insert: {column: new}; delete: {column: old}; update: {column: [old, new]}, or the names alone at level minimal';
+COMMENT ON COLUMN audit.events.image IS 'The whole old row of an update at level comprehensive';
+COMMENT ON COLUMN audit.events.new_entity_id IS 'The new key where an update changed it; entity_id is then the old one';
+COMMENT ON COLUMN audit.events.entity IS 'The object concerned where it is not the audited table of relation_id';
+COMMENT ON COLUMN audit.events.result IS 'failure, or null for success';
+COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it for somebody else';
+
+CREATE TABLE audit.events_data        PARTITION OF audit.events FOR VALUES IN ('data')        PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_read        PARTITION OF audit.events FOR VALUES IN ('read')        PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_security    PARTITION OF audit.events FOR VALUES IN ('security')    PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_schema      PARTITION OF audit.events FOR VALUES IN ('schema')      PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_system      PARTITION OF audit.events FOR VALUES IN ('system')      PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_application PARTITION OF audit.events FOR VALUES IN ('application') PARTITION BY RANGE (occurred_at);
+COMMENT ON TABLE audit.events_data        IS 'Changes of rows';
+COMMENT ON TABLE audit.events_read        IS 'Reads and exports';
+COMMENT ON TABLE audit.events_security    IS 'Logins, denials, roles and privileges';
+COMMENT ON TABLE audit.events_schema      IS 'Changes of definitions';
+COMMENT ON TABLE audit.events_system      IS 'What happened to auditing itself';
+COMMENT ON TABLE audit.events_application IS 'What applications record';
+
+-- What found no leaf in time waits here, in one leaf that never ends, until maintenance moves it. It is not a
+-- default partition, which would have to be locked and searched for every new leaf.
+CREATE TABLE audit.events_overflow (LIKE audit.events) PARTITION BY RANGE (occurred_at);
+COMMENT ON TABLE audit.events_overflow IS 'Events whose leaf was missing; audit.maintain() moves them to it';
+
+-- Dictionary keys are unique within a node; node_id is random, so that trails of many servers can be gathered.
+-- The upper bits of context_id and session_id are the hour since 2000, which is what their leaves are cut by.
+CREATE TABLE audit.nodes (
+    node_id           integer NOT NULL,
+    name              text NOT NULL,
+    system_identifier bigint NOT NULL,
+    database_oid      oid NOT NULL,
+    database_name     text NOT NULL,
+    timeline          integer NOT NULL,
+    since             timestamptz NOT NULL
+) PARTITION BY RANGE (node_id);
+COMMENT ON TABLE audit.nodes IS 'The servers and their incarnations: a restored, copied or promoted database is a new one';
+
+CREATE TABLE audit.sessions (
+    node_id          integer NOT NULL,
+    session_id       bigint NOT NULL,
+    token            text NOT NULL,
+    login            text NOT NULL,
+    authentication   text,
+    client_addr      inet,
+    client_port      integer,
+    application_name text,
+    backend_type     text,
+    began_at         timestamptz NOT NULL
+) PARTITION BY RANGE (session_id);
+COMMENT ON TABLE audit.sessions IS 'One row a connection that wrote an event; token is the session id as %c of log_line_prefix prints it';
+
+CREATE TABLE audit.contexts (
+    node_id              integer NOT NULL,
+    context_id           bigint NOT NULL,
+    session_id           bigint NOT NULL,
+    login                text NOT NULL,
+    role                 text,
+    effective_role       text NOT NULL,
+    application_name     text,
+    actor                text,
+    actor_source         text NOT NULL,
+    trace_id             text,
+    reason               text,
+    context              jsonb,
+    statement            text,
+    statement_parameters jsonb,
+    origin               text
+) PARTITION BY RANGE (context_id);
+COMMENT ON TABLE audit.contexts IS 'Who and why: one row per distinct combination of session, roles, actor, trace, reason, context and statement';
+COMMENT ON COLUMN audit.contexts.origin IS 'The replication origin whose changes an apply worker was applying';
+
+CREATE TABLE audit.relations (
+    node_id      integer NOT NULL,
+    relation_id  integer NOT NULL,
+    lineage      uuid NOT NULL,
+    relation_oid oid NOT NULL,
+    entity       text NOT NULL,
+    schema_name  text NOT NULL,
+    table_name   text NOT NULL,
+    columns      jsonb NOT NULL,
+    key_columns  text[],
+    since        timestamptz NOT NULL
+) PARTITION BY RANGE (relation_id);
+COMMENT ON TABLE audit.relations IS 'Audited tables over time: a row per version of name and columns; lineage stays the same for one table';
+
+CREATE TABLE audit.table_settings (
+    schema_name text NOT NULL,
+    table_name  text NOT NULL,
+    relation_oid oid NOT NULL,
+    options     jsonb NOT NULL,
+    enabled_at  timestamptz NOT NULL,
+    enabled_by  text NOT NULL,
+    PRIMARY KEY (schema_name, table_name)
+);
+COMMENT ON TABLE audit.table_settings IS 'What audit.enable was asked for; audit.tables is the readable form';
+
+CREATE TABLE audit.schema_settings (
+    schema_name text PRIMARY KEY,
+    options     jsonb NOT NULL,
+    enabled_at  timestamptz NOT NULL,
+    enabled_by  text NOT NULL
+);
+COMMENT ON TABLE audit.schema_settings IS 'Schemas whose future tables are audited';
+
+CREATE TABLE audit.leaf_settings (
+    parent        text PRIMARY KEY,
+    leaf_interval interval NOT NULL CHECK (leaf_interval >= interval '1 hour')
+);
+COMMENT ON TABLE audit.leaf_settings IS 'How much time one leaf of a partitioned table holds, where it is not the default of one month';
+CREATE SEQUENCE audit.dictionary_ids AS bigint CACHE 32;
+COMMENT ON SEQUENCE audit.dictionary_ids IS 'Keys of sessions, contexts and relations';
+
+-- Configuration is written by audit.put, whose changes no publication carries: a FOR ALL TABLES
+-- publication must not send a subscriber rows of tables that it does not have.
+ALTER TABLE audit.event_types      REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.event_parameters REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.table_settings   REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.schema_settings  REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.leaf_settings    REPLICA IDENTITY NOTHING;
+
+SELECT pg_catalog.pg_extension_config_dump('audit.event_types', 'WHERE NOT built_in');
+SELECT pg_catalog.pg_extension_config_dump('audit.event_parameters', 'WHERE event_type >= 1000');
+SELECT pg_catalog.pg_extension_config_dump('audit.table_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.schema_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.leaf_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.dictionary_ids', '');

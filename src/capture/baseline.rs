@@ -1,0 +1,92 @@
+//! `audit.baseline`: one event a row that exists now, so that history begins at the beginning.
+//!
+//! Writers of the table wait until it ends: between its snapshot and its events no version can slip in.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+
+use super::plan::{self, Plan};
+use super::row::{self, Row};
+use crate::error::Error;
+use crate::event::kind;
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
+use crate::pg::relation;
+
+entry_point!(audit_baseline, pg_finfo_audit_baseline, baseline);
+
+/// `audit.baseline(target regclass) returns bigint`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn baseline(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the argument is a regclass; the lock is held to the end of the transaction.
+    unsafe {
+        let target = Arguments::new(arguments).oid(0).unwrap_or(Oid::INVALID);
+        if target == Oid::INVALID {
+            Error::BadArgument { problem: "target must not be null".into(), hint: "Name an audited table." }.raise()
+        }
+        let tables = relation::members(target, pg_sys::ShareLock);
+        let is_partitioned = pg_sys::get_rel_relkind(target).cast_unsigned() == pg_sys::RELKIND_PARTITIONED_TABLE;
+        let mut rows = 0_i64;
+        for position in 0..relation::list_length(tables) {
+            let table = relation::list_oid(tables, position);
+            // Children of plain inheritance are tables of their own.
+            if table != target && !is_partitioned {
+                continue;
+            }
+            let opened = pg_sys::table_open(table, pg_sys::ShareLock as i32);
+            match u8::try_from((*(*opened).rd_rel).relkind) {
+                Ok(pg_sys::RELKIND_RELATION) => rows += images(opened, kind::ROW_BASELINE, i64::MAX),
+                Ok(pg_sys::RELKIND_PARTITIONED_TABLE) => {}
+                _ => Error::BadArgument {
+                    problem: format!("{} holds no rows of its own", crate::store::relations::entity_of(table)),
+                    hint: "A baseline is taken of ordinary and partitioned tables.",
+                }
+                .raise(),
+            }
+            pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        }
+        Datum::from(rows)
+    }
+}
+
+/// Writes an event for up to `most` rows of an open, audited table; returns how many there were room for.
+///
+/// # Safety
+/// The table must be open and locked against writers.
+pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
+    // SAFETY: the scan ends before the snapshot does; the slot's tuple is read before the next one comes.
+    unsafe {
+        let Some(trigger) = plan::row_trigger(table) else {
+            Error::BadArgument {
+                problem: format!("{} is not audited", crate::store::relations::entity_of((*table).rd_id)),
+                hint: "Call audit.enable first.",
+            }
+            .raise()
+        };
+        let descriptor = (*table).rd_att;
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let slot = pg_sys::table_slot_create(table, core::ptr::null_mut());
+        let scan = pg_sys::table_beginscan(table, snapshot, 0, core::ptr::null_mut());
+        let mut rows = 0;
+        while rows < most && pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
+            pgrx::check_for_interrupts!();
+            let mut should_free = false;
+            let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
+            let plan: &mut Plan = plan::of(table, trigger);
+            let image = match kind {
+                kind::ROW_BASELINE => Row { kind, old: None, new: Some(tuple) },
+                _ => Row { kind, old: Some(tuple), new: None },
+            };
+            row::record(plan, descriptor, image);
+            if should_free {
+                pg_sys::heap_freetuple(tuple);
+            }
+            rows += 1;
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::UnregisterSnapshot(snapshot);
+        rows
+    }
+}

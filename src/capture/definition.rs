@@ -1,0 +1,67 @@
+//! The event trigger on ddl_command_start.
+//!
+//! That it fires loads the library, and with it the guardian's hook, before anything is dropped. ATTACH
+//! PARTITION needs a word before it happens: PostgreSQL clones the parent's triggers to the partition and
+//! fails where the partition, audited on its own until then, has triggers of the same names.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+use pgrx::spi::Spi;
+
+use crate::error::Error;
+use crate::pg::guard::entry_point;
+use crate::pg::relation;
+
+entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
+
+/// `audit.definition_starts() returns event_trigger`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the context's node tag says what it is; the parse tree is live for the call.
+    unsafe {
+        let context = (*arguments).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
+            Error::NotATrigger { function: "definition_starts" }.raise();
+        }
+        let statement = (*context.cast::<pg_sys::EventTriggerData>()).parsetree;
+        if !statement.is_null() && (*statement).type_ == pg_sys::NodeTag::T_AlterTableStmt {
+            for partition in attached(&*statement.cast::<pg_sys::AlterTableStmt>()) {
+                before_attach(partition);
+            }
+        }
+    }
+    Datum::null()
+}
+
+/// The tables that a statement attaches as partitions.
+///
+/// # Safety
+/// The statement must be live.
+unsafe fn attached(statement: &pg_sys::AlterTableStmt) -> Vec<Oid> {
+    // SAFETY: the commands are AlterTableCmd nodes; ATTACH PARTITION's definition is a PartitionCmd.
+    unsafe {
+        (0..relation::list_length(statement.cmds))
+            .map(|position| &*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position))
+            .filter(|command| command.subtype == pg_sys::AlterTableType::AT_AttachPartition && !command.def.is_null())
+            .map(|command| (*command.def.cast::<pg_sys::PartitionCmd>()).name)
+            .map(|name| {
+                pg_sys::RangeVarGetRelidExtended(
+                    name,
+                    pg_sys::NoLock as i32,
+                    pg_sys::RVROption::RVR_MISSING_OK,
+                    None,
+                    core::ptr::null_mut(),
+                )
+            })
+            .filter(|partition| *partition != Oid::INVALID)
+            .collect()
+    }
+}
+
+/// Lets SQL take the partition's own triggers away where the parent brings its own.
+fn before_attach(partition: Oid) {
+    // A failure here would be the ATTACH's own a moment later, and clearer.
+    let done = Spi::run_with_args("SELECT audit.before_attach($1)", &[partition.into()]);
+    drop(done);
+}

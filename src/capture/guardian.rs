@@ -1,0 +1,173 @@
+//! Refuses what would change or drop evidence, superusers included.
+//!
+//! Changes by SQL meet a statement trigger on every table that holds evidence; our writers go past the
+//! executor and so past the trigger, and a restore loads its rows before the triggers exist. Drops meet the
+//! object access hook, which sees every object of a cascade: it is in place once the library is loaded,
+//! which the event trigger on ddl_command_start sees to.
+
+use core::ffi::{CStr, c_int, c_void};
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+
+use crate::error::Error;
+use crate::pg::guard::{self, entry_point};
+use crate::pg::relation;
+use crate::pg::trigger::Call;
+use crate::store::open;
+
+entry_point!(audit_refuse_change, pg_finfo_audit_refuse_change, refuse_change);
+entry_point!(audit_permit_removal, pg_finfo_audit_permit_removal, permit_removal);
+entry_point!(audit_hash_key_is_readable, pg_finfo_audit_hash_key_is_readable, hash_key_is_readable);
+
+static mut PREV_OBJECT_ACCESS: pg_sys::object_access_hook_type = None;
+/// The top transaction in which evidence may go, because retention or uninstall said so.
+static mut PERMITTED_IN: u64 = 0;
+
+pub fn register() {
+    // SAFETY: the library is being loaded; the hook's frame is plain.
+    unsafe {
+        PREV_OBJECT_ACCESS = pg_sys::object_access_hook;
+        pg_sys::object_access_hook = Some(object_access);
+    }
+}
+
+/// The hook: a plain frame, so that an ERROR of the next hook passes through unaltered.
+unsafe extern "C-unwind" fn object_access(
+    access: pg_sys::ObjectAccessType::Type,
+    class: Oid,
+    object: Oid,
+    sub_object: c_int,
+    argument: *mut c_void,
+) {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        if access == pg_sys::ObjectAccessType::OAT_DROP && sub_object == 0 {
+            guard::run(|| refuse_drop(class, object));
+        }
+        if let Some(prev) = PREV_OBJECT_ACCESS {
+            prev(access, class, object, sub_object, argument);
+        }
+    }
+}
+
+/// # Safety
+/// Must run inside a transaction, before the object is dropped.
+unsafe fn refuse_drop(class: Oid, object: Oid) {
+    // SAFETY: catalog lookups.
+    unsafe {
+        if is_permitted() {
+            return;
+        }
+        let is_extension = class == Oid::from(pg_sys::ExtensionRelationId);
+        let is_table = class == Oid::from(pg_sys::RelationRelationId);
+        if is_extension {
+            let name = pg_sys::get_extension_name(object);
+            if !name.is_null() && CStr::from_ptr(name) == c"audit" && has_evidence() {
+                Error::Evidence { object: "extension audit".into() }.raise();
+            }
+        } else if is_table && pg_sys::get_rel_namespace(object) == audit_schema() && is_evidence(object) && has_rows(object) {
+            let name = CStr::from_ptr(pg_sys::get_rel_name(object)).to_string_lossy().into_owned();
+            Error::Evidence { object: format!("table audit.{name}") }.raise();
+        }
+    }
+}
+
+/// The schema, invalid in a database without the extension.
+unsafe fn audit_schema() -> Oid {
+    // SAFETY: a catalog lookup.
+    let schema = unsafe { pg_sys::get_namespace_oid(c"audit".as_ptr(), true) };
+    if schema == Oid::INVALID { Oid::from(u32::MAX) } else { schema }
+}
+
+/// Whether a relation is a leaf of the trail.
+unsafe fn is_evidence(table: Oid) -> bool {
+    // SAFETY: catalog lookups of a relation that exists.
+    unsafe {
+        if pg_sys::get_rel_relkind(table).cast_unsigned() != pg_sys::RELKIND_RELATION || !pg_sys::get_rel_relispartition(table) {
+            return false;
+        }
+        let extension = pg_sys::get_extension_oid(c"audit".as_ptr(), true);
+        let ancestors = crate::pg::raw::get_partition_ancestors(table);
+        extension != Oid::INVALID
+            && (0..relation::list_length(ancestors)).any(|position| {
+                let ancestor = relation::list_oid(ancestors, position);
+                pg_sys::getExtensionOfObject(Oid::from(pg_sys::RelationRelationId), ancestor) == extension
+            })
+    }
+}
+
+/// Whether a table has had rows: its file is not empty. Cheap, and errs to the safe side.
+unsafe fn has_rows(table: Oid) -> bool {
+    // SAFETY: the relation is opened without waiting for more than the drop itself holds.
+    unsafe {
+        let opened = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
+        if opened.is_null() {
+            return false;
+        }
+        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(opened, pg_sys::ForkNumber::MAIN_FORKNUM);
+        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+        blocks > 0
+    }
+}
+
+/// Whether any leaf of events, or the overflow, has had rows.
+unsafe fn has_evidence() -> bool {
+    // SAFETY: catalog lookups inside a transaction.
+    unsafe {
+        [c"events", c"events_overflow"].iter().any(|parent| {
+            let parent = pg_sys::get_relname_relid(parent.as_ptr(), audit_schema());
+            if parent == Oid::INVALID {
+                return false;
+            }
+            let members = relation::members(parent, pg_sys::AccessShareLock);
+            (0..relation::list_length(members)).any(|position| {
+                let member = relation::list_oid(members, position);
+                pg_sys::get_rel_relkind(member).cast_unsigned() == pg_sys::RELKIND_RELATION && has_rows(member)
+            })
+        })
+    }
+}
+
+fn is_permitted() -> bool {
+    // SAFETY: plain variables; no transaction id is assigned by asking.
+    unsafe { PERMITTED_IN != 0 && pg_sys::GetTopFullTransactionIdIfAny().value == PERMITTED_IN }
+}
+
+/// `audit.permit_removal() returns void`: lets evidence go for the rest of the transaction. For retention and
+/// uninstall, which leave events of their own; nobody else may call it.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn permit_removal(_arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: inside a transaction. Leaves that are open here could not be dropped.
+    unsafe {
+        PERMITTED_IN = crate::pg::raw::GetTopFullTransactionId().value;
+        open::close_all();
+    }
+    Datum::null()
+}
+
+/// The trigger function on every table that holds evidence.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn refuse_change(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the trigger manager's data is live for the call.
+    unsafe {
+        let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "refuse_change" }.raise() };
+        if is_permitted() {
+            return Datum::null();
+        }
+        let name = relation::name(&(*(*call.data.tg_relation).rd_rel).relname);
+        Error::EvidenceChanged { table: String::from_utf8_lossy(name).into_owned(), operation: call.operation.name() }.raise()
+    }
+}
+
+/// `audit.hash_key_is_readable() returns boolean`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn hash_key_is_readable(_arguments: FunctionCallInfo) -> Datum {
+    let readable = crate::settings::hash_key_file().is_some_and(|path| crate::encode::redact::key(path).is_ok());
+    Datum::from(readable)
+}

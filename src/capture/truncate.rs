@@ -1,0 +1,176 @@
+//! TRUNCATE: one event a table, before its rows are gone.
+//!
+//! Rows and bytes come from the catalog; at level comprehensive the rows are counted, and up to
+//! `audit.truncate_rows` of them kept as `row.truncate` events. A partitioned table's event covers its
+//! partitions, whose own triggers then keep still.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+
+use super::options::Level;
+use super::plan;
+use crate::context::{self, StatementUse};
+use crate::encode::jsonb::{Kind, Writer};
+use crate::error::Error;
+use crate::event::{Category, Event, kind};
+use crate::pg::guard::entry_point;
+use crate::pg::trigger::{Call, Operation};
+use crate::pg::{raw, relation};
+use crate::settings;
+use crate::store::{append, relations};
+
+entry_point!(audit_capture_truncate, pg_finfo_audit_capture_truncate, capture_truncate);
+
+/// The command whose TRUNCATE of a partitioned table has been recorded: transaction, command, table.
+static mut COVERED: Option<(u64, u32, Oid)> = None;
+
+/// What a TRUNCATE takes away.
+#[derive(Default)]
+struct Loss {
+    rows: i64,
+    bytes: i64,
+    images: i64,
+}
+
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the trigger manager's data is live for the call; PostgreSQL holds the tables exclusively.
+    unsafe {
+        let call = Call::of(arguments).filter(|call| call.operation == Operation::Truncate && call.is_before_statement());
+        let Some(call) = call else { Error::NotATrigger { function: "capture_truncate" }.raise() };
+        let target = call.data.tg_relation;
+        let command = (raw::GetTopFullTransactionId().value, raw::GetCurrentCommandId(false));
+        if is_covered(target, command) {
+            return Datum::null();
+        }
+        let options = plan::options(target, call.data.tg_trigger);
+        if !settings::enabled() {
+            if let Some(trigger) = plan::row_trigger(target) {
+                super::emit::suspended(plan::of(target, trigger), Operation::Truncate);
+            }
+            return Datum::null();
+        }
+        let is_exact = options.level == Level::Comprehensive;
+        let mut loss = Loss::default();
+        let members = relation::members((*target).rd_id, pg_sys::AccessExclusiveLock);
+        let is_partitioned = is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE);
+        for position in 0..relation::list_length(members) {
+            let member = relation::list_oid(members, position);
+            if member == (*target).rd_id || is_partitioned {
+                take_away(member, is_exact, &mut loss);
+            }
+        }
+        if is_partitioned {
+            COVERED = Some((command.0, command.1, (*target).rd_id));
+        }
+        write(target, &options, is_exact, &loss);
+    }
+    Datum::null()
+}
+
+/// Whether an ancestor is being truncated by the same command and has said so.
+///
+/// # Safety
+/// The relation must be open.
+unsafe fn is_covered(target: pg_sys::Relation, command: (u64, u32)) -> bool {
+    // SAFETY: per the contract.
+    unsafe {
+        let Some((transaction, number, root)) = COVERED else { return false };
+        if (transaction, number) != command || !(*(*target).rd_rel).relispartition {
+            return false;
+        }
+        let ancestors = raw::get_partition_ancestors((*target).rd_id);
+        (0..relation::list_length(ancestors)).any(|position| relation::list_oid(ancestors, position) == root)
+    }
+}
+
+/// Adds what one table holds.
+///
+/// # Safety
+/// The table must be locked exclusively.
+unsafe fn take_away(table: Oid, is_exact: bool, loss: &mut Loss) {
+    // SAFETY: the table is open between the two calls.
+    unsafe {
+        let opened = pg_sys::table_open(table, pg_sys::AccessExclusiveLock as i32);
+        if is_kind(opened, pg_sys::RELKIND_RELATION) {
+            let size = pgrx::direct_function_call::<i64>(pg_sys::pg_total_relation_size, &[Some(Datum::from(table))]);
+            loss.bytes += size.unwrap_or(0);
+            if is_exact {
+                let room = (settings::truncate_rows() - loss.images).max(0);
+                if plan::row_trigger(opened).is_some() {
+                    loss.images += super::baseline::images(opened, kind::ROW_TRUNCATE, room);
+                }
+                loss.rows += count(opened);
+            } else {
+                loss.rows += (f64::from((*(*opened).rd_rel).reltuples).max(0.0)) as i64;
+            }
+        }
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+    }
+}
+
+/// # Safety
+/// The table must be open.
+unsafe fn count(table: pg_sys::Relation) -> i64 {
+    // SAFETY: the scan ends before the snapshot does.
+    unsafe {
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let slot = pg_sys::table_slot_create(table, core::ptr::null_mut());
+        let scan = pg_sys::table_beginscan(table, snapshot, 0, core::ptr::null_mut());
+        let mut rows = 0;
+        while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
+            pgrx::check_for_interrupts!();
+            rows += 1;
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::UnregisterSnapshot(snapshot);
+        rows
+    }
+}
+
+/// # Safety
+/// Must run inside a transaction that may write.
+unsafe fn write(target: pg_sys::Relation, options: &super::options::Options, is_exact: bool, loss: &Loss) {
+    // SAFETY: the relation is open.
+    unsafe {
+        let statement_use = match (options.level, options.redacted.is_empty()) {
+            (Level::Comprehensive, true) => StatementUse::Full,
+            (Level::Comprehensive, false) => StatementUse::Redacted,
+            _ => StatementUse::Omit,
+        };
+        let reference = context::current(statement_use);
+        let enabled = plan::enabled_above((*target).rd_id);
+        let (relation_id, _) = relations::find_or_write(&relations::describe(enabled), reference.node_id);
+        let parameters = parameters(is_exact, loss);
+        let event = Event {
+            relation_id,
+            command_id: raw::GetCurrentCommandId(false),
+            parameters: Some(&parameters),
+            ..Event::new(kind::TABLE_TRUNCATE, Category::Data)
+        };
+        append::write(&event, reference.context_id, reference.node_id);
+    }
+}
+
+fn parameters(is_exact: bool, loss: &Loss) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.begin();
+    let mut object = writer.object(4);
+    for name in [&b"rows"[..], b"bytes", b"images", b"rows_exact"] {
+        writer.key(&mut object, name);
+    }
+    for number in [loss.rows, loss.bytes, loss.images] {
+        crate::encode::integer(&mut writer, number);
+        writer.close(&mut object, Kind::Number);
+    }
+    writer.close(&mut object, Kind::of(is_exact));
+    writer.finish().to_vec()
+}
+
+/// # Safety
+/// The relation must be open.
+unsafe fn is_kind(opened: pg_sys::Relation, kind: u8) -> bool {
+    // SAFETY: per the contract.
+    unsafe { u8::try_from((*(*opened).rd_rel).relkind) == Ok(kind) }
+}

@@ -1,0 +1,231 @@
+//! Who and why: every event refers to a row that says it once.
+//!
+//! A context is the combination of session, roles, actor, trace, reason, context and, where the level asks
+//! for it, statement. Its row is written with its first event and is transactional like that event, so the
+//! backend remembers it for good only after the top-level commit and forgets it when its subtransaction aborts.
+//!
+//! * [`Fingerprint`] decides in a few comparisons whether the row before still fits;
+//! * [`content`] gathers what the row says; [`session`] writes what does not change in a connection.
+
+mod content;
+mod remembered;
+mod session;
+mod set;
+
+use core::ffi::{CStr, c_char};
+
+use pgrx::pg_sys::{self, Oid};
+
+use crate::pg::raw;
+use crate::settings;
+use content::Content;
+use remembered::Remembered;
+
+/// How much of the statement's text belongs to the context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum StatementUse {
+    /// None of it.
+    Omit,
+    /// The text and its parameters.
+    Full,
+    /// The text with every constant replaced, without parameters.
+    Redacted,
+}
+
+/// The rows of the dictionaries that an event refers to.
+#[derive(Clone, Copy)]
+pub struct Reference {
+    pub context_id: i64,
+    pub node_id: i32,
+}
+
+/// What a context depends on, as cheap to compare as it can be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Fingerprint {
+    assignments: u64,
+    session_user: Oid,
+    outer_user: Oid,
+    user: Oid,
+    role: Oid,
+    origin: u16,
+    application: *const c_char,
+}
+
+/// What tells one statement of the client from the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Statement {
+    started_at: i64,
+    portal: pg_sys::Portal,
+    source: *const c_char,
+    location: i32,
+}
+
+struct Current {
+    fingerprint: Fingerprint,
+    statement: Statement,
+    application_hash: u64,
+    /// The context came from the statement's comment or holds its text: it is good for this statement only.
+    is_of_statement: bool,
+    reference: Reference,
+    written_at: i64,
+}
+
+static mut CURRENT: [Option<Current>; 3] = [const { None }; 3];
+static mut REMEMBERED: Remembered = Remembered::new();
+
+/// How long a context is used before it is written again, so that its leaf may go soon after the events'.
+const LIFETIME: i64 = 86_400_000_000;
+
+pub fn register() {
+    // SAFETY: the callbacks are plain functions that live as long as the process.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
+    }
+}
+
+/// The context of what is being done now, written if need be.
+///
+/// # Safety
+/// Must run inside a transaction that may write.
+#[inline]
+pub unsafe fn current(statement_use: StatementUse) -> Reference {
+    // SAFETY: plain variables of a single-threaded process, and functions that only read others.
+    unsafe {
+        let fingerprint = fingerprint();
+        let statement = statement();
+        if let Some(current) = &mut (*(&raw mut CURRENT))[statement_use as usize]
+            && current.fingerprint == fingerprint
+        {
+            if current.statement == statement {
+                return current.reference;
+            }
+            let is_plain = statement_use == StatementUse::Omit && !current.is_of_statement;
+            if is_plain
+                && !content::has_comment()
+                && current.application_hash == content::application_hash()
+                && statement.started_at < current.written_at + LIFETIME
+            {
+                current.statement = statement;
+                return current.reference;
+            }
+        }
+        find_or_write(statement_use, fingerprint, statement)
+    }
+}
+
+/// # Safety
+/// As [`current`].
+unsafe fn find_or_write(statement_use: StatementUse, fingerprint: Fingerprint, statement: Statement) -> Reference {
+    // SAFETY: inside a transaction.
+    unsafe {
+        let node_id = session::node();
+        let session_id = session::current();
+        let content = Content::gather(session_id, statement_use);
+        let now = raw::GetCurrentTimestamp();
+        let remembered = &mut *(&raw mut REMEMBERED);
+        let hash = content.hash();
+        let (context_id, written_at) = match remembered.find(hash) {
+            Some((id, written_at)) if now < written_at + LIFETIME => (id, written_at),
+            _ => {
+                let id = content.write(node_id, now);
+                remembered.add(hash, id, now, raw::GetCurrentSubTransactionId());
+                (id, now)
+            }
+        };
+        let reference = Reference { context_id, node_id };
+        (*(&raw mut CURRENT))[statement_use as usize] = Some(Current {
+            fingerprint,
+            statement,
+            application_hash: content::application_hash(),
+            is_of_statement: content.is_of_statement(),
+            reference,
+            written_at,
+        });
+        reference
+    }
+}
+
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn fingerprint() -> Fingerprint {
+    // SAFETY: these read variables.
+    unsafe {
+        Fingerprint {
+            assignments: settings::assignments(),
+            session_user: raw::GetSessionUserId(),
+            outer_user: raw::GetOuterUserId(),
+            user: raw::GetUserId(),
+            role: raw::GetCurrentRoleId(),
+            origin: pg_sys::replorigin_session_origin,
+            application: pg_sys::application_name,
+        }
+    }
+}
+
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn statement() -> Statement {
+    // SAFETY: the active portal, where there is one, is live.
+    unsafe {
+        let portal = pg_sys::ActivePortal;
+        let (source, location) = match portal.as_ref() {
+            Some(portal) => (portal.sourceText, content::location(portal)),
+            None => (pg_sys::debug_query_string, 0),
+        };
+        Statement { started_at: raw::GetCurrentStatementStartTimestamp(), portal, source, location }
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
+    use pg_sys::XactEvent::*;
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        match event {
+            XACT_EVENT_COMMIT => {
+                (*(&raw mut REMEMBERED)).commit();
+                session::commit();
+            }
+            // What a prepared transaction wrote may still be rolled back.
+            XACT_EVENT_ABORT | XACT_EVENT_PREPARE => forget(0),
+            _ => {}
+        }
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn subtransaction_ends(
+    event: pg_sys::SubXactEvent::Type,
+    subtransaction: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut core::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        forget(subtransaction);
+    }
+}
+
+/// Forgets what was written in this subtransaction and those inside it, whose ids are higher.
+fn forget(subtransaction: u32) {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        CURRENT = [const { None }; 3];
+        (*(&raw mut REMEMBERED)).abort(subtransaction);
+        session::abort(subtransaction);
+    }
+}
+
+/// A NUL-terminated text of PostgreSQL's, `None` where it is null or empty.
+///
+/// # Safety
+/// `text` must be null or NUL-terminated and outlive the result.
+unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: per the contract.
+    let text = unsafe { CStr::from_ptr(text) };
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,164 @@
+//! The rows for this connection and this server, written once each.
+
+use core::ffi::CStr;
+
+use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::{IntoDatum, direct_function_call_as_datum};
+
+use crate::pg::scan::{self, Condition};
+use crate::pg::{raw, version};
+use crate::settings;
+use crate::store::dictionary;
+use crate::store::leaf::Parent;
+
+/// A dictionary row that this backend wrote or found.
+#[derive(Clone, Copy)]
+struct Known {
+    id: i64,
+    /// The subtransaction that wrote it, 0 once that is committed.
+    pending: u32,
+}
+
+static mut NODE: Option<Known> = None;
+static mut SESSION: Option<Known> = None;
+
+/// The id of this server's incarnation.
+///
+/// # Safety
+/// Must run inside a transaction that may write.
+pub unsafe fn node() -> i32 {
+    // SAFETY: plain variables of a single-threaded process; inside a transaction.
+    unsafe {
+        let known = match NODE {
+            Some(known) => known,
+            None => {
+                let known = find_or_write_node();
+                NODE = Some(known);
+                known
+            }
+        };
+        i32::try_from(known.id).unwrap_or(0)
+    }
+}
+
+/// The id of this connection.
+///
+/// # Safety
+/// Must run inside a transaction that may write, after [`node`].
+pub unsafe fn current() -> i64 {
+    // SAFETY: as in `node`.
+    unsafe {
+        if let Some(known) = SESSION {
+            return known.id;
+        }
+        let id = write_session();
+        SESSION = Some(Known { id, pending: raw::GetCurrentSubTransactionId() });
+        id
+    }
+}
+
+pub fn commit() {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        for known in [&mut *(&raw mut NODE), &mut *(&raw mut SESSION)].into_iter().flatten() {
+            known.pending = 0;
+        }
+    }
+}
+
+pub fn abort(subtransaction: u32) {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        for slot in [&mut *(&raw mut NODE), &mut *(&raw mut SESSION)] {
+            if slot.is_some_and(|known| known.pending != 0 && known.pending >= subtransaction) {
+                *slot = None;
+            }
+        }
+    }
+}
+
+/// A node is a database of a cluster on a timeline: a dump restored, a database copied or a standby promoted
+/// counts its transactions on its own, so it is another one.
+///
+/// # Safety
+/// Must run inside a transaction that may write.
+unsafe fn find_or_write_node() -> Known {
+    // SAFETY: reading the control file's identity and our own tables.
+    unsafe {
+        let system = pg_sys::GetSystemIdentifier().cast_signed();
+        let database = pg_sys::MyDatabaseId;
+        let timeline = pg_sys::GetWALInsertionTimeLine().cast_signed();
+        let mut found = None;
+        let conditions = [
+            Condition { attribute: 3, procedure: Oid::from(pg_sys::F_INT8EQ), value: Datum::from(system) },
+            Condition { attribute: 4, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(database) },
+            Condition { attribute: 6, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(timeline) },
+        ];
+        dictionary::rows(Parent::Nodes, &conditions, |descriptor, tuple| {
+            found = scan::attribute(tuple, 1, descriptor).map(|id| i64::from(id.value() as i32));
+            false
+        });
+        if let Some(id) = found {
+            return Known { id, pending: 0 };
+        }
+
+        let mut random = [0_u8; 4];
+        pg_sys::pg_strong_random(random.as_mut_ptr().cast(), random.len());
+        let id = i32::from_ne_bytes(random) & i32::MAX | 1;
+        let name = pg_sys::get_database_name(database);
+        let mut values = [
+            Some(Datum::from(id)),
+            server_name().into_datum(),
+            Some(Datum::from(system)),
+            Some(Datum::from(database)),
+            CStr::from_ptr(name).to_string_lossy().into_owned().into_datum(),
+            Some(Datum::from(timeline)),
+            Some(Datum::from(raw::GetCurrentTimestamp())),
+        ];
+        dictionary::append(Parent::Nodes, i64::from(id), &mut values);
+        Known { id: i64::from(id), pending: raw::GetCurrentSubTransactionId() }
+    }
+}
+
+/// The name in the settings, the cluster's, or the host's.
+fn server_name() -> String {
+    settings::server_name()
+        .or_else(|| settings::of_server(c"cluster_name"))
+        .map(|name| name.to_string_lossy().into_owned())
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()))
+        .unwrap_or_else(|| "postgresql".into())
+}
+
+/// # Safety
+/// Must run inside a transaction that may write.
+unsafe fn write_session() -> i64 {
+    // SAFETY: functions without arguments that read this backend's state.
+    unsafe {
+        let id = dictionary::new_id(raw::GetCurrentTimestamp());
+        let no_arguments: [Option<Datum>; 0] = [];
+        let login = pg_sys::GetUserNameFromId(pg_sys::GetAuthenticatedUserId(), true);
+        let login = super::text(login).map_or_else(|| "unknown".into(), |login| login.to_string_lossy().into_owned());
+        let kind = super::text(pg_sys::GetBackendTypeDesc(pg_sys::MyBackendType));
+        let mut values = [
+            Some(Datum::from(node())),
+            Some(Datum::from(id)),
+            token().into_datum(),
+            login.into_datum(),
+            version::authentication().into_datum(),
+            direct_function_call_as_datum(pg_sys::inet_client_addr, &no_arguments),
+            direct_function_call_as_datum(pg_sys::inet_client_port, &no_arguments),
+            super::text(pg_sys::application_name).map(|name| name.to_string_lossy().into_owned()).into_datum(),
+            kind.map(|kind| kind.to_string_lossy().into_owned()).into_datum(),
+            Some(Datum::from(pg_sys::MyStartTimestamp)),
+        ];
+        dictionary::append(Parent::Sessions, id, &mut values);
+        id
+    }
+}
+
+/// The session id as `%c` of log_line_prefix prints it: start time and process, in hexadecimal.
+fn token() -> String {
+    // SAFETY: plain variables of this process.
+    let (started, process) = unsafe { (pg_sys::MyStartTime, pg_sys::MyProcPid) };
+    format!("{started:x}.{process:x}")
+}

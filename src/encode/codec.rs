@@ -1,0 +1,299 @@
+//! Which way a type is written: decided once per column, kept in the relation's plan.
+
+use core::ffi::c_char;
+
+use pgrx::pg_sys::{self, Oid, PgOid};
+
+/// How values of one type become JSON.
+pub enum Codec {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    /// text, varchar, bpchar and xml: the stored bytes are the text.
+    Text,
+    Name,
+    /// `"char"`, which prints bytes that are no character of the database's encoding before 16.
+    Char,
+    Uuid,
+    Bytea,
+    Date,
+    Time,
+    TimeTz,
+    Timestamp,
+    TimestampTz,
+    Money,
+    /// Output function: one interval has a text that its input refuses.
+    Interval(*mut pg_sys::FmgrInfo),
+    /// tsquery, whose text does not say how it is stored.
+    Query {
+        output: *mut pg_sys::FmgrInfo,
+        input: *mut pg_sys::FmgrInfo,
+    },
+    Json,
+    Jsonb,
+    Array(Box<ArrayCodec>),
+    Composite(Box<CompositeCodec>),
+    /// The output function of a built-in type; its text depends on pinned settings at most.
+    Output(*mut pg_sys::FmgrInfo),
+    /// An output function that looks names up or prints money: it needs search_path and lc_monetary pinned as well.
+    Named(*mut pg_sys::FmgrInfo),
+    /// An output function that is not PostgreSQL's own: it may raise anything.
+    Foreign(Oid),
+}
+
+/// A type with its codec, its element's storage and its array output for shapes that JSON arrays cannot hold.
+pub struct ArrayCodec {
+    pub element: Codec,
+    pub element_type: Oid,
+    pub length: i16,
+    pub by_value: bool,
+    pub alignment: c_char,
+    /// Whether elements stand in a JSON array. Not where a JSON null among them could not be told from SQL's.
+    pub native: bool,
+    /// The array's own text, in which elements stand as those of type `text_type`, which is stored alike.
+    pub text: Codec,
+    pub text_type: Oid,
+}
+
+pub struct CompositeCodec {
+    /// A copy that lives as long as the plan.
+    pub descriptor: pg_sys::TupleDesc,
+    pub type_id: Oid,
+    /// In jsonb's key order: attribute index, name, codec.
+    pub fields: Vec<(usize, Vec<u8>, Codec)>,
+    /// Whether its only attribute has the marker's name, so that it has to be told from a marker.
+    pub marked: bool,
+}
+
+impl Codec {
+    /// Decides for a type. What the codec keeps is allocated in `context`.
+    pub fn of(type_id: Oid, context: pg_sys::MemoryContext) -> Codec {
+        // SAFETY: a plain catalog lookup; an unknown type is an ERROR that pgrx's guard carries.
+        let base = unsafe { pg_sys::getBaseType(type_id) };
+        match PgOid::from(base) {
+            PgOid::BuiltIn(built_in) => {
+                use pg_sys::BuiltinOid::*;
+                match built_in {
+                    BOOLOID => Codec::Bool,
+                    INT2OID => Codec::Int2,
+                    INT4OID => Codec::Int4,
+                    INT8OID => Codec::Int8,
+                    FLOAT4OID => Codec::Float4,
+                    FLOAT8OID => Codec::Float8,
+                    NUMERICOID => Codec::Numeric,
+                    TEXTOID | VARCHAROID | BPCHAROID | XMLOID | PG_NODE_TREEOID => Codec::Text,
+                    NAMEOID => Codec::Name,
+                    CHAROID => Codec::Char,
+                    UUIDOID => Codec::Uuid,
+                    // The types after bytea have no input function.
+                    BYTEAOID | PG_NDISTINCTOID | PG_DEPENDENCIESOID | PG_MCV_LISTOID | PG_BRIN_BLOOM_SUMMARYOID
+                    | PG_BRIN_MINMAX_MULTI_SUMMARYOID | GTSVECTOROID => Codec::Bytea,
+                    DATEOID => Codec::Date,
+                    TIMEOID => Codec::Time,
+                    TIMETZOID => Codec::TimeTz,
+                    TIMESTAMPOID => Codec::Timestamp,
+                    TIMESTAMPTZOID => Codec::TimestampTz,
+                    MONEYOID => Codec::Money,
+                    INTERVALOID => Codec::Interval(output_of(base, context)),
+                    TSQUERYOID => Codec::Query { output: output_of(base, context), input: input_of(base, context) },
+                    JSONOID => Codec::Json,
+                    JSONBOID => Codec::Jsonb,
+                    // These two are ambiguous by name alone; their signatures are not.
+                    REGPROCOID => Codec::Named(output_of(REGPROCEDUREOID.into(), context)),
+                    REGOPEROID => Codec::Named(output_of(REGOPERATOROID.into(), context)),
+                    REGPROCEDUREOID | REGOPERATOROID | REGCLASSOID | REGTYPEOID | REGCONFIGOID | REGDICTIONARYOID
+                    | REGNAMESPACEOID | REGROLEOID | REGCOLLATIONOID => Codec::Named(output_of(base, context)),
+                    _ => Codec::structured(base, context),
+                }
+            }
+            _ => Codec::structured(base, context),
+        }
+    }
+
+    /// Arrays and composites by their parts, anything else by its output function.
+    fn structured(base: Oid, context: pg_sys::MemoryContext) -> Codec {
+        // SAFETY: catalog lookups of an existing type.
+        let element = unsafe { pg_sys::get_element_type(base) };
+        if element != Oid::INVALID {
+            return Codec::array(base, element, context);
+        }
+        // SAFETY: as above.
+        if unsafe { pg_sys::type_is_rowtype(base) } && base != pg_sys::RECORDOID {
+            return Codec::composite(base, context);
+        }
+        Codec::text(base, context)
+    }
+
+    fn array(base: Oid, element_type: Oid, context: pg_sys::MemoryContext) -> Codec {
+        let text = Codec::text(base, context);
+        let text_type = text_type(element_type);
+        let element = Codec::of(element_type, context);
+        let (mut length, mut by_value, mut alignment) = (0, false, 0);
+        // SAFETY: the out-pointers are valid for the call.
+        unsafe { pg_sys::get_typlenbyvalalign(element_type, &mut length, &mut by_value, &mut alignment) };
+        let native = !matches!(element, Codec::Json | Codec::Jsonb | Codec::Foreign(_));
+        Codec::Array(Box::new(ArrayCodec {
+            element,
+            element_type,
+            length,
+            by_value,
+            alignment,
+            native,
+            text,
+            text_type,
+        }))
+    }
+
+    fn composite(base: Oid, context: pg_sys::MemoryContext) -> Codec {
+        // SAFETY: `base` is a row type; the copy is allocated in the plan's context and the lookup released.
+        let descriptor = unsafe {
+            let found = pg_sys::lookup_rowtype_tupdesc(base, -1);
+            let previous = pg_sys::MemoryContextSwitchTo(context);
+            let copy = pg_sys::CreateTupleDescCopy(found);
+            pg_sys::MemoryContextSwitchTo(previous);
+            crate::pg::relation::release_descriptor(found);
+            copy
+        };
+        let mut fields: Vec<(usize, Vec<u8>, Codec)> = crate::pg::relation::attributes(descriptor)
+            .filter(|attribute| !attribute.dropped)
+            .map(|attribute| (attribute.index, attribute.name, Codec::of(attribute.type_id, context)))
+            .collect();
+        let marked = fields.len() == 1 && fields[0].1 == super::marker::KEY;
+        fields.sort_by(|one, other| super::jsonb::key_order(&one.1, &other.1));
+        Codec::Composite(Box::new(CompositeCodec { descriptor, type_id: base, fields, marked }))
+    }
+
+    /// The type's own text.
+    fn text(base: Oid, context: pg_sys::MemoryContext) -> Codec {
+        let (mut output, mut variable) = (Oid::INVALID, false);
+        // SAFETY: the out-pointers are valid for the call.
+        unsafe { pg_sys::getTypeOutputInfo(base, &mut output, &mut variable) };
+        if is_foreign(base) {
+            return Codec::Foreign(output);
+        }
+        let info = function(output, context);
+        if needs_names(base) { Codec::Named(info) } else { Codec::Output(info) }
+    }
+
+    /// Whether encoding this type may call code that is not PostgreSQL's own.
+    pub fn calls_foreign_code(&self) -> bool {
+        match self {
+            Codec::Foreign(_) => true,
+            Codec::Array(array) => array.element.calls_foreign_code() || array.text.calls_foreign_code(),
+            Codec::Composite(composite) => composite.fields.iter().any(|(_, _, codec)| codec.calls_foreign_code()),
+            _ => false,
+        }
+    }
+
+    /// Whether the text of this type depends on settings such as DateStyle, which then have to be pinned.
+    pub fn depends_on_settings(&self) -> bool {
+        match self {
+            Codec::Output(_) | Codec::Named(_) | Codec::Foreign(_) | Codec::Interval(_) | Codec::Array(_) => true,
+            Codec::Composite(composite) => composite.fields.iter().any(|(_, _, codec)| codec.depends_on_settings()),
+            _ => false,
+        }
+    }
+
+    /// Whether the plan holds a copy of a row type, which ALTER TYPE can change.
+    pub fn holds_row_type(&self) -> bool {
+        match self {
+            Codec::Composite(_) => true,
+            Codec::Array(array) => array.element.holds_row_type(),
+            _ => false,
+        }
+    }
+}
+
+/// The lookup information of a type's output function.
+fn output_of(type_id: Oid, context: pg_sys::MemoryContext) -> *mut pg_sys::FmgrInfo {
+    let (mut output, mut variable) = (Oid::INVALID, false);
+    // SAFETY: the out-pointers are valid for the call.
+    unsafe { pg_sys::getTypeOutputInfo(type_id, &mut output, &mut variable) };
+    function(output, context)
+}
+
+/// The lookup information of a type's input function.
+fn input_of(type_id: Oid, context: pg_sys::MemoryContext) -> *mut pg_sys::FmgrInfo {
+    let (mut input, mut parameter) = (Oid::INVALID, Oid::INVALID);
+    // SAFETY: the out-pointers are valid for the call.
+    unsafe { pg_sys::getTypeInputInfo(type_id, &mut input, &mut parameter) };
+    function(input, context)
+}
+
+/// The type as which an element stands in the text of an array: one that is stored alike and reads back.
+///
+/// xml would lose its declaration, a routine its signature; a domain would check constraints when read.
+fn text_type(element_type: Oid) -> Oid {
+    // SAFETY: a catalog lookup of an existing type.
+    match unsafe { pg_sys::getBaseType(element_type) } {
+        pg_sys::XMLOID => pg_sys::TEXTOID,
+        pg_sys::REGPROCOID => pg_sys::REGPROCEDUREOID,
+        pg_sys::REGOPEROID => pg_sys::REGOPERATOROID,
+        base => base,
+    }
+}
+
+fn function(function_id: Oid, context: pg_sys::MemoryContext) -> *mut pg_sys::FmgrInfo {
+    // SAFETY: the information is allocated, filled in and caches what it needs in the plan's context.
+    unsafe {
+        let info = pg_sys::MemoryContextAllocZero(context, size_of::<pg_sys::FmgrInfo>()).cast();
+        pg_sys::fmgr_info_cxt(function_id, info, context);
+        info
+    }
+}
+
+/// Whether the text of a type, or of one inside it, is made by code that is not PostgreSQL's own.
+fn is_foreign(type_id: Oid) -> bool {
+    if let Some(inner) = inner_types(type_id) {
+        return inner.into_iter().any(is_foreign);
+    }
+    let (mut output, mut variable) = (Oid::INVALID, false);
+    // SAFETY: the out-pointers are valid for the call.
+    unsafe { pg_sys::getTypeOutputInfo(type_id, &mut output, &mut variable) };
+    // SAFETY: a catalog lookup of the function just found.
+    output.to_u32() >= pg_sys::FirstGenbkiObjectId && !unsafe { crate::pg::relation::is_internal_function(output) }
+}
+
+fn needs_names(type_id: Oid) -> bool {
+    if let Some(inner) = inner_types(type_id) {
+        return inner.into_iter().any(needs_names);
+    }
+    // The reg* types, and money, which looks at lc_monetary; not aclitem, which names roles but no schema.
+    use pg_sys::BuiltinOid::*;
+    [
+        REGPROCOID, REGOPEROID, REGPROCEDUREOID, REGOPERATOROID, REGCLASSOID, REGTYPEOID, REGCONFIGOID, REGDICTIONARYOID,
+        REGNAMESPACEOID, REGROLEOID, REGCOLLATIONOID, MONEYOID,
+    ]
+    .iter()
+    .any(|named| Oid::from(*named) == type_id)
+}
+
+/// The types whose text is part of this type's text; none for a scalar.
+fn inner_types(type_id: Oid) -> Option<Vec<Oid>> {
+    // SAFETY: catalog lookups of existing types.
+    unsafe {
+        let base = pg_sys::getBaseType(type_id);
+        if base != type_id {
+            return Some(vec![base]);
+        }
+        for inner in [pg_sys::get_element_type(base), pg_sys::get_range_subtype(base), pg_sys::get_multirange_range(base)] {
+            if inner != Oid::INVALID {
+                return Some(vec![inner]);
+            }
+        }
+        if pg_sys::type_is_rowtype(base) && base != pg_sys::RECORDOID {
+            let descriptor = pg_sys::lookup_rowtype_tupdesc(base, -1);
+            let types = crate::pg::relation::attributes(descriptor)
+                .filter(|attribute| !attribute.dropped)
+                .map(|attribute| attribute.type_id)
+                .collect();
+            crate::pg::relation::release_descriptor(descriptor);
+            return Some(types);
+        }
+    }
+    None
+}

@@ -1,0 +1,185 @@
+//! Writes PostgreSQL's binary jsonb directly, one pass, into a buffer that is kept between rows.
+//!
+//! The layout is that of src/include/utils/jsonb.h: a container is a header word, an entry word per
+//! child and the children's bytes. Keys are sorted by length, then bytes. Numbers and containers are
+//! padded to four bytes, counted from the start of the varlena, and the padding belongs to the child.
+
+const ARRAY: u32 = 0x4000_0000;
+const OBJECT: u32 = 0x2000_0000;
+const HAS_OFFSET: u32 = 0x8000_0000;
+/// Every so many children the entry holds the end offset instead of the length (JB_OFFSET_STRIDE).
+const STRIDE: usize = 32;
+
+/// The type bits of a child's entry word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    String = 0x0000_0000,
+    Number = 0x1000_0000,
+    False = 0x2000_0000,
+    True = 0x3000_0000,
+    Null = 0x4000_0000,
+    Container = 0x5000_0000,
+}
+
+impl Kind {
+    pub fn of(value: bool) -> Kind {
+        if value { Kind::True } else { Kind::False }
+    }
+}
+
+/// A container whose children are still being written.
+pub struct Container {
+    next_entry: usize,
+    index: usize,
+    data: usize,
+    last_end: usize,
+}
+
+/// A growing jsonb value.
+#[derive(Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    pub const fn new() -> Writer {
+        Writer { bytes: Vec::new() }
+    }
+
+    /// Starts a new value, forgetting the one before but keeping its memory.
+    pub fn begin(&mut self) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&[0; 4]);
+    }
+
+    /// The finished varlena, with a four-byte header.
+    pub fn finish(&mut self) -> &[u8] {
+        let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX >> 2);
+        // A four-byte varlena header is the length shifted past its two flag bits (postgres.h), in the byte
+        // order of the machine; only little-endian machines put the flags into the low bits.
+        let header = if cfg!(target_endian = "little") { length << 2 } else { length };
+        self.bytes[..4].copy_from_slice(&header.to_ne_bytes());
+        &self.bytes
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Gives memory back after an unusually large value.
+    pub fn shrink(&mut self, capacity: usize) {
+        if self.bytes.capacity() > capacity {
+            self.bytes = Vec::with_capacity(capacity);
+        }
+    }
+
+    /// Opens an object of `count` pairs: write all keys in order with [`Writer::key`], then all values.
+    pub fn object(&mut self, count: usize) -> Container {
+        self.open(OBJECT, count, count * 2)
+    }
+
+    /// Opens an array of `count` elements.
+    pub fn array(&mut self, count: usize) -> Container {
+        self.open(ARRAY, count, count)
+    }
+
+    fn open(&mut self, flags: u32, count: usize, children: usize) -> Container {
+        self.pad();
+        let header = flags | u32::try_from(count).unwrap_or(0x0FFF_FFFF);
+        self.bytes.extend_from_slice(&header.to_ne_bytes());
+        let next_entry = self.bytes.len();
+        let data = next_entry + children * 4;
+        self.bytes.resize(data, 0);
+        Container { next_entry, index: 0, data, last_end: data }
+    }
+
+    /// Starts an object from a template made by [`Writer::template`]; its keys are written already.
+    pub fn object_from(&mut self, template: &Template) -> Container {
+        self.pad();
+        let next_entry = self.bytes.len() + 4 + template.count * 4;
+        let data = self.bytes.len() + 4 + template.count * 8;
+        self.bytes.extend_from_slice(&template.bytes);
+        Container { next_entry, index: template.count, data, last_end: self.bytes.len() }
+    }
+
+    /// Closes the child that was just written: all bytes since the child before belong to it.
+    #[inline]
+    pub fn close(&mut self, container: &mut Container, kind: Kind) {
+        let end = self.bytes.len();
+        let word = if container.index % STRIDE == 0 {
+            HAS_OFFSET | word(end - container.data)
+        } else {
+            word(end - container.last_end)
+        };
+        let entry = kind as u32 | word;
+        self.bytes[container.next_entry..container.next_entry + 4].copy_from_slice(&entry.to_ne_bytes());
+        container.next_entry += 4;
+        container.index += 1;
+        container.last_end = end;
+    }
+
+    pub fn key(&mut self, container: &mut Container, name: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        self.close(container, Kind::String);
+    }
+
+    pub fn string(&mut self, container: &mut Container, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.close(container, Kind::String);
+    }
+
+    pub fn null(&mut self, container: &mut Container) {
+        self.close(container, Kind::Null);
+    }
+
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Pads to the alignment of numbers and containers.
+    pub fn pad(&mut self) {
+        while self.bytes.len() % 4 != 0 {
+            self.bytes.push(0);
+        }
+    }
+
+    /// What has been written so far.
+    pub fn written(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Drops what was written after `length`, to replace it.
+    pub fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+}
+
+/// An object's header, key entries and key bytes, ready to be copied.
+pub struct Template {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Template {
+    /// Makes the template of an object with these keys, which must be in jsonb's order.
+    pub fn new<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Template {
+        let count = names.len();
+        let mut writer = Writer::new();
+        let mut container = writer.object(count);
+        for name in names {
+            writer.key(&mut container, name);
+        }
+        Template { bytes: writer.bytes, count }
+    }
+}
+
+/// jsonb's order of keys: shorter first, then by bytes (lengthCompareJsonbString).
+pub fn key_order(one: &[u8], other: &[u8]) -> std::cmp::Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+}
+
+fn word(length: usize) -> u32 {
+    // The encoder caps values long before a container reaches JENTRY_OFFLENMASK.
+    u32::try_from(length).unwrap_or(u32::MAX) & 0x0FFF_FFFF
+}

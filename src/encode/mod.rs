@@ -1,0 +1,33 @@
+//! Values to jsonb and back, losslessly.
+//!
+//! * [`codec`] decides once per column how its type is written; [`value`] writes one value.
+//! * [`jsonb`] is the binary writer; [`number`] and [`time`] write what has no text of its own there.
+//! * [`json`] embeds the types json and jsonb; [`marker`] writes what a plain value cannot say.
+//! * [`foreign`] is the only place that calls output code which is not PostgreSQL's own.
+//! * [`pin`] holds the settings that text depends on still; [`large`] digests what is over the cap, with [`inflate`].
+//! * [`redact`] hides columns; [`key`] is the text a row is filed under; [`restore`] is the inverse.
+
+pub mod codec;
+mod foreign;
+mod inflate;
+mod json;
+pub mod jsonb;
+pub mod key;
+pub mod large;
+pub mod marker;
+mod number;
+pub mod pin;
+pub mod redact;
+// mod restore;
+mod time;
+pub mod value;
+
+/// Registers what PostgreSQL has to tell the encoder.
+pub fn register() {
+    pin::register();
+}
+
+/// Writes an integer as a child of the container at hand.
+pub fn integer(writer: &mut jsonb::Writer, value: i64) {
+    number::integer(writer, value);
+}

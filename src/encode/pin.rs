@@ -1,0 +1,126 @@
+//! Holds still the settings that text depends on, while a row is being written.
+//!
+//! The variables behind the settings are set directly, which costs nothing beside a row. They are put
+//! back after the row, or by the (sub)transaction abort that follows every ERROR.
+
+use pgrx::pg_sys;
+
+use crate::pg::raw;
+
+#[derive(Clone, Copy)]
+struct Saved {
+    date_style: i32,
+    interval_style: i32,
+    extra_float_digits: i32,
+    bytea_output: i32,
+    time_zone: *mut pg_sys::pg_tz,
+}
+
+static mut SAVED: Option<Saved> = None;
+static mut UTC: *mut pg_sys::pg_tz = core::ptr::null_mut();
+
+const ISO_DATES: i32 = 1;
+const POSTGRES_INTERVALS: i32 = 0;
+const HEX: i32 = 1;
+
+/// Lets aborts put the settings back.
+pub fn register() {
+    // SAFETY: the callbacks are plain functions that live as long as the process.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
+    }
+}
+
+unsafe extern "C-unwind" fn transaction_ends(_event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
+    // SAFETY: on the backend's thread.
+    unsafe { release() }
+}
+
+unsafe extern "C-unwind" fn subtransaction_ends(
+    event: pg_sys::SubXactEvent::Type,
+    _subtransaction: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut core::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        // SAFETY: on the backend's thread.
+        unsafe { release() }
+    }
+}
+
+/// Pins the settings; [`release`] puts them back.
+///
+/// # Safety
+/// Must run on the backend's thread.
+pub unsafe fn hold() {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        if is_held() {
+            return;
+        }
+        if UTC.is_null() {
+            UTC = pg_sys::pg_tzset(c"UTC".as_ptr());
+        }
+        SAVED = Some(Saved {
+            date_style: pg_sys::DateStyle,
+            interval_style: pg_sys::IntervalStyle,
+            extra_float_digits: pg_sys::extra_float_digits,
+            bytea_output: raw::bytea_output,
+            time_zone: pg_sys::session_timezone,
+        });
+        pg_sys::DateStyle = ISO_DATES;
+        pg_sys::IntervalStyle = POSTGRES_INTERVALS;
+        pg_sys::extra_float_digits = 1;
+        raw::bytea_output = HEX;
+        pg_sys::session_timezone = UTC;
+    }
+}
+
+/// Puts the settings back. Harmless where nothing is pinned, as in an abort callback.
+///
+/// # Safety
+/// Must run on the backend's thread.
+pub unsafe fn release() {
+    // SAFETY: as in `hold`.
+    unsafe {
+        let Some(saved) = SAVED else { return };
+        SAVED = None;
+        pg_sys::DateStyle = saved.date_style;
+        pg_sys::IntervalStyle = saved.interval_style;
+        pg_sys::extra_float_digits = saved.extra_float_digits;
+        raw::bytea_output = saved.bytea_output;
+        pg_sys::session_timezone = saved.time_zone;
+    }
+}
+
+/// Whether [`hold`] is in force.
+pub fn is_held() -> bool {
+    // SAFETY: reading a plain variable of a single-threaded process.
+    unsafe { (*(&raw const SAVED)).is_some() }
+}
+
+/// Runs `body` with search_path at pg_catalog, so that names are written with their schema, and lc_monetary at C.
+///
+/// # Safety
+/// Must run inside a transaction. An ERROR in `body` leaves the nest level to the abort, which pops it.
+pub unsafe fn with_names(body: impl FnOnce()) {
+    // SAFETY: the nest level is closed in the same way as a function's SET clause.
+    unsafe {
+        let nest = pg_sys::NewGUCNestLevel();
+        for (name, value) in [(c"search_path", c"pg_catalog"), (c"lc_monetary", c"C")] {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        body();
+        pg_sys::AtEOXact_GUC(true, nest);
+    }
+}

@@ -1,0 +1,109 @@
+//! What we refuse or cannot do: SQLSTATE, DETAIL and HINT in one place.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
+
+/// An error of ours.
+pub enum Error {
+    /// The trigger function was called as something else.
+    NotATrigger { function: &'static str },
+    /// A trigger was created by hand, with arguments we did not write.
+    BadTriggerOptions { table: String },
+    /// Neither a leaf nor the overflow exists.
+    NoLeaf { parent: String },
+    /// A leaf has other columns than its parent had when it was made.
+    ForeignLeaf { leaf: String },
+    /// The evidence would go.
+    Evidence { object: String },
+    /// Evidence was to be changed by SQL.
+    EvidenceChanged { table: String, operation: &'static str },
+    /// An image holds no value for a column.
+    NoValue { column: String, why: String },
+    /// An image does not describe a row of this type.
+    BadImage { problem: String },
+    /// An internal function was called with something unexpected.
+    Internal { problem: String },
+    /// An argument is not what the function takes.
+    BadArgument { problem: String, hint: &'static str },
+    /// The event type is not there.
+    UnknownEventType { name: String },
+}
+
+impl Error {
+    /// Raises the error; nothing after it runs.
+    #[track_caller]
+    pub fn raise(self) -> ! {
+        self.report().report(PgLogLevel::ERROR);
+        unreachable!("an ERROR does not return")
+    }
+
+    fn report(self) -> ErrorReport {
+        use PgSqlErrorCode::*;
+        let (code, message, detail, hint): (_, _, Option<String>, Option<String>) = match self {
+            Error::NotATrigger { function } => (
+                ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                format!("audit.{function} was not called as the trigger it is made for"),
+                None,
+                Some("Use audit.enable, which creates the triggers.".into()),
+            ),
+            Error::BadTriggerOptions { table } => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("the audit trigger of {table} has options that audit.enable did not write"),
+                None,
+                Some(format!("Run SELECT audit.enable('{table}') to write them again.")),
+            ),
+            Error::NoLeaf { parent } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("audit.{parent} has no leaf and there is no overflow to write to"),
+                None,
+                Some("Run CALL audit.maintain().".into()),
+            ),
+            Error::ForeignLeaf { leaf } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("audit.{leaf} does not have the columns of the trail"),
+                None,
+                Some("Detach the table, then run CALL audit.maintain().".into()),
+            ),
+            Error::Evidence { object } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("cannot drop {object}: it holds audit evidence"),
+                Some("Evidence leaves by retention, or with the whole trail.".into()),
+                Some("To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into()),
+            ),
+            Error::EvidenceChanged { table, operation } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("cannot {operation} audit.{table}: evidence is never changed"),
+                None,
+                Some("Use audit.set_retention and audit.prune to let events go.".into()),
+            ),
+            Error::NoValue { column, why } => (
+                ERRCODE_NO_DATA_FOUND,
+                format!("the image holds no value of column \"{column}\""),
+                Some(why),
+                Some("Remove the column from the image to take its value from the base row.".into()),
+            ),
+            Error::BadImage { problem } => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                problem,
+                None,
+                Some("Pass old_values or new_values of an event of this table.".into()),
+            ),
+            Error::Internal { problem } => (ERRCODE_INTERNAL_ERROR, problem, None, None),
+            Error::BadArgument { problem, hint } => (ERRCODE_INVALID_PARAMETER_VALUE, problem, None, Some(hint.into())),
+            Error::UnknownEventType { name } => (
+                ERRCODE_UNDEFINED_OBJECT,
+                format!("event type \"{name}\" does not exist"),
+                None,
+                Some("audit.event_types lists them; audit.define_event_type makes new ones.".into()),
+            ),
+        };
+        let mut report = ErrorReport::new(code, message, function_name!());
+        if let Some(detail) = detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = hint {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+}

@@ -1,0 +1,48 @@
+//! `audit`: the whole audit trail of a PostgreSQL database in one extension.
+//!
+//! * [`capture`] sees what happens: row triggers, TRUNCATE, changes of definitions.
+//! * [`encode`] turns values into jsonb and back, losslessly.
+//! * [`context`] knows who and why: session, roles, actor, trace, reason.
+//! * [`statement`] reads SQL text: comments that carry a trace, constants that must not be kept.
+//! * [`event`] is the record that captures make, [`store`] appends it to the open leaf.
+//! * [`history`] computes what is read from the trail.
+//! * [`worker`] keeps leaves ready where nobody else does.
+//! * [`settings`] and [`error`] are the voice; [`pg`] is the only place that knows PostgreSQL's insides.
+//!
+//! The SQL surface is in `sql/`, one file a subject, loaded in the order below.
+
+use pgrx::prelude::*;
+
+mod capture;
+mod context;
+mod encode;
+mod error;
+mod event;
+// mod history;
+mod pg;
+mod settings;
+mod statement;
+mod store;
+mod worker;
+
+pgrx::pg_module_magic!();
+
+extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["schema"]);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["event_types"]);
+extension_sql_file!("../sql/leaves.sql", name = "leaves", requires = ["functions"]);
+extension_sql_file!("../sql/enable.sql", name = "enable", requires = ["leaves"]);
+extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = ["enable"]);
+extension_sql_file!("../sql/trail.sql", name = "trail", requires = ["definitions"]);
+extension_sql_file!("../sql/history.sql", name = "history", requires = ["trail"]);
+extension_sql_file!("../sql/coverage.sql", name = "coverage", requires = ["history"]);
+extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["coverage"], finalize);
+
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+    encode::register();
+    store::register();
+    context::register();
+    capture::register();
+}

@@ -1,0 +1,10 @@
+//! The only place for raw externs, owners of PostgreSQL resources and differences between versions.
+
+pub mod arguments;
+pub mod background;
+pub mod guard;
+pub mod raw;
+pub mod relation;
+pub mod scan;
+pub mod trigger;
+pub mod version;

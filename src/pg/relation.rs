@@ -1,0 +1,136 @@
+//! What a relation's descriptor and the catalogs say, in Rust's terms. Cold paths only.
+
+use core::ffi::CStr;
+
+use pgrx::pg_sys::{self, Oid};
+
+/// The language of PostgreSQL's own C functions (pg_language.dat).
+const INTERNAL_LANGUAGE: u32 = 12;
+
+/// One attribute of a row type.
+pub struct Attribute {
+    /// Zero-based position in the tuple.
+    pub index: usize,
+    pub number: i16,
+    pub name: Vec<u8>,
+    pub type_id: Oid,
+    pub type_modifier: i32,
+    pub length: i16,
+    pub by_value: bool,
+    pub dropped: bool,
+    /// A virtual generated column (18): it has no stored value.
+    pub unstored: bool,
+}
+
+/// The attributes of a descriptor, dropped ones included.
+pub fn attributes(descriptor: pg_sys::TupleDesc) -> impl Iterator<Item = Attribute> {
+    // SAFETY: callers pass a live descriptor; its length is its own.
+    let count = unsafe { usize::try_from((*descriptor).natts).unwrap_or(0) };
+    (0..count).map(move |index| {
+        // SAFETY: `index` is below the descriptor's number of attributes.
+        let attribute = unsafe { &*super::version::attribute(descriptor, index) };
+        Attribute {
+            index,
+            number: attribute.attnum,
+            name: name(&attribute.attname).to_vec(),
+            type_id: attribute.atttypid,
+            type_modifier: attribute.atttypmod,
+            length: attribute.attlen,
+            by_value: attribute.attbyval,
+            dropped: attribute.attisdropped,
+            unstored: u8::try_from(attribute.attgenerated) == Ok(b'v'),
+        }
+    })
+}
+
+/// The bytes of a catalog name.
+pub fn name(name: &pg_sys::NameData) -> &[u8] {
+    // SAFETY: a NameData is NUL-terminated within its 64 bytes.
+    unsafe { CStr::from_ptr(name.data.as_ptr()) }.to_bytes()
+}
+
+/// Gives back a descriptor of lookup_rowtype_tupdesc.
+pub fn release_descriptor(descriptor: pg_sys::TupleDesc) {
+    // SAFETY: the descriptor came from the type cache and is live.
+    unsafe {
+        if (*descriptor).tdrefcount >= 0 {
+            pg_sys::DecrTupleDescRefCount(descriptor);
+        }
+    }
+}
+
+/// Whether a function is one of PostgreSQL's built-in C functions under another name.
+///
+/// # Safety
+/// `function` must exist.
+pub unsafe fn is_internal_function(function: Oid) -> bool {
+    // SAFETY: the tuple is held until it is released, and read as what the cache says it is.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::PROCOID as i32, pg_sys::Datum::from(function));
+        if tuple.is_null() {
+            return false;
+        }
+        let form = pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_proc>(tuple);
+        let internal = (*form).prolang == Oid::from(INTERNAL_LANGUAGE);
+        pg_sys::ReleaseSysCache(tuple);
+        internal
+    }
+}
+
+/// The schema-qualified name of a relation, quoted where SQL needs it.
+pub fn qualified_name(schema: &CStr, table: &CStr) -> String {
+    quoted(schema) + "." + &quoted(table)
+}
+
+fn quoted(identifier: &CStr) -> String {
+    // SAFETY: quote_identifier returns its argument or a palloc'd copy, both NUL-terminated.
+    let quoted = unsafe { CStr::from_ptr(pg_sys::quote_identifier(identifier.as_ptr())) };
+    String::from_utf8_lossy(quoted.to_bytes()).into_owned()
+}
+
+/// The length of a list, which may be NIL.
+///
+/// # Safety
+/// `list` must be null or a live list.
+pub unsafe fn list_length(list: *const pg_sys::List) -> usize {
+    // SAFETY: per the contract.
+    unsafe { list.as_ref() }.map_or(0, |list| usize::try_from(list.length).unwrap_or(0))
+}
+
+/// An element of a list of OIDs.
+///
+/// # Safety
+/// `position` must be below the list's length.
+pub unsafe fn list_oid(list: *const pg_sys::List, position: usize) -> Oid {
+    // SAFETY: per the contract.
+    unsafe { (*(*list).elements.add(position)).oid_value }
+}
+
+/// An element of a list of pointers.
+///
+/// # Safety
+/// `position` must be below the list's length, whose elements are of type `T`.
+pub unsafe fn list_pointer<T>(list: *const pg_sys::List, position: usize) -> *mut T {
+    // SAFETY: per the contract.
+    unsafe { (*(*list).elements.add(position)).ptr_value.cast() }
+}
+
+/// A relation and everything that inherits from it, locked.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn members(target: Oid, lock: u32) -> *mut pg_sys::List {
+    let lock = lock.cast_signed();
+    // SAFETY: per the contract; the boundary carries an ERROR.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| super::raw::find_all_inheritors(target, lock, core::ptr::null_mut())) }
+}
+
+/// The direct children of a relation, locked.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn children(target: Oid, lock: u32) -> *mut pg_sys::List {
+    let lock = lock.cast_signed();
+    // SAFETY: per the contract; the boundary carries an ERROR.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| super::raw::find_inheritance_children(target, lock)) }
+}

@@ -1,0 +1,62 @@
+//! Reading rows of our own tables by key, past permissions, in one short scan. Cold paths only.
+
+use pgrx::pg_sys::{self, Datum, Oid};
+
+/// One equality condition: attribute number and value. `procedure` is the equality function of its type.
+pub struct Condition {
+    pub attribute: i16,
+    pub procedure: Oid,
+    pub value: Datum,
+}
+
+/// Calls `visit` with each visible row that meets the conditions, until it returns false.
+///
+/// # Safety
+/// `table` must be a plain table; the conditions must be of its columns' types; inside a transaction.
+pub unsafe fn rows(table: Oid, conditions: &[Condition], mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool) {
+    // SAFETY: the relation stays open and the snapshot registered for the whole scan.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let mut keys: Vec<pg_sys::ScanKeyData> = Vec::with_capacity(conditions.len());
+        for condition in conditions {
+            let mut key = pg_sys::ScanKeyData::default();
+            pg_sys::ScanKeyInit(
+                &mut key,
+                condition.attribute,
+                u16::try_from(pg_sys::BTEqualStrategyNumber).unwrap_or(3),
+                condition.procedure,
+                condition.value,
+            );
+            keys.push(key);
+        }
+        let scan = pg_sys::systable_beginscan(
+            relation,
+            Oid::INVALID,
+            false,
+            snapshot,
+            i32::try_from(keys.len()).unwrap_or(0),
+            keys.as_mut_ptr(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() || !visit((*relation).rd_att, tuple) {
+                break;
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::UnregisterSnapshot(snapshot);
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+    }
+}
+
+/// An attribute of a tuple, `None` for NULL.
+///
+/// # Safety
+/// The tuple must be of the descriptor and have that attribute.
+pub unsafe fn attribute(tuple: pg_sys::HeapTuple, number: i32, descriptor: pg_sys::TupleDesc) -> Option<Datum> {
+    let mut is_null = false;
+    // SAFETY: per the contract.
+    let value = unsafe { pg_sys::heap_getattr(tuple, number, descriptor, &mut is_null) };
+    (!is_null).then_some(value)
+}

@@ -1,0 +1,67 @@
+//! The trigger protocol of src/include/commands/trigger.h.
+
+use pgrx::pg_sys::{self, FunctionCallInfo};
+
+/// What a trigger fired for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Insert,
+    Delete,
+    Update,
+    Truncate,
+}
+
+impl Operation {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Operation::Insert => "insert",
+            Operation::Delete => "delete",
+            Operation::Update => "update",
+            Operation::Truncate => "truncate",
+        }
+    }
+}
+
+const ROW: u32 = 4;
+const BEFORE: u32 = 8;
+const TIMING: u32 = 0x18;
+
+/// A trigger's call.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    pub data: &'a pg_sys::TriggerData,
+    pub operation: Operation,
+}
+
+impl<'a> Call<'a> {
+    /// The call behind these arguments; none where the function was not called by the trigger manager.
+    ///
+    /// # Safety
+    /// The arguments must be those of the current call.
+    #[inline]
+    pub unsafe fn of(arguments: FunctionCallInfo) -> Option<Call<'a>> {
+        // SAFETY: the context's node tag says what it is.
+        unsafe {
+            let context = (*arguments).context;
+            if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+                return None;
+            }
+            let data = &*context.cast::<pg_sys::TriggerData>();
+            let operation = match data.tg_event & 3 {
+                0 => Operation::Insert,
+                1 => Operation::Delete,
+                2 => Operation::Update,
+                _ => Operation::Truncate,
+            };
+            Some(Call { data, operation })
+        }
+    }
+
+    pub fn is_after_row(self) -> bool {
+        self.data.tg_event & ROW != 0 && self.data.tg_event & TIMING == 0
+    }
+
+    pub fn is_before_statement(self) -> bool {
+        self.data.tg_event & ROW == 0 && self.data.tg_event & TIMING == BEFORE
+    }
+}

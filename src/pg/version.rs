@@ -1,0 +1,87 @@
+//! What differs between PostgreSQL 15 and 18, one function each.
+
+use pgrx::pg_sys;
+
+/// The description of attribute `index` of a descriptor (18 moved them behind compact ones).
+///
+/// # Safety
+/// The descriptor must be live and `index` below its number of attributes.
+#[inline]
+pub unsafe fn attribute(descriptor: pg_sys::TupleDesc, index: usize) -> pg_sys::Form_pg_attribute {
+    // SAFETY: per the contract of this function.
+    #[cfg(not(feature = "pg18"))]
+    unsafe {
+        (*descriptor).attrs.as_mut_ptr().add(index)
+    }
+    // SAFETY: the full descriptions follow the compact ones (TupleDescAttr of access/tupdesc.h).
+    #[cfg(feature = "pg18")]
+    unsafe {
+        let count = usize::try_from((*descriptor).natts).unwrap_or(0);
+        (*descriptor).compact_attrs.as_mut_ptr().add(count).cast::<pg_sys::FormData_pg_attribute>().add(index)
+    }
+}
+
+/// Lets an index give back what it kept between inserts (17).
+///
+/// # Safety
+/// The index must be open and `info` the one that was passed to every insert.
+pub unsafe fn index_insert_cleanup(_index: pg_sys::Relation, _info: *mut pg_sys::IndexInfo) {
+    // SAFETY: per the contract of this function.
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    unsafe {
+        pg_sys::index_insert_cleanup(_index, _info);
+    }
+}
+
+/// Inserts a tuple into all indexes of a table, whatever their kind (16 added a parameter).
+///
+/// # Safety
+/// `relation` must have its indexes open, `slot` hold the tuple just inserted, `state` be an executor state.
+pub unsafe fn insert_index_tuples(
+    relation: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+    state: *mut pg_sys::EState,
+) {
+    let none = core::ptr::null_mut();
+    // SAFETY: per the contract of this function.
+    #[cfg(feature = "pg15")]
+    unsafe {
+        pg_sys::ExecInsertIndexTuples(relation, slot, state, false, false, none, none.cast());
+    }
+    // SAFETY: per the contract of this function.
+    #[cfg(not(feature = "pg15"))]
+    unsafe {
+        pg_sys::ExecInsertIndexTuples(relation, slot, state, false, false, none, none.cast(), false);
+    }
+}
+
+/// Whether an interval is one of the infinities (17 introduced them).
+pub fn is_infinite(_interval: &pg_sys::Interval) -> bool {
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    {
+        false
+    }
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    {
+        [(i32::MIN, i64::MIN), (i32::MAX, i64::MAX)].iter().any(|(extreme, time)| {
+            _interval.month == *extreme && _interval.day == *extreme && _interval.time == *time
+        })
+    }
+}
+
+/// Method and identity of the client's authentication, where the server keeps them (16).
+pub fn authentication() -> Option<String> {
+    #[cfg(feature = "pg15")]
+    {
+        None
+    }
+    #[cfg(not(feature = "pg15"))]
+    {
+        let no_arguments: [Option<pg_sys::Datum>; 0] = [];
+        // SAFETY: system_user takes no arguments and returns a text or NULL.
+        unsafe {
+            let identity = pgrx::direct_function_call_as_datum(pg_sys::system_user, &no_arguments)?;
+            <String as pgrx::FromDatum>::from_datum(identity, false)
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Every `audit.*` setting: what it does and what it costs.
+//!
+//! The strings that say who and why are read for every row, so they are kept as PostgreSQL's own
+//! variables, and a counter says when one of them was assigned: equal counters, equal texts.
+
+use core::ffi::{CStr, c_char, c_void};
+
+use pgrx::pg_sys;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+static MAX_VALUE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
+static TRUNCATE_ROWS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static REPLICATE: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+static mut ACTOR: *mut c_char = core::ptr::null_mut();
+static mut TRACE_ID: *mut c_char = core::ptr::null_mut();
+static mut REASON: *mut c_char = core::ptr::null_mut();
+static mut CONTEXT: *mut c_char = core::ptr::null_mut();
+static mut HASH_KEY_FILE: *mut c_char = core::ptr::null_mut();
+static mut SERVER_NAME: *mut c_char = core::ptr::null_mut();
+
+static mut ASSIGNMENTS: u64 = 0;
+
+/// Whether changes are recorded.
+pub fn enabled() -> bool {
+    ENABLED.get()
+}
+
+/// The size in bytes from which a value is replaced by its length and digest.
+pub fn max_value_bytes() -> usize {
+    usize::try_from(MAX_VALUE_BYTES.get()).unwrap_or(0)
+}
+
+/// How many row images a TRUNCATE keeps at level comprehensive.
+pub fn truncate_rows() -> i64 {
+    i64::from(TRUNCATE_ROWS.get())
+}
+
+/// Whether events are visible to logical replication.
+pub fn replicate() -> bool {
+    REPLICATE.get()
+}
+
+/// Counts assignments of the settings below.
+pub fn assignments() -> u64 {
+    // SAFETY: a plain counter of a single-threaded process.
+    unsafe { ASSIGNMENTS }
+}
+
+/// The application user, where one is set.
+pub fn actor() -> Option<&'static CStr> {
+    // SAFETY: the variable is written by PostgreSQL between calls only.
+    unsafe { text(ACTOR) }
+}
+
+pub fn trace_id() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(TRACE_ID) }
+}
+
+pub fn reason() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(REASON) }
+}
+
+/// A jsonb object as text; the check hook has seen that it is one.
+pub fn context() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(CONTEXT) }
+}
+
+/// The file that holds the key of hashed columns.
+pub fn hash_key_file() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(HASH_KEY_FILE) }
+}
+
+/// The name of this server in the trail.
+pub fn server_name() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(SERVER_NAME) }
+}
+
+/// A string setting; an empty one counts as unset, which is what a placeholder becomes after ROLLBACK.
+///
+/// # Safety
+/// `value` must be null or NUL-terminated and stay so until PostgreSQL assigns the setting again.
+unsafe fn text(value: *const c_char) -> Option<&'static CStr> {
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: per the contract of this function.
+    let text = unsafe { CStr::from_ptr(value) };
+    (!text.is_empty()).then_some(text)
+}
+
+/// Defines the settings. Called once, when the library is loaded.
+pub fn define() {
+    GucRegistry::define_bool_guc(
+        c"audit.enabled",
+        c"Records changes of audited tables.",
+        c"Switching it off is for superusers and is itself an event.",
+        &ENABLED,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"audit.max_value_bytes",
+        c"Size from which a value is recorded by its length and SHA-256 only.",
+        c"Larger caps keep more of the past and cost their size once more in the trail.",
+        &MAX_VALUE_BYTES,
+        64,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_BYTE,
+    );
+    GucRegistry::define_int_guc(
+        c"audit.truncate_rows",
+        c"Row images that a TRUNCATE of a table audited at level comprehensive keeps.",
+        c"Each costs as much as deleting the row.",
+        &TRUNCATE_ROWS,
+        0,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"audit.replicate",
+        c"Lets publications carry the trail.",
+        c"Off, a FOR ALL TABLES publication does not send subscribers rows of tables that they do not have.",
+        &REPLICATE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    // SAFETY: the variables are statics, the hooks plain functions; PostgreSQL keeps both for the process's life.
+    unsafe {
+        string(c"audit.actor", c"The application user on whose behalf this session works.", &raw mut ACTOR, pg_sys::GucContext::PGC_USERSET, None);
+        string(c"audit.trace_id", c"The trace that the work belongs to.", &raw mut TRACE_ID, pg_sys::GucContext::PGC_USERSET, None);
+        string(c"audit.reason", c"Why the work is done.", &raw mut REASON, pg_sys::GucContext::PGC_USERSET, None);
+        string(c"audit.context", c"Anything else worth recording, as a JSON object.", &raw mut CONTEXT, pg_sys::GucContext::PGC_USERSET, Some(check_context));
+        string(c"audit.hash_key_file", c"The file that holds the key of hashed columns.", &raw mut HASH_KEY_FILE, pg_sys::GucContext::PGC_SIGHUP, None);
+        string(c"audit.server_name", c"The name of this server in the trail; cluster_name or the host's name by default.", &raw mut SERVER_NAME, pg_sys::GucContext::PGC_SIGHUP, None);
+        pg_sys::MarkGUCPrefixReserved(c"audit".as_ptr());
+    }
+}
+
+/// # Safety
+/// `variable` must point to a static.
+unsafe fn string(
+    name: &'static CStr,
+    description: &'static CStr,
+    variable: *mut *mut c_char,
+    context: pg_sys::GucContext::Type,
+    check: pg_sys::GucStringCheckHook,
+) {
+    // SAFETY: all strings are 'static; called while the library is being loaded.
+    unsafe {
+        pg_sys::DefineCustomStringVariable(
+            name.as_ptr(),
+            description.as_ptr(),
+            core::ptr::null(),
+            variable,
+            core::ptr::null(),
+            context,
+            0,
+            check,
+            Some(assigned),
+            None,
+        );
+    }
+}
+
+unsafe extern "C-unwind" fn assigned(_value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: a plain counter of a single-threaded process.
+    unsafe { ASSIGNMENTS = ASSIGNMENTS.wrapping_add(1) }
+}
+
+/// Accepts an empty text or a JSON object that jsonb can hold, so that a capture never fails on it.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn check_context(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL passes the proposed value, which may be null.
+    let text = unsafe { if (*value).is_null() { c"" } else { CStr::from_ptr(*value) } };
+    text.is_empty() || is_object(text.to_bytes())
+}
+
+/// Whether a text is a JSON object that jsonb can hold.
+pub fn is_object(text: &[u8]) -> bool {
+    let Ok(text) = core::str::from_utf8(text) else { return false };
+    matches!(serde_json::from_str(text), Ok(value @ serde_json::Value::Object(_)) if is_storable(&value))
+}
+
+/// jsonb refuses the character U+0000; serde_json has refused numbers that are too large.
+fn is_storable(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => !text.contains('\0'),
+        serde_json::Value::Array(values) => values.iter().all(is_storable),
+        serde_json::Value::Object(members) => {
+            members.iter().all(|(key, value)| !key.contains('\0') && is_storable(value))
+        }
+        _ => true,
+    }
+}
+
+/// The value of one of PostgreSQL's own settings.
+pub fn of_server(name: &'static CStr) -> Option<&'static CStr> {
+    // SAFETY: GetConfigOption returns a static or setting-owned string; callers copy it at once.
+    unsafe {
+        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        text(value)
+    }
+}
+

@@ -1,0 +1,117 @@
+//! Writes an event into its leaf.
+
+use pgrx::pg_sys::{self, Datum};
+
+use super::leaf::Parent;
+use super::open::{self, Table};
+use super::tuple::{Former, Stamp};
+use super::id;
+use crate::event::Event;
+use crate::pg::{raw, version};
+
+static mut FORMER: Former = Former::new();
+
+/// Writes `event` in the current transaction and returns its id. `context_id` and `node_id` are rows of the
+/// dictionaries that this transaction, or one before it, has written.
+///
+/// # Safety
+/// Must run inside a transaction that may write. Raw: an ERROR leaves by longjmp.
+pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
+    // SAFETY: inside a transaction; the statics are used by one thread and not across calls.
+    unsafe {
+        let now = raw::GetCurrentTimestamp();
+        let table = open::table(Parent::Events(event.category), now);
+        let stamp = Stamp {
+            occurred_at: now,
+            id: id::next(now),
+            transaction_id: raw::GetTopFullTransactionId().value.cast_signed(),
+            context_id,
+            node_id,
+        };
+        let former = &mut *(&raw mut FORMER);
+        let mut tuple = former.form(event, &stamp);
+        raw::heap_insert(table.relation, &mut tuple, raw::GetCurrentCommandId(true), options(), core::ptr::null_mut());
+        if table.has_plain_indexes {
+            for (index, info) in table.indexes {
+                insert_plain(table, *index, *info, &mut tuple, |column| former.fixed(column, event, &stamp));
+            }
+        } else {
+            insert_any(table.relation, table.oid, &mut tuple);
+        }
+        stamp.id
+    }
+}
+
+/// Past logical decoding, unless the trail is meant to be replicated.
+pub fn options() -> i32 {
+    if crate::settings::replicate() { 0 } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() }
+}
+
+/// # Safety
+/// The tuple must have just been inserted into the table that the index belongs to.
+unsafe fn insert_plain(
+    table: &Table,
+    index: pg_sys::Relation,
+    info: *mut pg_sys::IndexInfo,
+    tuple: pg_sys::HeapTuple,
+    value: impl Fn(usize) -> Option<Datum>,
+) {
+    let mut values = [Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
+    let mut nulls = [false; pg_sys::INDEX_MAX_KEYS as usize];
+    // SAFETY: per the contract; attribute numbers of a plain index are those of columns every event has.
+    unsafe {
+        let columns = usize::try_from((*info).ii_NumIndexAttrs).unwrap_or(0);
+        for position in 0..columns {
+            let column = usize::try_from((*info).ii_IndexAttrNumbers[position]).unwrap_or(1) - 1;
+            nulls[position] = value(column).map(|value| values[position] = value).is_none();
+        }
+        raw::index_insert(
+            index,
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+            &mut (*tuple).t_self,
+            table.relation,
+            pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
+            false,
+            info,
+        );
+    }
+}
+
+/// Inserts a tuple into a table of ours with all its indexes, past the executor's checks and past decoding.
+///
+/// # Safety
+/// The table must be open and the tuple be of its columns.
+pub unsafe fn insert(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::HeapTuple) {
+    // SAFETY: per the contract.
+    unsafe {
+        pg_sys::heap_insert(table, tuple, pg_sys::GetCurrentCommandId(true), options(), core::ptr::null_mut());
+        insert_any(table, oid, tuple);
+    }
+}
+
+/// Inserts a tuple into indexes of any kind, through the executor.
+///
+/// # Safety
+/// The tuple must have just been inserted into the table, which must be open.
+unsafe fn insert_any(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::HeapTuple) {
+    // SAFETY: the executor's own sequence for a table that it inserts into (CopyFrom).
+    unsafe {
+        let state = pg_sys::CreateExecutorState();
+        let context = pg_sys::MemoryContextSwitchTo((*state).es_query_cxt);
+        let target = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
+        pg_sys::InitResultRelInfo(target, table, 1, core::ptr::null_mut(), 0);
+        pg_sys::ExecOpenIndices(target, false);
+        if (*target).ri_NumIndices > 0 {
+            let slot = pg_sys::MakeSingleTupleTableSlot((*table).rd_att, &raw const pg_sys::TTSOpsHeapTuple);
+            pg_sys::ExecStoreHeapTuple(tuple, slot, false);
+            (*slot).tts_tid = (*tuple).t_self;
+            (*slot).tts_tableOid = oid;
+            version::insert_index_tuples(target, slot, state);
+            pg_sys::ExecDropSingleTupleTableSlot(slot);
+        }
+        pg_sys::ExecCloseIndices(target);
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::FreeExecutorState(state);
+    }
+}

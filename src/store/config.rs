@@ -1,0 +1,106 @@
+//! Writes rows of the configuration tables past logical decoding.
+//!
+//! A FOR ALL TABLES publication would send a subscriber rows of tables that it does not have. The tables
+//! have REPLICA IDENTITY NOTHING, so a deleted row is not sent, and rows are inserted past decoding.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
+
+use super::{append, leaf};
+use crate::error::Error;
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
+use crate::pg::relation;
+
+entry_point!(audit_put, pg_finfo_audit_put, put);
+entry_point!(audit_remove, pg_finfo_audit_remove, remove);
+
+/// `audit.put(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn put(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the argument is a row of a configuration table, which is open to the end.
+    unsafe {
+        let (table, mut tuple) = row(Arguments::new(arguments));
+        delete(table, &mut tuple);
+        let copy = pg_sys::heap_copytuple(&mut tuple);
+        append::insert(table, (*table).rd_id, copy);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        pg_sys::CommandCounterIncrement();
+    }
+    Datum::null()
+}
+
+/// `audit.remove(settings_row anyelement) returns void`: deletes the row with the same key.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn remove(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: as in `put`.
+    unsafe {
+        let (table, mut tuple) = row(Arguments::new(arguments));
+        delete(table, &mut tuple);
+        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        pg_sys::CommandCounterIncrement();
+    }
+    Datum::null()
+}
+
+/// The configuration table that the argument is a row of, open, and the row.
+///
+/// # Safety
+/// The arguments must be those of the current call.
+unsafe fn row(arguments: Arguments) -> (pg_sys::Relation, pg_sys::HeapTupleData) {
+    // SAFETY: a composite datum has a tuple's header.
+    unsafe {
+        let relation = pg_sys::get_typ_typrelid(arguments.type_of(0));
+        let Some(datum) = arguments.datum(0).filter(|_| pg_sys::get_rel_namespace(relation) == leaf::schema()) else {
+            Error::Internal { problem: "not a row of a configuration table".into() }.raise()
+        };
+        let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
+        let tuple = pg_sys::HeapTupleData {
+            t_len: u32::try_from(pgrx::varlena::varsize(header.cast())).unwrap_or(0),
+            t_data: header,
+            ..Default::default()
+        };
+        (pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32), tuple)
+    }
+}
+
+/// Deletes the row that has the same primary key.
+///
+/// # Safety
+/// The table must be open and the tuple be of its type.
+unsafe fn delete(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
+    // SAFETY: the index is the table's primary key, whose columns the conditions compare with their type's equality.
+    unsafe {
+        pg_sys::RelationGetIndexList(table);
+        let index = pg_sys::index_open((*table).rd_pkindex, pg_sys::AccessShareLock as i32);
+        let columns = usize::try_from((*(*index).rd_index).indnkeyatts).unwrap_or(0);
+        let numbers = (*(*index).rd_index).indkey.values.as_slice(columns).to_vec();
+        pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+
+        let descriptor = (*table).rd_att;
+        let attributes: Vec<_> = relation::attributes(descriptor).collect();
+        let conditions: Vec<crate::pg::scan::Condition> = numbers
+            .iter()
+            .filter_map(|number| {
+                let type_id = attributes.iter().find(|attribute| attribute.number == *number)?.type_id;
+                let entry = pg_sys::lookup_type_cache(type_id, pg_sys::TYPECACHE_EQ_OPR_FINFO.cast_signed());
+                let value = crate::pg::scan::attribute(tuple, i32::from(*number), descriptor)?;
+                Some(crate::pg::scan::Condition { attribute: *number, procedure: (*entry).eq_opr_finfo.fn_oid, value })
+            })
+            .collect();
+        if conditions.len() != columns {
+            Error::Internal { problem: "a configuration row needs its whole key".into() }.raise();
+        }
+        let mut found = Vec::new();
+        crate::pg::scan::rows((*table).rd_id, &conditions, |_, row| {
+            found.push((*row).t_self);
+            true
+        });
+        for mut position in found {
+            pg_sys::simple_heap_delete(table, &mut position);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Rows of the dictionaries: nodes, sessions, contexts and relations. Cold beside events: a row is written
+//! with the first event that needs it.
+
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::leaf::{self, Parent};
+use super::{append, open};
+use crate::pg::scan::{self, Condition};
+
+/// Microseconds in an hour, the unit of the upper bits of an id.
+const HOUR: i64 = 3_600_000_000;
+/// Bits of an id that come from the sequence.
+const SEQUENCE_BITS: u32 = 40;
+
+/// A new id of a session or context written at `now`: the hour, so that a leaf is a range of ids, then a
+/// number from the sequence.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn new_id(now: i64) -> i64 {
+    // SAFETY: inside a transaction.
+    let number = unsafe { next_number() };
+    ((now / HOUR) << SEQUENCE_BITS) | (number & ((1 << SEQUENCE_BITS) - 1))
+}
+
+/// The next number of the dictionaries' sequence.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn next_number() -> i64 {
+    let sequence = leaf::relation(c"dictionary_ids");
+    // SAFETY: nextval may raise; the boundary turns that into a panic that the caller's guard reports.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| crate::pg::raw::nextval_internal(sequence, false)) }
+}
+
+/// Appends a row. `key` is the partition key; the values are those of all columns in order.
+///
+/// # Safety
+/// The values must be of the columns' types; inside a transaction that may write.
+pub unsafe fn append(parent: Parent, key: i64, values: &mut [Option<Datum>]) {
+    // SAFETY: the values fit the descriptor per the contract; forming and inserting copy them.
+    unsafe {
+        let table = open::table(parent, key);
+        let mut datums: Vec<Datum> = values.iter().map(|value| value.unwrap_or(Datum::null())).collect();
+        let mut nulls: Vec<bool> = values.iter().map(Option::is_none).collect();
+        let tuple = pg_sys::heap_form_tuple((*table.relation).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+        append::insert(table.relation, table.oid, tuple);
+        pg_sys::heap_freetuple(tuple);
+    }
+}
+
+/// Visits the rows of a dictionary that meet the conditions, leaf by leaf.
+///
+/// # Safety
+/// As [`scan::rows`].
+pub unsafe fn rows(
+    parent: Parent,
+    conditions: &[Condition],
+    mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
+) {
+    // SAFETY: the leaves are plain tables with the parent's columns.
+    unsafe {
+        let leaves = crate::pg::relation::children(leaf::relation(parent.name()), pg_sys::AccessShareLock);
+        let mut go_on = true;
+        for position in 0..crate::pg::relation::list_length(leaves) {
+            let leaf: Oid = crate::pg::relation::list_oid(leaves, position);
+            scan::rows(leaf, conditions, |descriptor, tuple| {
+                go_on = visit(descriptor, tuple);
+                go_on
+            });
+            if !go_on {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Which leaf is open: found through the parent's partition bounds and remembered until PostgreSQL says
+//! that something about the parent changed.
+
+use core::ffi::CStr;
+
+use pgrx::pg_sys::{self, Oid};
+
+use crate::error::Error;
+use crate::event::Category;
+use crate::pg::background;
+
+/// A partitioned table of the trail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parent {
+    Events(Category),
+    Sessions,
+    Contexts,
+    Relations,
+    Nodes,
+}
+
+impl Parent {
+    pub const fn name(self) -> &'static CStr {
+        match self {
+            Parent::Events(Category::Data) => c"events_data",
+            Parent::Events(Category::Read) => c"events_read",
+            Parent::Events(Category::Security) => c"events_security",
+            Parent::Events(Category::Schema) => c"events_schema",
+            Parent::Events(Category::System) => c"events_system",
+            Parent::Events(Category::Application) => c"events_application",
+            Parent::Sessions => c"sessions",
+            Parent::Contexts => c"contexts",
+            Parent::Relations => c"relations",
+            Parent::Nodes => c"nodes",
+        }
+    }
+
+    const fn slot(self) -> usize {
+        match self {
+            Parent::Events(category) => category as usize,
+            Parent::Sessions => 6,
+            Parent::Contexts => 7,
+            Parent::Relations => 8,
+            Parent::Nodes => 9,
+        }
+    }
+
+    /// Whether events that find no leaf go to the overflow.
+    const fn overflows(self) -> bool {
+        matches!(self, Parent::Events(_))
+    }
+}
+
+/// Where keys from `lower` to below `upper` go.
+#[derive(Clone, Copy)]
+struct Route {
+    leaf: Oid,
+    lower: i64,
+    upper: i64,
+    /// The key from which the next leaf is missed.
+    ends: i64,
+}
+
+static mut ROUTES: [Option<Route>; 10] = [None; 10];
+static mut SCHEMA: Oid = Oid::INVALID;
+static mut ASKED_AT: i64 = i64::MIN;
+
+/// How long before the last leaf ends a backend asks for the next one, in microseconds: a day, or as much
+/// as the last tenth of a short leaf.
+const AHEAD: i64 = 86_400_000_000;
+/// How long a backend waits before it asks again.
+const PATIENCE: i64 = 60_000_000;
+
+pub fn register() {
+    // SAFETY: the callback is a plain function that lives as long as the process.
+    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), pg_sys::Datum::from(0_usize)) }
+}
+
+unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: Oid) {
+    // SAFETY: plain variables of a single-threaded process. A route is cheap to find again.
+    unsafe {
+        ROUTES = [None; 10];
+        SCHEMA = Oid::INVALID;
+    }
+}
+
+/// The leaf for `key`: a timestamp for events, an id for dictionaries. Opening it may invalidate the answer:
+/// ask again after the lock is taken.
+///
+/// # Safety
+/// Must run inside a transaction.
+#[inline]
+pub unsafe fn find(parent: Parent, key: i64) -> Oid {
+    // SAFETY: plain variables of a single-threaded process.
+    let route = unsafe {
+        match ROUTES[parent.slot()] {
+            Some(route) if route.lower <= key && key < route.upper => route,
+            _ => {
+                let route = search(parent, key);
+                ROUTES[parent.slot()] = Some(route);
+                route
+            }
+        }
+    };
+    if key >= route.ends {
+        // SAFETY: inside a transaction.
+        unsafe { ask_for_leaves(key) }
+    }
+    route.leaf
+}
+
+/// The OID of schema `audit`.
+pub fn schema() -> Oid {
+    // SAFETY: a catalog lookup; the variable is reset with the relation cache.
+    unsafe {
+        if SCHEMA == Oid::INVALID {
+            SCHEMA = pg_sys::get_namespace_oid(c"audit".as_ptr(), false);
+        }
+        SCHEMA
+    }
+}
+
+/// The OID of a relation in schema `audit`, invalid where there is none.
+pub fn relation(name: &CStr) -> Oid {
+    // SAFETY: a catalog lookup by a NUL-terminated name.
+    unsafe { pg_sys::get_relname_relid(name.as_ptr(), schema()) }
+}
+
+/// # Safety
+/// As [`find`].
+unsafe fn search(parent: Parent, key: i64) -> Route {
+    // SAFETY: the partition descriptor is valid while the parent is open.
+    let (mut route, is_last) = unsafe {
+        let oid = relation(parent.name());
+        let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
+        let found = bounds(&*pg_sys::RelationGetPartitionDesc(opened, false), key);
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        found
+    };
+    if matches!(parent, Parent::Events(_)) && is_last {
+        route.ends = route.upper.saturating_sub(AHEAD.min(route.upper.saturating_sub(route.lower) / 10));
+    }
+    if route.leaf == Oid::INVALID && parent.overflows() {
+        route.leaf = relation(c"events_overflow_all");
+        route.ends = i64::MIN;
+    }
+    if route.leaf == Oid::INVALID {
+        Error::NoLeaf { parent: parent.name().to_string_lossy().into_owned() }.raise();
+    }
+    route
+}
+
+/// The partition that holds `key`, and whether it is the last one. Bounds are 64-bit integers by nature:
+/// timestamps and ids.
+///
+/// # Safety
+/// The descriptor must be live.
+unsafe fn bounds(descriptor: &pg_sys::PartitionDescData, key: i64) -> (Route, bool) {
+    let mut route = Route { leaf: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, ends: i64::MAX };
+    if descriptor.nparts == 0 {
+        return (route, false);
+    }
+    // SAFETY: boundinfo has ndatums bounds and ndatums + 1 indexes (partitioning/partbounds.h).
+    unsafe {
+        let info = &*descriptor.boundinfo;
+        let count = usize::try_from(info.ndatums).unwrap_or(0);
+        let mut position = 0;
+        while position < count {
+            let bound = bound(info, position);
+            if bound > key {
+                route.upper = bound;
+                break;
+            }
+            route.lower = bound;
+            position += 1;
+        }
+        let mut index = *info.indexes.add(position);
+        let is_last = position + 1 >= count;
+        if index < 0 {
+            index = info.default_index;
+        }
+        if index >= 0 {
+            route.leaf = *descriptor.oids.add(usize::try_from(index).unwrap_or(0));
+        }
+        (route, is_last)
+    }
+}
+
+/// # Safety
+/// `position` must be below the number of bounds.
+unsafe fn bound(info: &pg_sys::PartitionBoundInfoData, position: usize) -> i64 {
+    // SAFETY: per the contract; a range bound of one column has one datum and one kind.
+    unsafe {
+        match **info.kind.add(position) {
+            pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MINVALUE => i64::MIN,
+            pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MAXVALUE => i64::MAX,
+            _ => int8_or_int4((**info.datums.add(position)).value()),
+        }
+    }
+}
+
+/// Both fit: an int4 datum is sign-extended by Int32GetDatum.
+fn int8_or_int4(value: usize) -> i64 {
+    value as i64
+}
+
+/// Starts a short-lived worker that makes leaves, at most once a minute from one backend.
+///
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn ask_for_leaves(key: i64) {
+    // SAFETY: plain variable; starting a worker never waits.
+    unsafe {
+        let now = pg_sys::GetCurrentTimestamp();
+        if ASKED_AT > now - PATIENCE && ASKED_AT <= now {
+            return;
+        }
+        ASKED_AT = now;
+    }
+    background::start_maintenance();
+    let _ = key;
+}

@@ -1,0 +1,24 @@
+//! Where events go: straight into the open leaf, in the caller's transaction, without routing and without SPI.
+//!
+//! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
+//! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
+//! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
+//! * [`relations`] knows audited tables by more than their OID.
+//! * [`config`] writes configuration, and [`overflow`] moves events to their leaves, past publications.
+
+pub mod append;
+mod config;
+pub mod dictionary;
+pub mod event_types;
+mod id;
+pub mod leaf;
+pub mod open;
+mod overflow;
+pub mod relations;
+mod tuple;
+
+/// Registers what PostgreSQL has to tell the store.
+pub fn register() {
+    leaf::register();
+    open::register();
+}

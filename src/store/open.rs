@@ -1,0 +1,150 @@
+//! Tables kept open from the first event of a transaction to its end, with what their indexes need.
+//!
+//! Opening a leaf and building its IndexInfo costs more than the insert. References belong to the top
+//! transaction's resource owner: a commit closes them here, an abort by itself.
+
+use pgrx::pg_sys::{self, Oid};
+
+use super::leaf;
+use super::leaf::Parent;
+use crate::error::Error;
+
+/// A leaf, open for appending.
+pub struct Table {
+    pub oid: Oid,
+    pub relation: pg_sys::Relation,
+    /// Index relations with their IndexInfo.
+    pub indexes: &'static [(pg_sys::Relation, *mut pg_sys::IndexInfo)],
+    /// Whether every index is over plain columns, without predicate, uniqueness or exclusion.
+    pub has_plain_indexes: bool,
+}
+
+/// More tables than one transaction writes to: six categories, four dictionaries and the overflow.
+const MOST: usize = 12;
+
+static mut TABLES: [Option<Table>; MOST] = [const { None }; MOST];
+
+pub fn register() {
+    // SAFETY: the callback is a plain function that lives as long as the process.
+    unsafe { pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut()) }
+}
+
+/// The open leaf of `parent` for `key`.
+///
+/// # Safety
+/// Must run inside a transaction; the reference is good until it ends.
+#[inline]
+pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
+    loop {
+        // SAFETY: inside a transaction; the statics are used by one thread.
+        unsafe {
+            let oid = leaf::find(parent, key);
+            if let Some(table) = (*(&raw const TABLES)).iter().flatten().find(|table| table.oid == oid) {
+                return table;
+            }
+            let table = open(oid, parent);
+            // The lock may have been waited for, and the leaf may be another one by now.
+            if leaf::find(parent, key) == oid {
+                return table;
+            }
+        }
+    }
+}
+
+/// Closes everything. For whoever changes the definition of a leaf in a transaction that wrote events.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn close_all() {
+    // SAFETY: the references are counted in the top transaction's resource owner, where they were taken.
+    unsafe {
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
+        for slot in (*(&raw mut TABLES)).iter_mut() {
+            if let Some(table) = slot.take() {
+                for (index, info) in table.indexes {
+                    crate::pg::version::index_insert_cleanup(*index, *info);
+                    pg_sys::index_close(*index, pg_sys::NoLock as i32);
+                }
+                pg_sys::table_close(table.relation, pg_sys::NoLock as i32);
+            }
+        }
+        pg_sys::CurrentResourceOwner = owner;
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
+    use pg_sys::XactEvent::*;
+    match event {
+        // SAFETY: still inside the transaction.
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => unsafe { close_all() },
+        // SAFETY: the resource owner has released, or is about to release, what the entries point to.
+        XACT_EVENT_ABORT => unsafe { *(&raw mut TABLES) = [const { None }; MOST] },
+        _ => {}
+    }
+}
+
+/// # Safety
+/// As [`table`].
+unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
+    // SAFETY: references and memory live as long as the top transaction; the indexes are those of the relation.
+    unsafe {
+        let owner = pg_sys::CurrentResourceOwner;
+        let context = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
+        pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
+        let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as i32);
+        if matches!(parent, Parent::Events(_)) {
+            check(relation);
+        }
+
+        let list = pg_sys::RelationGetIndexList(relation);
+        let count = crate::pg::relation::list_length(list);
+        let indexes = pg_sys::palloc(count.max(1) * size_of::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>())
+            .cast::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>();
+        let mut has_plain_indexes = true;
+        for position in 0..count {
+            let index = crate::pg::relation::list_oid(list, position);
+            let opened = pg_sys::index_open(index, pg_sys::RowExclusiveLock as i32);
+            let info = pg_sys::BuildIndexInfo(opened);
+            has_plain_indexes &= is_plain(&*info);
+            indexes.add(position).write((opened, info));
+        }
+        pg_sys::CurrentResourceOwner = owner;
+        pg_sys::MemoryContextSwitchTo(context);
+
+        let indexes = core::slice::from_raw_parts(indexes, count);
+        let tables = &mut *(&raw mut TABLES);
+        let free = tables.iter().position(Option::is_none).unwrap_or_else(|| {
+            Error::Internal { problem: "one transaction writes to too many leaves".into() }.raise()
+        });
+        tables[free].insert(Table { oid, relation, indexes, has_plain_indexes })
+    }
+}
+
+/// Whether the columns of every event are enough to fill the index.
+fn is_plain(info: &pg_sys::IndexInfo) -> bool {
+    let columns = usize::try_from(info.ii_NumIndexAttrs).unwrap_or(0);
+    info.ii_Expressions.is_null()
+        && info.ii_Predicate.is_null()
+        && info.ii_ExclusionOps.is_null()
+        && !info.ii_Unique
+        && info.ii_IndexAttrNumbers[..columns].iter().all(|number| (1..=8).contains(number))
+}
+
+/// The writer forms tuples by position, past every check of the executor: the leaf must be as it was made.
+///
+/// # Safety
+/// `relation` must be open.
+unsafe fn check(relation: pg_sys::Relation) {
+    // SAFETY: the descriptor of an open relation.
+    let descriptor = unsafe { (*relation).rd_att };
+    let matches = crate::pg::relation::attributes(descriptor)
+        .map(|attribute| (attribute.name, attribute.type_id, attribute.dropped))
+        .eq(super::tuple::DESCRIPTION.iter().map(|(name, type_id)| (name.to_vec(), *type_id, false)));
+    if !matches {
+        // SAFETY: the name of an open relation.
+        let name = unsafe { crate::pg::relation::name(&(*(*relation).rd_rel).relname) };
+        Error::ForeignLeaf { leaf: String::from_utf8_lossy(name).into_owned() }.raise();
+    }
+}

@@ -1,0 +1,189 @@
+//! Audited relations as the trail knows them: `audit.relations`, a row per version of name and columns.
+//!
+//! An OID never stands alone in stored data, because it does not survive dump and restore. A version is
+//! found by everything it says; the lineage ties the versions of one table together.
+
+use core::ffi::CStr;
+
+use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::{FromDatum, IntoDatum, JsonB};
+use serde_json::{Value, json};
+
+use super::dictionary;
+use super::leaf::Parent;
+use crate::pg::relation;
+use crate::pg::scan;
+use crate::pg::raw;
+
+/// What a row of `audit.relations` says about a table as it is now.
+pub struct Version {
+    pub oid: Oid,
+    pub schema: String,
+    pub table: String,
+    /// `schema.table`, quoted where SQL needs it.
+    pub entity: String,
+    pub columns: Value,
+    /// Names of the key's columns, in key order.
+    pub key: Vec<String>,
+}
+
+/// Describes a table.
+///
+/// # Safety
+/// Must run inside a transaction; the table must exist.
+pub unsafe fn describe(target: Oid) -> Version {
+    // SAFETY: the relation is open while its description is read.
+    unsafe {
+        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
+        let schema = CStr::from_ptr(pg_sys::get_namespace_name((*(*opened).rd_rel).relnamespace)).to_owned();
+        let table = CStr::from_ptr((*(*opened).rd_rel).relname.data.as_ptr()).to_owned();
+        let attributes: Vec<_> = relation::attributes((*opened).rd_att).filter(|attribute| !attribute.dropped).collect();
+        let columns = attributes
+            .iter()
+            .map(|attribute| {
+                let type_name = pg_sys::format_type_extended(
+                    attribute.type_id,
+                    attribute.type_modifier,
+                    u16::try_from(pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY).unwrap_or(0),
+                );
+                json!({
+                    "number": attribute.number,
+                    "name": String::from_utf8_lossy(&attribute.name),
+                    "type": CStr::from_ptr(type_name).to_string_lossy(),
+                })
+            })
+            .collect();
+        let key = key_numbers(opened)
+            .into_iter()
+            .filter_map(|number| attributes.iter().find(|attribute| attribute.number == number))
+            .map(|attribute| String::from_utf8_lossy(&attribute.name).into_owned())
+            .collect();
+        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
+        Version {
+            oid: target,
+            entity: relation::qualified_name(&schema, &table),
+            schema: schema.to_string_lossy().into_owned(),
+            table: table.to_string_lossy().into_owned(),
+            columns,
+            key,
+        }
+    }
+}
+
+/// The qualified name of a relation.
+///
+/// # Safety
+/// As [`describe`].
+pub unsafe fn entity_of(target: Oid) -> String {
+    // SAFETY: per the contract.
+    unsafe { describe(target).entity }
+}
+
+/// Attribute numbers of the primary key, or else of the replica identity's index; empty without either.
+///
+/// # Safety
+/// The relation must be open.
+unsafe fn key_numbers(opened: pg_sys::Relation) -> Vec<i16> {
+    // SAFETY: RelationGetIndexList fills in the two OIDs; the index is open while it is read.
+    unsafe {
+        let kind = u8::try_from((*(*opened).rd_rel).relkind).unwrap_or(0);
+        if !matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE) {
+            return Vec::new();
+        }
+        pg_sys::RelationGetIndexList(opened);
+        let index = if (*opened).rd_pkindex != Oid::INVALID { (*opened).rd_pkindex } else { (*opened).rd_replidindex };
+        if index == Oid::INVALID {
+            return Vec::new();
+        }
+        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
+        let form = &*(*index).rd_index;
+        let count = usize::try_from(form.indnkeyatts).unwrap_or(0);
+        let numbers = form.indkey.values.as_slice(count).to_vec();
+        pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+        numbers
+    }
+}
+
+/// The id of the version's row, and the subtransaction that wrote it, 0 for one that was there.
+///
+/// # Safety
+/// Must run inside a transaction that may write.
+pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
+    // SAFETY: the values are those of the columns in order (sql/schema.sql).
+    unsafe {
+        let known = look_up(version, node_id);
+        if let Some(id) = known.id {
+            return (id, 0);
+        }
+        // relation_id is an int4; the sequence is shared with wider ids, whose numbers it outlives by far.
+        let id = i32::try_from(dictionary::next_number() & i64::from(i32::MAX)).unwrap_or(1);
+        let lineage = known.lineage.unwrap_or_else(|| new_lineage());
+        let key = (!version.key.is_empty()).then(|| version.key.clone());
+        let mut values = [
+            Some(Datum::from(node_id)),
+            Some(Datum::from(id)),
+            lineage.into_datum(),
+            Some(Datum::from(version.oid)),
+            version.entity.clone().into_datum(),
+            version.schema.clone().into_datum(),
+            version.table.clone().into_datum(),
+            JsonB(version.columns.clone()).into_datum(),
+            key.into_datum(),
+            Some(Datum::from(raw::GetCurrentTimestamp())),
+        ];
+        dictionary::append(Parent::Relations, i64::from(id), &mut values);
+        (id, raw::GetCurrentSubTransactionId())
+    }
+}
+
+struct Known {
+    id: Option<i32>,
+    lineage: Option<pgrx::Uuid>,
+}
+
+/// Finds the row that says the same, and the lineage of the table: by its OID on this node, else, as after a
+/// restore, by its name on another.
+///
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn look_up(version: &Version, node_id: i32) -> Known {
+    let mut known = Known { id: None, lineage: None };
+    let mut by_name: Option<(i64, pgrx::Uuid)> = None;
+    let mut by_oid: Option<(i64, pgrx::Uuid)> = None;
+    let key = (!version.key.is_empty()).then(|| version.key.clone());
+    // SAFETY: the attributes are those of audit.relations in order.
+    unsafe {
+        dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
+            let attribute = |number| scan::attribute(tuple, number, descriptor);
+            let text = |number| attribute(number).and_then(|datum| String::from_datum(datum, false));
+            let Some(lineage) = attribute(3).and_then(|datum| pgrx::Uuid::from_datum(datum, false)) else { return true };
+            let is_here = attribute(1).is_some_and(|node| node.value() as i32 == node_id);
+            let since = attribute(10).map_or(0, |since| since.value() as i64);
+            let same_name = text(6).as_deref() == Some(&version.schema) && text(7).as_deref() == Some(&version.table);
+            if is_here && attribute(4).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid) {
+                if by_oid.is_none_or(|(newest, _)| since >= newest) {
+                    by_oid = Some((since, lineage));
+                    let columns = attribute(8).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
+                    let names = attribute(9).and_then(|datum| Vec::<String>::from_datum(datum, false));
+                    // Only the newest version counts: a name that comes back is a version again.
+                    let is_same = same_name && columns.as_ref() == Some(&version.columns) && names == key;
+                    known.id = is_same.then(|| attribute(2).map_or(0, |id| id.value() as i32));
+                }
+            } else if same_name && !is_here && by_name.is_none_or(|(newest, _)| since >= newest) {
+                by_name = Some((since, lineage));
+            }
+            true
+        });
+    }
+    known.lineage = by_oid.or(by_name).map(|(_, lineage)| lineage);
+    known
+}
+
+fn new_lineage() -> pgrx::Uuid {
+    let mut bytes = [0_u8; 16];
+    // SAFETY: the buffer has the length that is passed.
+    unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len()) };
+    bytes[6] = bytes[6] & 0x0F | 0x40;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    pgrx::Uuid::from_bytes(bytes)
+}

@@ -1,0 +1,202 @@
+//! Forms the heap tuple of an event in a buffer that is kept between events.
+//!
+//! The layout is that of src/include/access/htup_details.h. The columns are those of sql/schema.sql, in
+//! that order; trailing NULLs are left off, which PostgreSQL reads as it reads rows older than a column.
+
+use pgrx::pg_sys::{self, Datum};
+
+use crate::event::Event;
+
+/// Columns of an event.
+pub const COLUMNS: usize = 18;
+/// The first column that may be NULL.
+const FIRST_OPTIONAL: usize = 9;
+const HEADER: usize = 23;
+
+/// The columns in order: name and type, as a leaf must have them.
+pub const DESCRIPTION: [(&[u8], pg_sys::Oid); COLUMNS] = [
+    (b"occurred_at", pg_sys::TIMESTAMPTZOID),
+    (b"event_id", pg_sys::UUIDOID),
+    (b"transaction_id", pg_sys::INT8OID),
+    (b"context_id", pg_sys::INT8OID),
+    (b"node_id", pg_sys::INT4OID),
+    (b"event_type", pg_sys::INT4OID),
+    (b"relation_id", pg_sys::INT4OID),
+    (b"command_id", pg_sys::INT4OID),
+    (b"category", pg_sys::TEXTOID),
+    (b"entity_id", pg_sys::TEXTOID),
+    (b"changes", pg_sys::JSONBOID),
+    (b"image", pg_sys::JSONBOID),
+    (b"entity_label", pg_sys::TEXTOID),
+    (b"parameters", pg_sys::JSONBOID),
+    (b"new_entity_id", pg_sys::TEXTOID),
+    (b"entity", pg_sys::TEXTOID),
+    (b"result", pg_sys::TEXTOID),
+    (b"subject_transaction_id", pg_sys::INT8OID),
+];
+
+/// What the writer adds to an event.
+pub struct Stamp {
+    pub occurred_at: i64,
+    pub id: [u8; 16],
+    pub transaction_id: i64,
+    pub context_id: i64,
+    pub node_id: i32,
+}
+
+/// A tuple under construction. Words, so that it is aligned as PostgreSQL wants it.
+pub struct Former {
+    words: Vec<u64>,
+    length: usize,
+}
+
+impl Former {
+    pub const fn new() -> Former {
+        Former { words: Vec::new(), length: 0 }
+    }
+
+    /// Forms the tuple; it lives until the next call.
+    pub fn form(&mut self, event: &Event, stamp: &Stamp) -> pg_sys::HeapTupleData {
+        let optional = [
+            event.entity_id.map(Value::Text),
+            event.changes.map(Value::Varlena),
+            event.image.map(Value::Varlena),
+            event.entity_label.map(Value::Text),
+            event.parameters.map(Value::Varlena),
+            event.new_entity_id.map(Value::Text),
+            event.entity.map(Value::Text),
+            event.failed.then_some(Value::Text(b"failure")),
+        ];
+        let present = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let attributes = FIRST_OPTIONAL + present;
+        let has_nulls = optional[..present].iter().any(Option::is_none);
+        let bitmap = if has_nulls { attributes.div_ceil(8) } else { 0 };
+        let start = (HEADER + bitmap).next_multiple_of(8);
+
+        let room = start + 128 + optional[..present].iter().flatten().map(Value::room).sum::<usize>();
+        self.clear(room);
+        self.skip_to(start);
+        self.push(&stamp.occurred_at.to_ne_bytes());
+        self.push(&stamp.id);
+        self.push(&stamp.transaction_id.to_ne_bytes());
+        self.push(&stamp.context_id.to_ne_bytes());
+        self.push(&stamp.node_id.to_ne_bytes());
+        self.push(&event.kind.to_ne_bytes());
+        self.push(&event.relation_id.to_ne_bytes());
+        self.push(&event.command_id.to_ne_bytes());
+        self.text(event.category.name().as_bytes());
+        for value in optional[..present].iter().flatten() {
+            match value {
+                Value::Text(text) => self.text(text),
+                Value::Varlena(bytes) => self.varlena(&bytes[4..]),
+            }
+        }
+        self.header(attributes, start, has_nulls, &optional[..present])
+    }
+
+    fn header(
+        &mut self,
+        attributes: usize,
+        start: usize,
+        has_nulls: bool,
+        optional: &[Option<Value>],
+    ) -> pg_sys::HeapTupleData {
+        let length = self.length;
+        let bytes = self.bytes();
+        if has_nulls {
+            bytes[HEADER..HEADER + attributes.div_ceil(8)].fill(0);
+            for attribute in 0..attributes {
+                if attribute < FIRST_OPTIONAL || optional[attribute - FIRST_OPTIONAL].is_some() {
+                    bytes[HEADER + attribute / 8] |= 1 << (attribute % 8);
+                }
+            }
+        }
+        let header = bytes.as_mut_ptr().cast::<pg_sys::HeapTupleHeaderData>();
+        // SAFETY: the buffer is aligned to eight bytes and longer than a tuple header.
+        unsafe {
+            (*header).t_infomask2 = u16::try_from(attributes).unwrap_or(0);
+            let mask = pg_sys::HEAP_HASVARWIDTH | if has_nulls { pg_sys::HEAP_HASNULL } else { 0 };
+            (*header).t_infomask = u16::try_from(mask).unwrap_or(0);
+            (*header).t_hoff = u8::try_from(start).unwrap_or(0);
+        }
+        pg_sys::HeapTupleData { t_len: u32::try_from(length).unwrap_or(0), t_data: header, ..Default::default() }
+    }
+
+    /// The value of one of the columns that every event has, for an index over it.
+    pub fn fixed(&self, column: usize, event: &Event, stamp: &Stamp) -> Option<Datum> {
+        Some(match column {
+            0 => Datum::from(stamp.occurred_at),
+            1 => Datum::from(stamp.id.as_ptr().cast_mut()),
+            2 => Datum::from(stamp.transaction_id),
+            3 => Datum::from(stamp.context_id),
+            4 => Datum::from(stamp.node_id),
+            5 => Datum::from(event.kind),
+            6 => Datum::from(event.relation_id),
+            7 => Datum::from(event.command_id.cast_signed()),
+            _ => return None,
+        })
+    }
+
+    fn clear(&mut self, room: usize) {
+        let words = room.div_ceil(8);
+        if self.words.len() < words {
+            self.words.resize(words, 0);
+        } else if self.words.len() > 1 << 17 && words < 1 << 14 {
+            self.words = vec![0; words];
+        }
+        self.length = 0;
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        let length = self.words.len() * 8;
+        // SAFETY: the words are initialised memory of this many bytes.
+        unsafe { core::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), length) }
+    }
+
+    fn skip_to(&mut self, position: usize) {
+        let from = self.length;
+        self.bytes()[from..position].fill(0);
+        self.length = position;
+    }
+
+    fn push(&mut self, value: &[u8]) {
+        let from = self.length;
+        self.bytes()[from..from + value.len()].copy_from_slice(value);
+        self.length += value.len();
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.varlena(text);
+    }
+
+    /// A varlena with the shortest header that fits: one byte up to 126 bytes of payload, else four, aligned.
+    fn varlena(&mut self, payload: &[u8]) {
+        if payload.len() <= 126 {
+            let length = u8::try_from(payload.len() + 1).unwrap_or(0);
+            let header = if cfg!(target_endian = "little") { length << 1 | 1 } else { length | 0x80 };
+            self.push(&[header]);
+        } else {
+            self.skip_to(self.length.next_multiple_of(4));
+            let length = u32::try_from(payload.len() + 4).unwrap_or(0);
+            let header = if cfg!(target_endian = "little") { length << 2 } else { length };
+            self.push(&header.to_ne_bytes());
+        }
+        self.push(payload);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Text(&'a [u8]),
+    /// With a four-byte header.
+    Varlena(&'a [u8]),
+}
+
+impl Value<'_> {
+    /// The most a value may take, alignment included.
+    fn room(&self) -> usize {
+        match self {
+            Value::Text(bytes) | Value::Varlena(bytes) => bytes.len() + 8,
+        }
+    }
+}
