@@ -1,8 +1,8 @@
 -- Changes of definitions: auditing follows tables through CREATE, RENAME, ATTACH, DETACH and DROP.
 
 CREATE FUNCTION audit.definition_starts() RETURNS event_trigger
-LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS 'MODULE_PATHNAME', 'audit_definition_starts';
+LANGUAGE c SECURITY DEFINER AS 'MODULE_PATHNAME', 'audit_definition_starts';
+-- No SET search_path: the function looks names up as the statement does, and calls nothing by an unqualified name.
 COMMENT ON FUNCTION audit.definition_starts() IS 'Loads the library before anything is dropped, and prepares ATTACH PARTITION';
 
 -- A partition brings triggers of its own where it was audited by itself; the clones take their place.

@@ -198,12 +198,13 @@ BEGIN
     SELECT n.nspname::text AS schema_name, c.relname::text AS table_name INTO relation
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
     PERFORM audit.make_leaves();
-    PERFORM audit.write_triggers(target, options);
+    -- The settings come first: the event triggers that ALTER TABLE fires below find the table as it is meant to be.
     IF old_row.schema_name IS NOT NULL AND (old_row.schema_name, old_row.table_name) <> (relation.schema_name, relation.table_name) THEN
         PERFORM audit.remove(old_row);
     END IF;
     PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
                           coalesce(old_row.enabled_at, now()), coalesce(old_row.enabled_by, session_user))::audit.table_settings);
+    PERFORM audit.write_triggers(target, options);
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', previous)),
                        NULL, NULL, target, NULL);
 END;

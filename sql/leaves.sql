@@ -55,6 +55,19 @@ END;
 $$;
 COMMENT ON FUNCTION audit.create_leaf(text, text, text) IS 'Makes one leaf; internal';
 
+-- A statement on a parent meets the parent's trigger, one on a leaf the leaf's.
+DO $$
+DECLARE
+    parent text;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['events', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
+                                  'events_application', 'events_overflow', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
+        EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
+    END LOOP;
+END $$;
+
 CREATE VIEW audit.leaves AS
 SELECT p.relname::text AS parent,
        c.oid::regclass AS leaf,

@@ -25,13 +25,37 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
             Error::NotATrigger { function: "definition_starts" }.raise();
         }
         let statement = (*context.cast::<pg_sys::EventTriggerData>()).parsetree;
-        if !statement.is_null() && (*statement).type_ == pg_sys::NodeTag::T_AlterTableStmt {
-            for partition in attached(&*statement.cast::<pg_sys::AlterTableStmt>()) {
-                before_attach(partition);
+        match statement.as_ref().map(|statement| statement.type_) {
+            Some(pg_sys::NodeTag::T_AlterTableStmt) => {
+                for partition in attached(&*statement.cast::<pg_sys::AlterTableStmt>()) {
+                    before_attach(partition);
+                }
             }
+            Some(pg_sys::NodeTag::T_DropStmt) => refuse_extension(&*statement.cast::<pg_sys::DropStmt>()),
+            _ => {}
         }
     }
     Datum::null()
+}
+
+/// Refuses DROP EXTENSION audit with a hint of ours: PostgreSQL's own would recommend CASCADE. What else would
+/// take the extension along meets the guardian's hook.
+///
+/// # Safety
+/// The statement must be live.
+unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
+    // SAFETY: extensions are named by String nodes.
+    unsafe {
+        if statement.removeType != pg_sys::ObjectType::OBJECT_EXTENSION {
+            return;
+        }
+        let names_us = (0..relation::list_length(statement.objects))
+            .map(|position| relation::list_pointer::<pg_sys::String>(statement.objects, position))
+            .any(|name| core::ffi::CStr::from_ptr((*name).sval) == c"audit");
+        if names_us {
+            super::guardian::refuse_extension();
+        }
+    }
 }
 
 /// The tables that a statement attaches as partitions.

@@ -62,13 +62,24 @@ unsafe fn refuse_drop(class: Oid, object: Oid) {
         let is_table = class == Oid::from(pg_sys::RelationRelationId);
         if is_extension {
             let name = pg_sys::get_extension_name(object);
-            if !name.is_null() && CStr::from_ptr(name) == c"audit" && has_evidence() {
-                Error::Evidence { object: "extension audit".into() }.raise();
+            if !name.is_null() && CStr::from_ptr(name) == c"audit" {
+                refuse_extension();
             }
         } else if is_table && pg_sys::get_rel_namespace(object) == audit_schema() && is_evidence(object) && has_rows(object) {
             let name = CStr::from_ptr(pg_sys::get_rel_name(object)).to_string_lossy().into_owned();
             Error::Evidence { object: format!("table audit.{name}") }.raise();
         }
+    }
+}
+
+/// Refuses to let the extension go while there is evidence.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn refuse_extension() {
+    // SAFETY: per the contract.
+    if unsafe { !is_permitted() && has_evidence() } {
+        Error::Evidence { object: "extension audit".into() }.raise();
     }
 }
 
