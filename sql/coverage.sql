@@ -1,1 +1,269 @@
--- to come
+-- What is audited, how, and where the gaps are.
+
+-- SET keeps the planner from looking inside, where it would expect a thousand partitions.
+CREATE FUNCTION audit.with_partitions(target regclass) RETURNS SETOF regclass
+LANGUAGE sql STABLE ROWS 2
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT target UNION SELECT p.relid FROM pg_partition_tree(target) p;
+END;
+COMMENT ON FUNCTION audit.with_partitions(regclass) IS 'A table and its partitions; internal';
+
+-- Every table that audit.enable covers, partitions included, with the triggers that it should have and those it has.
+CREATE VIEW audit.covered_tables AS
+SELECT s.schema_name, s.table_name, s.options,
+       e.relation AS enabled,
+       m.relation,
+       m.is_partition,
+       m.object,
+       w.row_type,
+       w.has_truncate,
+       row_trigger.tgenabled AS row_state,
+       truncate_trigger.tgenabled AS truncate_state,
+       (SELECT min(o.tgname) FROM pg_catalog.pg_trigger o
+        WHERE o.tgrelid = m.relation AND o.tgtype & 67 = 1 AND o.tgname < '!audit_row') AS earlier_trigger
+FROM audit.table_settings s
+-- By name, which a restore keeps and a rename updates, else by OID.
+LEFT JOIN LATERAL (
+    SELECT c.oid::regclass AS relation
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f')
+      AND ((n.nspname = s.schema_name AND c.relname = s.table_name) OR c.oid = s.relation_oid)
+    ORDER BY (n.nspname = s.schema_name AND c.relname = s.table_name) DESC LIMIT 1) e ON true
+LEFT JOIN LATERAL (
+    SELECT c.oid::regclass AS relation, c.oid <> e.relation AS is_partition, format('%I.%I', n.nspname, c.relname) AS object
+    FROM audit.with_partitions(e.relation) t
+    JOIN pg_catalog.pg_class c ON c.oid = t
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) m ON true
+-- The bits of pg_trigger.tgtype: row 1, before 2, insert 4, delete 8, update 16, truncate 32, instead of 64.
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN s.options->'operations' ? 'insert' THEN 4 ELSE 0 END
+         + CASE WHEN s.options->'operations' ? 'delete' THEN 8 ELSE 0 END
+         + CASE WHEN s.options->'operations' ? 'update' THEN 16 ELSE 0 END AS row_type,
+           s.options->'operations' ? 'truncate' AS has_truncate) w
+LEFT JOIN pg_catalog.pg_trigger row_trigger
+       ON row_trigger.tgrelid = m.relation AND row_trigger.tgname = '!audit_row' AND row_trigger.tgtype = w.row_type + 1
+      AND row_trigger.tgfoid = 'audit.capture_row'::regproc AND row_trigger.tgqual IS NULL AND row_trigger.tgattr = ''
+LEFT JOIN pg_catalog.pg_trigger truncate_trigger
+       ON truncate_trigger.tgrelid = m.relation AND truncate_trigger.tgname = '!audit_truncate' AND truncate_trigger.tgtype = 34
+      AND truncate_trigger.tgfoid = 'audit.capture_truncate'::regproc AND truncate_trigger.tgqual IS NULL;
+COMMENT ON VIEW audit.covered_tables IS 'Audited tables and their partitions with the state of their triggers; internal';
+
+CREATE VIEW audit.tables AS
+SELECT s.schema_name, s.table_name,
+       CASE c.relkind WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' WHEN 'r' THEN 'table' END AS kind,
+       s.options->>'level' AS level,
+       ARRAY(SELECT jsonb_array_elements_text(s.options->'operations')) AS operations,
+       ARRAY(SELECT jsonb_array_elements_text(s.options->'ignore_columns')) AS ignored_columns,
+       ARRAY(SELECT r.key || ': ' || r.value FROM jsonb_each_text(s.options->'redact') r ORDER BY r.key) AS redacted_columns,
+       s.options->>'label_column' AS label_column,
+       coalesce((s.options->>'reads')::boolean, false) AS reads,
+       g.partitions,
+       s.enabled_at,
+       s.enabled_by,
+       g.active
+FROM audit.table_settings s
+LEFT JOIN LATERAL (
+    SELECT min(t.enabled::oid::bigint)::oid AS relation,
+           count(*) FILTER (WHERE t.is_partition) AS partitions,
+           coalesce(bool_and(t.relation IS NOT NULL AND (t.row_type = 0 OR t.row_state = 'A')
+                             AND (NOT t.has_truncate OR t.truncate_state = 'A')), false) AS active
+    FROM audit.covered_tables t
+    WHERE t.schema_name = s.schema_name AND t.table_name = s.table_name) g ON true
+LEFT JOIN pg_catalog.pg_class c ON c.oid = g.relation;
+COMMENT ON VIEW audit.tables IS 'What is audited and how';
+COMMENT ON COLUMN audit.tables.redacted_columns IS 'Columns whose values the trail does not show, each with how: mask, hash or omit';
+COMMENT ON COLUMN audit.tables.partitions IS 'Tables below a partitioned one, which are audited with it';
+COMMENT ON COLUMN audit.tables.active IS 'Whether all triggers are in place and always fire; audit.coverage says what is wrong';
+
+-- Tables whose rows came or changed without events, for which no baseline has been taken since. A function, because the
+-- planner would take a search of the whole trail into account that is made for such tables only. SECURITY DEFINER, as a
+-- view reads for its owner.
+CREATE FUNCTION audit.unseen_rows() RETURNS TABLE (object text, reason text, since timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+    unseen record;
+    unseen_category text := (SELECT t.category FROM audit.event_types t WHERE t.name = 'table.unseen');
+BEGIN
+    FOR unseen IN
+        SELECT DISTINCT ON (r.lineage) r.lineage, coalesce(e.entity, r.entity) AS object, e.parameters->>'reason' AS reason,
+               e.occurred_at
+        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+        WHERE e.category = unseen_category AND e.event_type = 7
+        ORDER BY r.lineage, e.occurred_at DESC
+    LOOP
+        CONTINUE WHEN EXISTS (
+            SELECT FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+            WHERE e.category = 'data' AND e.event_type = 5 AND e.occurred_at > unseen.occurred_at
+              AND (e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit.relations r
+                                                 WHERE r.lineage = unseen.lineage));
+        object := unseen.object;
+        reason := unseen.reason;
+        since := unseen.occurred_at;
+        RETURN NEXT;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.unseen_rows() IS 'Audited tables with rows that came without events and no baseline since; for audit.coverage';
+
+CREATE VIEW audit.coverage AS
+WITH covered AS MATERIALIZED (
+    SELECT t.* FROM audit.covered_tables t
+), user_tables AS MATERIALIZED (
+    SELECT c.oid, c.relkind, c.relispartition, format('%I.%I', n.nspname, c.relname) AS object,
+           coalesce(root.relid, c.oid) AS root,
+           EXISTS (SELECT FROM covered t WHERE t.relation = c.oid) AS is_covered
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN LATERAL (SELECT pg_catalog.pg_partition_root(c.oid) AS relid WHERE c.relispartition) root ON true
+    WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
+      AND n.nspname NOT IN ('audit', 'pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
+), switched AS (
+    -- Switching on and off, by table.
+    SELECT coalesce(r.lineage::text, e.entity) AS subject, coalesce(e.entity, r.entity) AS object, r.relation_oid,
+           e.occurred_at, e.event_type,
+           lead(e.occurred_at) OVER later AS next_at, lead(e.event_type) OVER later AS next_type
+    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+    LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+    WHERE e.category = 'system' AND e.event_type IN (80, 81)
+    WINDOW later AS (PARTITION BY coalesce(r.lineage::text, e.entity) ORDER BY e.occurred_at, e.event_id)
+), suspended AS (
+    -- Events of one table that follow each other within an hour are one interval.
+    SELECT i.lineage, min(i.object) AS object, min(i.occurred_at) AS since, max(i.occurred_at) AS until, count(*) AS transactions
+    FROM (SELECT s.*, count(*) FILTER (WHERE s.is_first) OVER (PARTITION BY s.lineage ORDER BY s.occurred_at, s.event_id) AS number
+          FROM (SELECT r.lineage, coalesce(e.entity, r.entity) AS object, e.occurred_at, e.event_id,
+                       lag(e.occurred_at) OVER (PARTITION BY r.lineage ORDER BY e.occurred_at, e.event_id)
+                           IS NULL OR e.occurred_at - lag(e.occurred_at) OVER (PARTITION BY r.lineage ORDER BY e.occurred_at, e.event_id)
+                           > interval '1 hour' AS is_first
+                FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+                LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+                WHERE e.category = 'system' AND e.event_type = 83) s) i
+    GROUP BY i.lineage, i.number
+)
+SELECT 'not audited' AS gap, u.object AS object,
+       CASE WHEN o.occurred_at IS NULL THEN 'no changes of this table are recorded' ELSE 'auditing was switched off' END AS detail,
+       o.occurred_at AS since, NULL::timestamptz AS until
+FROM user_tables u
+LEFT JOIN LATERAL (SELECT max(s.occurred_at) AS occurred_at FROM switched s
+                   WHERE s.event_type = 81 AND s.relation_oid = u.oid AND s.object = u.object) o ON true
+-- Of a partitioned table without auditing the root alone is shown, unless some of its partitions are audited by themselves.
+WHERE NOT u.is_covered
+  AND u.relispartition = EXISTS (SELECT FROM user_tables p WHERE p.root = u.root AND p.oid <> p.root AND p.is_covered)
+   OR NOT u.is_covered AND NOT u.relispartition AND u.relkind <> 'p'
+UNION ALL
+SELECT 'table missing', format('%I.%I', t.schema_name, t.table_name), 'the table that is to be audited does not exist', NULL, NULL
+FROM covered t WHERE t.relation IS NULL
+UNION ALL
+SELECT CASE WHEN t.row_state IS NULL THEN 'trigger missing' WHEN t.row_state = 'D' THEN 'trigger disabled'
+            ELSE 'trigger not always enabled' END,
+       t.object, format('%s, whose trigger records %s', CASE WHEN t.is_partition THEN 'a partition' ELSE 'a table' END,
+                        array_to_string(ARRAY(SELECT o FROM jsonb_array_elements_text(t.options->'operations') o
+                                              WHERE o <> 'truncate'), ', ')), NULL, NULL
+FROM covered t WHERE t.relation IS NOT NULL AND t.row_type > 0 AND t.row_state IS DISTINCT FROM 'A'
+UNION ALL
+SELECT CASE WHEN t.truncate_state IS NULL THEN 'trigger missing' WHEN t.truncate_state = 'D' THEN 'trigger disabled'
+            ELSE 'trigger not always enabled' END,
+       t.object, format('%s, whose trigger records truncate', CASE WHEN t.is_partition THEN 'a partition' ELSE 'a table' END), NULL, NULL
+FROM covered t WHERE t.relation IS NOT NULL AND t.has_truncate AND t.truncate_state IS DISTINCT FROM 'A'
+UNION ALL
+SELECT 'trigger not first', t.object, format('the trigger %I fires before ours, whose events then come after its own changes', t.earlier_trigger),
+       NULL, NULL
+FROM covered t WHERE t.row_type > 0 AND t.earlier_trigger IS NOT NULL
+UNION ALL
+SELECT 'operations left out', t.object,
+       array_to_string(ARRAY(SELECT o FROM unnest(ARRAY['insert', 'update', 'delete', 'truncate']) o
+                             WHERE NOT t.options->'operations' ? o), ', '), NULL, NULL
+FROM covered t WHERE t.relation = t.enabled AND NOT t.options->'operations' ?& ARRAY['insert', 'update', 'delete', 'truncate']
+UNION ALL
+SELECT 'layer not loaded', 'shared_preload_libraries',
+       'audit is not preloaded: what does not come from triggers is not captured, and leaves are made on demand only', NULL, NULL
+WHERE NOT audit.is_preloaded()
+UNION ALL
+SELECT 'event trigger ' || CASE WHEN e.evtenabled IS NULL THEN 'missing' WHEN e.evtenabled = 'D' THEN 'disabled' ELSE 'not always enabled' END,
+       w.name, w.purpose, NULL, NULL
+FROM (VALUES ('audit_definition_starts', 'guards the evidence against DROP'),
+             ('audit_definition_ends', 'lets auditing follow new, renamed and attached tables'),
+             ('audit_objects_dropped', 'records that an audited table was dropped'),
+             ('audit_table_rewritten', 'records that rows were rewritten')) w (name, purpose)
+LEFT JOIN pg_catalog.pg_event_trigger e ON e.evtname = w.name
+WHERE e.evtenabled IS DISTINCT FROM 'A'
+UNION ALL
+SELECT 'evidence unprotected', format('audit.%I', c.relname), 'the trigger refuse_change is missing or not always enabled', NULL, NULL
+FROM pg_catalog.pg_class c
+WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispartition
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.refuse_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
+UNION ALL
+SELECT 'auditing off', coalesce(format('role %I', r.rolname) || coalesce(format(' in database %I', d.datname), ''),
+                                format('database %I', d.datname), 'every role'),
+       'audit.enabled is off by ALTER ROLE or ALTER DATABASE', NULL, NULL
+FROM pg_catalog.pg_db_role_setting x
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.setrole
+LEFT JOIN pg_catalog.pg_database d ON d.oid = x.setdatabase
+WHERE (x.setdatabase = 0 OR d.datname = current_database())
+  AND EXISTS (SELECT FROM unnest(x.setconfig) c WHERE lower(c) ~ '^audit\.enabled=(off|of|f|false|fa|fal|fals|no|n|0)$')
+UNION ALL
+SELECT 'auditing off', s.object, format('audit.enabled was off in %s transaction(s) that changed the table', s.transactions), s.since, s.until
+FROM suspended s
+UNION ALL
+SELECT 'auditing off', s.object, 'auditing was switched off and on again', s.occurred_at, s.next_at
+FROM switched s WHERE s.event_type = 81 AND s.next_type = 80
+UNION ALL
+SELECT CASE e.event_type WHEN 84 THEN 'events lost' ELSE 'events may be lost' END, coalesce(e.entity, 'audit'), e.parameters::text,
+       e.occurred_at, NULL
+FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e WHERE e.category = 'system' AND e.event_type IN (84, 85)
+UNION ALL
+SELECT 'rows came unseen', u.object,
+       format('rows came without events by %s; audit.baseline records them', coalesce(u.reason, 'another way')), u.since, NULL
+FROM audit.unseen_rows() u;
+COMMENT ON VIEW audit.coverage IS 'Every gap in the trail, one row each: what is not recorded, and what was not';
+COMMENT ON COLUMN audit.coverage.gap IS 'What kind of gap';
+COMMENT ON COLUMN audit.coverage.object IS 'The table, setting or trigger concerned';
+COMMENT ON COLUMN audit.coverage.since IS 'When it began; null where that is not known';
+COMMENT ON COLUMN audit.coverage.until IS 'When it ended; null for a gap that is open';
+
+-- SECURITY DEFINER, because the worker's kind shows in pg_stat_activity only to those who may see its sessions.
+CREATE FUNCTION audit.status(
+    OUT version text, OUT preloaded boolean, OUT enabled boolean, OUT node integer, OUT server text, OUT worker text, OUT queued bigint,
+    OUT lost bigint, OUT overflow_events bigint, OUT leaves integer, OUT leaves_last_until timestamptz, OUT bytes bigint,
+    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    version := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'audit');
+    preloaded := audit.is_preloaded();
+    -- The setting is defined when the library is loaded, which reading the line above has done.
+    enabled := current_setting('audit.enabled')::boolean;
+    SELECT n.node_id, n.name INTO node, server
+    FROM audit.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
+    WHERE n.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
+    ORDER BY n.since DESC LIMIT 1;
+    worker := CASE WHEN EXISTS (SELECT FROM pg_stat_activity a WHERE a.backend_type LIKE 'audit %' AND a.datname = current_database())
+                   THEN 'running' WHEN preloaded THEN 'waiting' ELSE 'started on demand' END;
+    -- Nothing is queued: every event is written by the transaction that it belongs to.
+    queued := 0;
+    lost := (SELECT coalesce(sum((e.parameters->>'events')::bigint), 0) FROM audit.events e
+             WHERE e.category = 'system' AND e.event_type = 84);
+    overflow_events := (SELECT count(*) FROM audit.events_overflow);
+    SELECT count(*), coalesce(sum(pg_total_relation_size(l.leaf)), 0) INTO leaves, bytes FROM audit.leaves l;
+    leaves_last_until := (SELECT min(p.until) FROM (SELECT max(l.until) AS until FROM audit.leaves l
+                                                    WHERE l.parent LIKE 'events\_%' AND l.parent <> 'events_overflow'
+                                                    GROUP BY l.parent) p);
+    tables_audited := (SELECT count(*) FROM audit.table_settings);
+    schemas_audited := (SELECT count(*) FROM audit.schema_settings);
+    publications := ARRAY(
+        SELECT p.pubname::text FROM pg_publication p
+        WHERE p.puballtables
+           OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid = 'audit'::regnamespace)
+           OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
+                      WHERE r.prpubid = p.oid AND c.relnamespace = 'audit'::regnamespace)
+        ORDER BY p.pubname);
+END;
+$$;
+COMMENT ON FUNCTION audit.status() IS
+    'The state of auditing in one row: library, worker, events waiting or lost, leaves and how long they last, publications that reach the trail';

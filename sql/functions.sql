@@ -1,10 +1,95 @@
-CREATE FUNCTION audit.capture_row() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'audit_capture_row';
-CREATE FUNCTION audit.capture_truncate() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'audit_capture_truncate';
-CREATE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'audit_refuse_change';
-CREATE FUNCTION audit.put(settings_row anyelement) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'audit_put';
-CREATE FUNCTION audit.remove(settings_row anyelement) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'audit_remove';
-CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) RETURNS uuid LANGUAGE c AS 'MODULE_PATHNAME', 'audit_emit';
-CREATE FUNCTION audit.baseline(target regclass) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'audit_baseline';
-CREATE FUNCTION audit.hash_key_is_readable() RETURNS boolean LANGUAGE c AS 'MODULE_PATHNAME', 'audit_hash_key_is_readable';
-CREATE FUNCTION audit.permit_removal() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'audit_permit_removal';
-CREATE FUNCTION audit.move_events(source regclass, category text, since timestamptz, until timestamptz, destination regclass, max_rows bigint) RETURNS bigint LANGUAGE c AS 'MODULE_PATHNAME', 'audit_move_events';
+-- The functions that are written in Rust. What people call stands first; the rest serves the views,
+-- triggers and functions of the extension itself.
+
+CREATE FUNCTION audit.row(base anyelement, image jsonb) RETURNS anyelement
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_row';
+COMMENT ON FUNCTION audit.row(anyelement, jsonb) IS
+    'The row that an image describes, exact for every type; columns that the image lacks come from base';
+
+CREATE FUNCTION audit.diff(old_values jsonb, new_values jsonb)
+    RETURNS TABLE (path text, old_value jsonb, new_value jsonb)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'audit_diff_values';
+COMMENT ON FUNCTION audit.diff(jsonb, jsonb) IS
+    'What differs between two documents, one row a place such as a.b[2], positions from 0; what one side lacks is null there';
+
+CREATE FUNCTION audit.baseline(target regclass) RETURNS bigint
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_baseline';
+COMMENT ON FUNCTION audit.baseline(regclass) IS
+    'Records one event a row that exists now, so that history begins at the beginning; writers of the table wait meanwhile';
+
+-- What a row event says. The event type and the columns changes and image of audit.events go in.
+
+CREATE FUNCTION audit.changed_columns(event_type integer, changes jsonb) RETURNS text[]
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_changed_columns';
+COMMENT ON FUNCTION audit.changed_columns(integer, jsonb) IS 'Names of the columns that an update changed; null for other events';
+
+CREATE FUNCTION audit.old_values(event_type integer, changes jsonb, image jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_old_values';
+COMMENT ON FUNCTION audit.old_values(integer, jsonb, jsonb) IS 'The values before a row event; null for an insert';
+
+CREATE FUNCTION audit.new_values(event_type integer, changes jsonb, image jsonb) RETURNS jsonb
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_new_values';
+COMMENT ON FUNCTION audit.new_values(integer, jsonb, jsonb) IS 'The values after a row event; null for a delete';
+
+CREATE FUNCTION audit.column_changes(event_type integer, changes jsonb)
+    RETURNS TABLE (column_name text, old_value jsonb, new_value jsonb)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 5 AS 'MODULE_PATHNAME', 'audit_column_changes';
+COMMENT ON FUNCTION audit.column_changes(integer, jsonb) IS
+    'A row event as one row a column: all of an insert or delete, the changed ones of an update';
+
+CREATE FUNCTION audit.summary(actor text, phrase text, entity text, entity_id text, entity_label text, event_type integer,
+                              changes jsonb) RETURNS text
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_summary';
+COMMENT ON FUNCTION audit.summary(text, text, text, text, text, integer, jsonb) IS 'An event in one sentence';
+
+CREATE FUNCTION audit.key_text(hashed boolean[], VARIADIC key "any") RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_key_text';
+COMMENT ON FUNCTION audit.key_text(boolean[], "any") IS
+    'The text that the trail files a row under, from the values of its key and which of them are hashed';
+
+CREATE FUNCTION audit.is_preloaded() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_is_preloaded';
+COMMENT ON FUNCTION audit.is_preloaded() IS 'Whether shared_preload_libraries names audit';
+
+-- Triggers.
+
+CREATE FUNCTION audit.capture_row() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_capture_row';
+COMMENT ON FUNCTION audit.capture_row() IS 'AFTER ROW trigger that records the change; audit.enable creates it';
+
+CREATE FUNCTION audit.capture_truncate() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_capture_truncate';
+COMMENT ON FUNCTION audit.capture_truncate() IS 'BEFORE TRUNCATE trigger that records what goes; audit.enable creates it';
+
+CREATE FUNCTION audit.refuse_change() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_refuse_change';
+COMMENT ON FUNCTION audit.refuse_change() IS 'Trigger on every table that holds evidence: it is never changed by SQL';
+
+-- Writers, for the extension's own functions.
+
+CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) RETURNS uuid
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_emit';
+COMMENT ON FUNCTION audit.emit(text, jsonb, text, text, regclass, text) IS 'Writes an event and returns its id; for the extension itself';
+
+CREATE FUNCTION audit.put(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_put';
+COMMENT ON FUNCTION audit.put(anyelement) IS
+    'Stores a row of a configuration table in place of the one with the same key, past publications';
+
+CREATE FUNCTION audit.remove(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_remove';
+COMMENT ON FUNCTION audit.remove(anyelement) IS 'Deletes the row of a configuration table that has this key, past publications';
+
+CREATE FUNCTION audit.move_events(source regclass, category text, since timestamptz, until timestamptz, destination regclass,
+                                  max_rows bigint) RETURNS bigint
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_move_events';
+COMMENT ON FUNCTION audit.move_events(regclass, text, timestamptz, timestamptz, regclass, bigint) IS
+    'Moves up to so many events of a category and time from one table of the trail to another and returns how many';
+
+CREATE FUNCTION audit.permit_removal() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_permit_removal';
+COMMENT ON FUNCTION audit.permit_removal() IS 'Lets evidence go for the rest of the transaction; for retention and uninstall';
+
+CREATE FUNCTION audit.hash_key_is_readable() RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_hash_key_is_readable';
+COMMENT ON FUNCTION audit.hash_key_is_readable() IS 'Whether the file that audit.hash_key_file names holds a key';

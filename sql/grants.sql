@@ -32,3 +32,30 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA audit FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA audit FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION audit.set_context(text, text, text, jsonb, boolean) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION audit.row(anyelement, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION audit.diff(jsonb, jsonb) TO PUBLIC;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA audit TO audit_reader;
+
+-- What only reads runs with the rights of whoever calls it and shows nothing that he may not read himself.
+DO $$
+DECLARE
+    reading regprocedure;
+BEGIN
+    FOR reading IN
+        SELECT p.oid FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'audit'::pg_catalog.regnamespace AND p.provolatile IN ('i', 's') AND NOT p.prosecdef AND p.prokind = 'f'
+    LOOP
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO audit_reader, audit_admin', reading);
+    END LOOP;
+END $$;
+
+GRANT EXECUTE ON FUNCTION
+    audit.enable(regclass, text, text[], text[], jsonb, boolean, text), audit.disable(regclass),
+    audit.enable_schema(regnamespace, text, text[], text[], jsonb, boolean, text), audit.disable_schema(regnamespace),
+    audit.baseline(regclass) TO audit_admin;
+GRANT EXECUTE ON FUNCTION audit.status() TO audit_reader, audit_admin;
+GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
+GRANT EXECUTE ON FUNCTION audit.maintenance_step() TO audit_admin;
+GRANT SELECT ON audit.tables, audit.coverage, audit.table_settings, audit.schema_settings, audit.leaf_settings,
+    audit.event_types, audit.event_parameters, audit.leaves TO audit_admin;

@@ -1,1 +1,290 @@
--- to come
+-- One row's history and one event's changes.
+
+-- The time inside a UUID of version 7: its first 48 bits are milliseconds since 1970.
+CREATE FUNCTION audit.event_time(event_id uuid) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT to_timestamp(('x' || translate(left(event_id::text, 13), '-', ''))::bit(48)::bigint / 1000.0);
+END;
+COMMENT ON FUNCTION audit.event_time(uuid) IS 'The time inside the id of an event, exact to the millisecond';
+
+-- An id runs ahead of the clock where that stepped back, so the hours around it are searched first, then everything.
+CREATE FUNCTION audit.event_row(event_id uuid) RETURNS audit.events
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted uuid := event_id;
+    estimate timestamptz := audit.event_time(event_id);
+    found_event audit.events;
+BEGIN
+    SELECT e.* INTO found_event
+    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+    WHERE e.occurred_at BETWEEN estimate - interval '1 hour' AND estimate + interval '1 hour' AND e.event_id = wanted;
+    IF NOT FOUND THEN
+        SELECT e.* INTO found_event
+        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e WHERE e.event_id = wanted;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'event % does not exist', coalesce(wanted::text, 'null')
+            USING ERRCODE = 'no_data_found', HINT = 'Event ids are in audit.trail; retention may have let this one go.';
+    END IF;
+    RETURN found_event;
+END;
+$$;
+COMMENT ON FUNCTION audit.event_row(uuid) IS 'The stored event of this id, found by the time inside it; internal';
+
+CREATE FUNCTION audit.diff(event_id uuid) RETURNS TABLE (column_name text, old_value jsonb, new_value jsonb)
+LANGUAGE sql STABLE ROWS 5
+BEGIN ATOMIC
+    SELECT d.column_name, d.old_value, d.new_value
+    FROM audit.event_row(event_id) e
+    CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes) d;
+END;
+COMMENT ON FUNCTION audit.diff(uuid) IS
+    'An event as one row a changed column; null stands for the missing side of an insert or delete, JSON null for a null column';
+
+-- The table and the tables that it is a partition of, nearest first.
+CREATE FUNCTION audit.ancestry(target regclass) RETURNS TABLE (relation regclass, depth bigint)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT target, 0::bigint
+    UNION ALL
+    SELECT a.relid, a.depth - 1 FROM pg_partition_ancestors(target) WITH ORDINALITY a (relid, depth) WHERE a.relid <> target;
+END;
+COMMENT ON FUNCTION audit.ancestry(regclass) IS 'A table and the tables that it is a partition of; internal';
+
+-- The key as the trail writes it, from the text that a person has: ' 7' or '007' is 7 for an integer.
+CREATE FUNCTION audit.key_of(target regclass, entity_id text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    enabled regclass;
+    options jsonb;
+    parts jsonb;
+    document jsonb := '{}';
+    hashed boolean[] := '{}';
+    definitions text[] := '{}';
+    names text[] := '{}';
+    key_column record;
+    is_digest boolean;
+    result text;
+BEGIN
+    -- A partition is filed under the topmost table that is audited, and so is its key.
+    SELECT a.relation INTO enabled FROM audit.ancestry(target) a
+    WHERE a.depth = 0 OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = a.relation AND t.tgfoid = 'audit.capture_row'::regproc)
+    ORDER BY a.depth DESC LIMIT 1;
+    options := (audit.settings_of(enabled)).options;
+
+    FOR key_column IN
+        SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, k.place,
+               t.typcategory IN ('A', 'C') OR a.atttypid IN ('json'::regtype, 'jsonb'::regtype) AS is_container,
+               coalesce(options->'redact'->>a.attname = 'hash', false) AS is_hashed, i.indnkeyatts
+        FROM (SELECT i.* FROM pg_index i
+              WHERE i.indrelid = enabled AND (i.indisprimary OR i.indisreplident) ORDER BY i.indisprimary DESC LIMIT 1) i
+        CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY k (number, place)
+        JOIN pg_attribute a ON a.attrelid = enabled AND a.attnum = k.number
+        JOIN pg_type t ON t.oid = a.atttypid
+        WHERE k.place <= i.indnkeyatts ORDER BY k.place
+    LOOP
+        IF key_column.indnkeyatts = 1 THEN
+            -- The trail writes arrays, composites and documents as JSON, everything else as its text.
+            parts := jsonb_build_array(CASE WHEN key_column.is_container AND entity_id ~ '^\s*(\[|\{\s*("|\}))'
+                                            THEN entity_id::jsonb ELSE to_jsonb(entity_id) END);
+        ELSIF parts IS NULL THEN
+            parts := entity_id::jsonb;
+            IF jsonb_typeof(parts) <> 'array' OR jsonb_array_length(parts) <> key_column.indnkeyatts THEN
+                RAISE EXCEPTION 'the key of % has % columns', target, key_column.indnkeyatts USING ERRCODE = 'data_exception';
+            END IF;
+        END IF;
+        -- The digest that stands in the trail for a hashed value is taken as it is.
+        is_digest := key_column.is_hashed AND parts->>(key_column.place - 1)::integer ~ '^[0-9a-f]{64}$';
+        names := names || format('%I', key_column.name);
+        definitions := definitions || format('%I %s', key_column.name, CASE WHEN is_digest THEN 'text' ELSE key_column.type END);
+        hashed := hashed || (key_column.is_hashed AND NOT is_digest);
+        document := document || jsonb_build_object(key_column.name, parts->(key_column.place - 1)::integer);
+    END LOOP;
+    IF names = '{}' THEN
+        RAISE EXCEPTION '% has no primary key, so its rows have no history of their own', target
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Read the events of the whole table from audit.trail by entity.';
+    END IF;
+    EXECUTE format('SELECT audit.key_text($1, %s) FROM jsonb_to_record($2) AS k (%s)',
+                   array_to_string(names, ', '), array_to_string(definitions, ', ')) INTO result USING hashed, document;
+    RETURN result;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+    RAISE EXCEPTION 'entity_id "%" is no key of %: %', entity_id, target, sqlerrm
+        USING ERRCODE = 'invalid_parameter_value',
+              HINT = CASE WHEN key_column.indnkeyatts = 1
+                          THEN format('The key is %I, of type %s.', key_column.name, key_column.type)
+                          ELSE format('Pass a JSON array of %s values in the order of the key, as entity_id of audit.trail has it.',
+                                      key_column.indnkeyatts) END;
+END;
+$$;
+COMMENT ON FUNCTION audit.key_of(regclass, text) IS 'A key as the trail writes it, from its text; internal';
+
+-- The versions of a table in the trail. It is known by its OID on this server and, after a restore into a database
+-- that has not recorded it yet, by its name.
+CREATE FUNCTION audit.versions_of(target regclass) RETURNS SETOF audit.relations
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH by_oid AS (
+        SELECT DISTINCT r.lineage
+        FROM audit.relations r
+        JOIN audit.nodes n ON n.node_id = r.node_id
+        JOIN pg_catalog.pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
+        WHERE r.relation_oid IN (SELECT a.relation FROM audit.ancestry(target) a)
+          AND n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
+    ), by_name AS (
+        SELECT r.lineage
+        FROM audit.relations r
+        JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
+        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.table_name
+        WHERE c.oid IN (SELECT a.relation FROM audit.ancestry(target) a)
+        ORDER BY r.since DESC LIMIT 1
+    ), lineages AS (
+        SELECT o.lineage FROM by_oid o
+        UNION ALL
+        SELECT b.lineage FROM by_name b WHERE NOT EXISTS (SELECT FROM by_oid)
+    )
+    SELECT r.* FROM audit.relations r WHERE r.lineage IN (SELECT l.lineage FROM lineages l);
+END;
+COMMENT ON FUNCTION audit.versions_of(regclass) IS 'Rows of audit.relations that are versions of this table; internal';
+
+CREATE TYPE audit.row_step AS (
+    occurred_at    timestamptz,
+    event_id       uuid,
+    node_id        integer,
+    transaction_id bigint,
+    command_id     integer,
+    event_type     integer,
+    entity_id      text,
+    new_entity_id  text,
+    place          bigint
+);
+COMMENT ON TYPE audit.row_step IS 'What the order and the identity of a row''s events depend on; place is its position in time';
+
+-- Which of these events, in order, concern a row that had this key at some time. Keys come and go: a row that gave
+-- the key up is followed to its next one, and what happens later under the key it gave up is another row's.
+CREATE FUNCTION audit.same_rows(steps audit.row_step[], key text) RETURNS uuid[]
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    step audit.row_step;
+    previous audit.row_step;
+    -- Which row holds a key: now, and before the command whose events are being read. All changes of one command
+    -- see the keys as they were before it.
+    holders jsonb := '{}';
+    holders_before jsonb := '{}';
+    rows_of_key integer[] := '{}';
+    row_numbers integer[] := '{}';
+    row_number integer;
+    rows_seen integer := 0;
+BEGIN
+    FOREACH step IN ARRAY steps LOOP
+        IF (step.node_id, step.transaction_id, step.command_id)
+           IS DISTINCT FROM (previous.node_id, previous.transaction_id, previous.command_id) THEN
+            holders_before := holders;
+        END IF;
+        previous := step;
+        row_number := CASE WHEN step.event_type <> 1 THEN (holders_before->>step.entity_id)::integer END;
+        IF row_number IS NULL THEN
+            rows_seen := rows_seen + 1;
+            row_number := rows_seen;
+        END IF;
+        row_numbers := row_numbers || row_number;
+        IF key IN (step.entity_id, step.new_entity_id) THEN
+            rows_of_key := rows_of_key || row_number;
+        END IF;
+        IF step.new_entity_id IS NULL AND step.event_type IN (1, 2, 5) THEN
+            holders := holders || jsonb_build_object(step.entity_id, row_number);
+        ELSE
+            IF holders->step.entity_id = to_jsonb(row_number) THEN
+                holders := holders - step.entity_id;
+            END IF;
+            IF step.new_entity_id IS NOT NULL THEN
+                holders := holders || jsonb_build_object(step.new_entity_id, row_number);
+            END IF;
+        END IF;
+    END LOOP;
+    RETURN ARRAY(SELECT s.event_id FROM unnest(steps) WITH ORDINALITY s
+                 WHERE row_numbers[s.ordinality] = ANY (rows_of_key) ORDER BY s.ordinality);
+END;
+$$;
+COMMENT ON FUNCTION audit.same_rows(audit.row_step[], text) IS 'The events of rows that had a key at some time; internal';
+
+-- The events of a row in order: transactions by their first event on the row, as each holds its lock until it ends,
+-- and within a transaction by command, as a user's own AFTER trigger may change the row again before we are called.
+CREATE FUNCTION audit.row_steps(target regclass, key text) RETURNS audit.row_step[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation_ids integer[];
+    nodes integer[];
+    keys text[] := ARRAY[key];
+    new_keys text[] := keys;
+    steps audit.row_step[] := '{}';
+    more audit.row_step[];
+    wanted uuid[];
+BEGIN
+    SELECT array_agg(v.relation_id), array_agg(v.node_id) INTO relation_ids, nodes FROM audit.versions_of(target) v;
+    -- Events of the key, then of every key that it was changed from or to.
+    WHILE new_keys <> '{}' LOOP
+        SELECT array_agg(ROW(e.occurred_at, e.event_id, e.node_id, e.transaction_id, e.command_id, e.event_type, e.entity_id,
+                             e.new_entity_id, NULL)::audit.row_step) INTO more
+        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        WHERE e.category = 'data' AND e.event_type BETWEEN 1 AND 5 AND e.relation_id = ANY (relation_ids)
+          AND (e.entity_id = ANY (new_keys) OR e.new_entity_id = ANY (new_keys))
+          AND EXISTS (SELECT FROM unnest(relation_ids, nodes) v (relation_id, node_id)
+                      WHERE (v.relation_id, v.node_id) = (e.relation_id, e.node_id));
+        steps := steps || more;
+        SELECT coalesce(array_agg(DISTINCT k.key), '{}') INTO new_keys
+        FROM unnest(more) s CROSS JOIN LATERAL (VALUES (s.entity_id), (s.new_entity_id)) k (key)
+        WHERE k.key <> ALL (keys);
+        keys := keys || new_keys;
+    END LOOP;
+
+    SELECT coalesce(array_agg(ROW(o.occurred_at, o.event_id, o.node_id, o.transaction_id, o.command_id, o.event_type, o.entity_id,
+                         o.new_entity_id, o.place)::audit.row_step ORDER BY o.place), '{}') INTO steps
+    FROM (SELECT d.*, row_number() OVER (ORDER BY d.began_at, d.node_id, d.transaction_id, d.command_id, d.event_id) AS place
+          FROM (SELECT DISTINCT s.occurred_at, s.event_id, s.node_id, s.transaction_id, s.command_id, s.event_type, s.entity_id,
+                       s.new_entity_id, min(s.occurred_at) OVER (PARTITION BY s.node_id, s.transaction_id) AS began_at
+                FROM unnest(steps) s) d) o;
+    IF cardinality(keys) > 1 THEN
+        wanted := audit.same_rows(steps, key);
+        steps := ARRAY(SELECT s FROM unnest(steps) s WHERE s.event_id = ANY (wanted) ORDER BY s.place);
+    END IF;
+    RETURN steps;
+END;
+$$;
+COMMENT ON FUNCTION audit.row_steps(regclass, text) IS 'The events of the rows that had a key, in order; internal';
+
+CREATE FUNCTION audit.history(target regclass, entity_id text) RETURNS SETOF audit.trail
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    steps audit.row_step[];
+BEGIN
+    IF target IS NULL OR entity_id IS NULL THEN
+        RAISE EXCEPTION 'target and entity_id must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a table and the key of a row.';
+    ELSIF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = target) THEN
+        RAISE EXCEPTION 'relation with OID % does not exist', target::oid
+            USING ERRCODE = 'undefined_table', HINT = 'Events of dropped tables are in audit.trail by entity.';
+    END IF;
+    steps := audit.row_steps(target, audit.key_of(target, entity_id));
+    RETURN QUERY
+    SELECT t.event_id, t.occurred_at, t.event, t.category, t.risk, t.result, t.summary, t.actor, t.actor_source, t.login, t.role,
+           t.effective_role, t.application_name, t.client_addr, t.session_id, t.transaction_id, t.trace_id, t.reason, t.context,
+           t.entity, t.entity_id, t.entity_label, t.changed_columns, t.old_values, t.new_values, t.parameters, t.statement, t.server
+    FROM unnest(steps) s
+    JOIN audit.trail_events t ON t.occurred_at = s.occurred_at AND t.event_id = s.event_id AND t.category = 'data'
+    ORDER BY s.place;
+END;
+$$;
+COMMENT ON FUNCTION audit.history(regclass, text) IS
+    'Everything that happened to a row, oldest first, under all names of its table and through all changes of its key';

@@ -102,6 +102,8 @@ DECLARE
     parent text;
     made integer := 0;
 BEGIN
+    -- Whoever else makes leaves waits here.
+    PERFORM pg_advisory_xact_lock(1635083369, 2);
     FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
         IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
             PERFORM audit.create_leaf(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
@@ -203,29 +205,39 @@ END;
 $$;
 COMMENT ON FUNCTION audit.empty_overflow(bigint) IS 'Moves a batch of events from the overflow to their leaf; returns how many';
 
+-- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that a
+-- step needs is waited for half a second; the step is then left to the next call.
+CREATE FUNCTION audit.maintenance_step() RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '500ms'
+AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(1635083369, 1) THEN
+        RAISE NOTICE 'maintenance is running in another session';
+        RETURN false;
+    END IF;
+    RETURN audit.make_leaves() > 0 OR audit.empty_overflow() > 0;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE NOTICE 'maintenance met a lock and goes on next time: %', sqlerrm;
+    RETURN false;
+END;
+$$;
+COMMENT ON FUNCTION audit.maintenance_step() IS 'One step of audit.maintain(); internal';
+
 CREATE PROCEDURE audit.maintain(max_duration interval DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    deadline timestamptz := clock_timestamp() + max_duration;
-    moved bigint;
-    -- Two keys of the advisory lock: "audit" and maintenance.
-    is_first boolean;
+    deadline timestamptz := pg_catalog.clock_timestamp() + max_duration;
+    has_more boolean;
 BEGIN
-    is_first := pg_catalog.pg_try_advisory_lock(1635083369, 1);
-    IF NOT is_first THEN
-        RAISE NOTICE 'maintenance is running in another session';
-        RETURN;
-    END IF;
-    PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
-    PERFORM audit.make_leaves();
-    COMMIT;
     LOOP
-        moved := audit.empty_overflow();
+        has_more := audit.maintenance_step();
         COMMIT;
-        EXIT WHEN moved = 0 OR clock_timestamp() > deadline;
+        EXIT WHEN NOT has_more OR pg_catalog.clock_timestamp() > deadline;
     END LOOP;
-    PERFORM pg_catalog.pg_advisory_unlock(1635083369, 1);
 END;
 $$;
 COMMENT ON PROCEDURE audit.maintain(interval) IS 'Makes leaves ahead and empties the overflow, committing after each step';

@@ -1,1 +1,100 @@
--- to come
+-- The trail as people and reports read it.
+
+-- One row an event with everything that is known about it. The dictionaries are joined from the left: an event
+-- is shown even where retention has let its context go. The overflow is read like any leaf.
+CREATE VIEW audit.trail_events AS
+SELECT e.event_id,
+       e.occurred_at,
+       t.name AS event,
+       e.category,
+       t.risk,
+       coalesce(e.result, 'success') AS result,
+       audit.summary(coalesce(c.actor, c.login), t.phrase, coalesce(e.entity, r.entity), e.entity_id, e.entity_label,
+                     e.event_type, e.changes) AS summary,
+       coalesce(c.actor, c.login) AS actor,
+       c.actor_source,
+       c.login,
+       c.role,
+       c.effective_role,
+       c.application_name,
+       s.client_addr,
+       s.token AS session_id,
+       coalesce(e.subject_transaction_id, e.transaction_id) AS transaction_id,
+       c.trace_id,
+       c.reason,
+       c.context,
+       coalesce(e.entity, r.entity) AS entity,
+       e.entity_id,
+       e.entity_label,
+       audit.changed_columns(e.event_type, e.changes) AS changed_columns,
+       audit.old_values(e.event_type, e.changes, e.image) AS old_values,
+       audit.new_values(e.event_type, e.changes, e.image) AS new_values,
+       coalesce(e.parameters, c.statement_parameters) AS parameters,
+       c.statement,
+       n.name AS server,
+       e.node_id,
+       e.relation_id,
+       e.context_id,
+       e.command_id,
+       e.event_type,
+       e.new_entity_id,
+       e.changes,
+       e.parameters AS event_parameters
+FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+LEFT JOIN audit.event_types t ON t.event_type = e.event_type
+LEFT JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
+LEFT JOIN audit.sessions s ON s.node_id = c.node_id AND s.session_id = c.session_id
+LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+LEFT JOIN audit.nodes n ON n.node_id = e.node_id;
+COMMENT ON VIEW audit.trail_events IS 'audit.trail with the keys behind its columns, for the functions and views of the extension';
+
+CREATE VIEW audit.trail AS
+SELECT e.event_id, e.occurred_at, e.event, e.category, e.risk, e.result, e.summary, e.actor, e.actor_source, e.login, e.role,
+       e.effective_role, e.application_name, e.client_addr, e.session_id, e.transaction_id, e.trace_id, e.reason, e.context,
+       e.entity, e.entity_id, e.entity_label, e.changed_columns, e.old_values, e.new_values, e.parameters, e.statement, e.server
+FROM audit.trail_events e;
+COMMENT ON VIEW audit.trail IS 'The audit trail: one row an event, ready for people and reports';
+COMMENT ON COLUMN audit.trail.event_id IS 'UUID version 7, time-ordered, unique across servers';
+COMMENT ON COLUMN audit.trail.occurred_at IS 'Wall clock at capture';
+COMMENT ON COLUMN audit.trail.event IS 'What happened: the name of a row of audit.event_types';
+COMMENT ON COLUMN audit.trail.category IS 'data, read, security, schema, system or application';
+COMMENT ON COLUMN audit.trail.risk IS 'low, medium or high';
+COMMENT ON COLUMN audit.trail.result IS 'success or failure';
+COMMENT ON COLUMN audit.trail.summary IS 'The event in one sentence';
+COMMENT ON COLUMN audit.trail.actor IS 'The application''s user where it is known, else the login';
+COMMENT ON COLUMN audit.trail.actor_source IS 'Where actor comes from: login, setting or comment';
+COMMENT ON COLUMN audit.trail.login IS 'The session user';
+COMMENT ON COLUMN audit.trail.role IS 'The role chosen by SET ROLE';
+COMMENT ON COLUMN audit.trail.effective_role IS 'The role whose rights counted, as inside a SECURITY DEFINER function';
+COMMENT ON COLUMN audit.trail.session_id IS 'Stable for one connection; as %c in log_line_prefix';
+COMMENT ON COLUMN audit.trail.transaction_id IS 'The top-level transaction';
+COMMENT ON COLUMN audit.trail.entity IS 'The table as it was named then, for a partition the table that was enabled; or the object concerned';
+COMMENT ON COLUMN audit.trail.entity_id IS
+    'The key: its text for one column, a JSON array text for several; the old one where the key changed';
+COMMENT ON COLUMN audit.trail.entity_label IS 'The name of the record: the value of its label column';
+COMMENT ON COLUMN audit.trail.changed_columns IS 'Columns that an update changed; null for other events';
+COMMENT ON COLUMN audit.trail.old_values IS 'Values before, by column';
+COMMENT ON COLUMN audit.trail.new_values IS 'Values after, by column';
+COMMENT ON COLUMN audit.trail.parameters IS 'The event''s parameters by name; of a row event those of its statement';
+COMMENT ON COLUMN audit.trail.statement IS 'The statement, where the level records it';
+COMMENT ON COLUMN audit.trail.server IS 'The node that captured the event';
+
+CREATE VIEW audit.changes AS
+SELECT e.event_id, e.occurred_at, e.actor, e.entity, e.entity_id, d.column_name, d.old_value, d.new_value
+FROM audit.trail_events e
+CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes) d
+WHERE e.category = 'data' AND e.event_type BETWEEN 1 AND 4;
+COMMENT ON VIEW audit.changes IS
+    'One row a changed column: every column of an inserted or deleted row, the changed ones of an updated one';
+COMMENT ON COLUMN audit.changes.old_value IS 'Null where the row was inserted; JSON null where the column was null';
+COMMENT ON COLUMN audit.changes.new_value IS 'Null where the row was deleted; JSON null where the column was null';
+
+CREATE VIEW audit.event_parameter_values AS
+SELECT e.event_id, e.occurred_at, t.name AS event, p.key AS parameter, d.data_type,
+       coalesce(d.required, false) AS required, coalesce(d.sensitive, false) AS sensitive, p.value, e.category
+FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+CROSS JOIN LATERAL pg_catalog.jsonb_each(e.parameters) p
+LEFT JOIN audit.event_types t ON t.event_type = e.event_type
+LEFT JOIN audit.event_parameters d ON d.event_type = e.event_type AND d.name = p.key;
+COMMENT ON VIEW audit.event_parameter_values IS 'The parameters of events, one row a value, with their declarations';
+COMMENT ON COLUMN audit.event_parameter_values.data_type IS 'The declared type; null for a parameter that is not declared';

@@ -18,7 +18,7 @@ mod context;
 mod encode;
 mod error;
 mod event;
-// mod history;
+mod history;
 mod pg;
 mod settings;
 mod statement;

@@ -18,5 +18,6 @@ mod truncate;
 /// Registers callbacks and hooks.
 pub fn register() {
     plan::register();
+    row::register();
     guardian::register();
 }

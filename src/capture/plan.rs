@@ -62,6 +62,8 @@ pub struct Plan {
     pub is_heap: bool,
     /// Whether text of its types depends on settings.
     pub depends_on_settings: bool,
+    /// Whether its types run code that is not PostgreSQL's own.
+    pub calls_foreign_code: bool,
     /// Another trigger of ours on this relation records the same changes.
     pub is_redundant: bool,
     version: Version,
@@ -159,15 +161,6 @@ impl Plan {
         self.key.iter().map(|position| &self.columns[*position])
     }
 
-    pub fn has_redaction(&self) -> bool {
-        self.columns.iter().any(|column| column.redaction.is_some())
-    }
-
-    /// The name under which the trail files the relation.
-    pub fn entity(&self) -> &str {
-        &self.version.entity
-    }
-
     /// # Safety
     /// As [`of`].
     unsafe fn make(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> Plan {
@@ -238,6 +231,7 @@ impl Plan {
                 attributes: usize::try_from((*descriptor).natts).unwrap_or(0),
                 is_heap: (*(*target).rd_rel).relam == Oid::from(pg_sys::HEAP_TABLE_AM_OID),
                 depends_on_settings: columns.iter().any(|column| column.codec.depends_on_settings()),
+                calls_foreign_code: columns.iter().any(|column| column.codec.calls_foreign_code()),
                 is_redundant: is_redundant(target, trigger),
                 holds_row_type: columns.iter().any(|column| column.codec.holds_row_type()),
                 columns,

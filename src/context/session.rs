@@ -95,11 +95,12 @@ unsafe fn find_or_write_node() -> Known {
             Condition { attribute: 6, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(timeline) },
         ];
         dictionary::rows(Parent::Nodes, &conditions, |descriptor, tuple| {
-            found = scan::attribute(tuple, 1, descriptor).map(|id| i64::from(id.value() as i32));
+            found = scan::attribute(tuple, 1, descriptor)
+                .map(|id| Known { id: i64::from(id.value() as i32), pending: scan::pending(tuple) });
             false
         });
-        if let Some(id) = found {
-            return Known { id, pending: 0 };
+        if let Some(known) = found {
+            return known;
         }
 
         let mut random = [0_u8; 4];

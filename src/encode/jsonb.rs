@@ -129,10 +129,6 @@ impl Writer {
         self.close(container, Kind::String);
     }
 
-    pub fn null(&mut self, container: &mut Container) {
-        self.close(container, Kind::Null);
-    }
-
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

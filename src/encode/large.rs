@@ -7,7 +7,7 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::varlena::{varatt_is_1b_e, varatt_is_4b_c, varsize_any};
 use sha2::{Digest, Sha256};
 
-use super::inflate::Inflate;
+use super::inflate::{Corrupt, Inflate};
 use super::jsonb::{Kind, Writer};
 use super::{marker, value};
 use crate::pg::raw;
@@ -29,28 +29,31 @@ pub unsafe fn is_over(writer: &Writer, cap: usize, value: Datum) -> bool {
     size > cap.saturating_add(4) || (size > 4096 && writer.len() + size.saturating_mul(EXPANSION) > IMAGE_LIMIT)
 }
 
-/// Writes the marker of a value that is over the cap.
+/// Writes the marker of a value that is over the cap; of one whose stored bytes are damaged, that it is unreadable.
 ///
 /// # Safety
 /// `value` must be a varlena whose TOAST, if any, is readable in the current snapshot.
 pub unsafe fn write(writer: &mut Writer, value: Datum) -> Kind {
-    let mut digest = Sha256::new();
-    // SAFETY: per the contract. Sha256 is plain memory without a destructor that matters to a longjmp.
-    let size = unsafe {
+    // SAFETY: per the contract.
+    let digested = unsafe {
         let header = value.cast_mut_ptr::<pg_sys::varlena>();
         if varatt_is_1b_e(header) && is_on_disk(header) {
-            stored(header, &mut digest)
+            stored(header)
         } else if varatt_is_4b_c(header) {
-            let bytes = core::slice::from_raw_parts(header.cast::<u8>(), varsize_any(header));
-            compressed(bytes, &mut digest)
+            compressed(core::slice::from_raw_parts(header.cast::<u8>(), varsize_any(header)))
         } else {
             let bytes = value::packed(value);
-            digest.update(bytes);
-            bytes.len()
+            Ok((bytes.len(), Sha256::digest(bytes).into()))
         }
     };
-    marker::capped(writer, size, &digest.finalize())
+    match digested {
+        Ok((size, digest)) => marker::capped(writer, size, &digest),
+        Err(corrupt) => marker::text(writer, b"unreadable", corrupt.to_string().as_bytes()),
+    }
 }
+
+/// The size of a value and its digest.
+type Digested = Result<(usize, [u8; 32]), Corrupt>;
 
 /// Whether an external datum is a TOAST pointer (VARTAG_ONDISK), not an in-memory reference.
 unsafe fn is_on_disk(header: *const pg_sys::varlena) -> bool {
@@ -59,34 +62,34 @@ unsafe fn is_on_disk(header: *const pg_sys::varlena) -> bool {
 }
 
 /// Digests a value in TOAST, slice by slice.
-unsafe fn stored(header: *const pg_sys::varlena, digest: &mut Sha256) -> usize {
+unsafe fn stored(header: *const pg_sys::varlena) -> Digested {
     // SAFETY: an on-disk pointer is a varatt_external after its two header bytes, unaligned.
     unsafe {
         let pointer = header.cast::<u8>().add(2).cast::<pg_sys::varatt_external>().read_unaligned();
-        let stored_size = (pointer.va_extinfo & 0x3FFF_FFFF) as i32;
-        let plain_size = pointer.va_rawsize - 4;
-        let is_compressed = stored_size < plain_size;
-        let mut inflate = if is_compressed { inflate(pointer.va_extinfo, plain_size as usize) } else { None };
+        let stored_size = (pointer.va_extinfo & SIZE) as i32;
+        let plain_size = usize::try_from(pointer.va_rawsize - 4).unwrap_or(0);
+        let is_compressed = (stored_size as usize) < plain_size;
+        let mut digester = Digester::new(is_compressed.then_some(pointer.va_extinfo), plain_size);
 
         let toast = pg_sys::table_open(pointer.va_toastrelid, pg_sys::AccessShareLock as i32);
         let slice = pg_sys::palloc(SLICE as usize + 8).cast::<pg_sys::varlena>();
         let mut offset = 0;
         while offset < stored_size {
             let length = SLICE.min(stored_size - offset);
-            // A result of its own size: heap_fetch_toast_slice fills the payload of a prepared varlena.
-            slice.cast::<u32>().write(if cfg!(target_endian = "little") { (length as u32 + 4) << 2 } else { length as u32 + 4 });
+            // heap_fetch_toast_slice fills the payload of a varlena that is prepared for it.
+            let header = length as u32 + 4;
+            slice.cast::<u32>().write(if cfg!(target_endian = "little") { header << 2 } else { header });
             fetch(toast, pointer.va_valueid, stored_size, offset, length, slice);
-            let bytes = core::slice::from_raw_parts(slice.cast::<u8>().add(4), length as usize);
-            feed(inflate.as_mut(), bytes, digest);
+            digester.push(core::slice::from_raw_parts(slice.cast::<u8>().add(4), length as usize));
             offset += length;
         }
         pg_sys::pfree(slice.cast());
         pg_sys::table_close(toast, pg_sys::AccessShareLock as i32);
-        usize::try_from(plain_size).unwrap_or(0)
+        digester.finish()
     }
 }
 
-/// Reads a slice of what TOAST holds. Guarded: the decompressor above owns memory.
+/// Reads a slice of what TOAST holds. Guarded: the caller's decompressor owns memory.
 unsafe fn fetch(toast: pg_sys::Relation, value: pg_sys::Oid, size: i32, offset: i32, length: i32, slice: *mut pg_sys::varlena) {
     // SAFETY: the slice has room for its length and a header.
     unsafe {
@@ -95,26 +98,47 @@ unsafe fn fetch(toast: pg_sys::Relation, value: pg_sys::Oid, size: i32, offset: 
 }
 
 /// Digests a value that is compressed in the tuple itself; `bytes` is the whole varlena.
-fn compressed(bytes: &[u8], digest: &mut Sha256) -> usize {
+fn compressed(bytes: &[u8]) -> Digested {
     let information = bytes.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes);
-    let mut inflate = inflate(information, (information & 0x3FFF_FFFF) as usize);
-    feed(inflate.as_mut(), bytes.get(8..).unwrap_or_default(), digest);
-    usize::try_from(information & 0x3FFF_FFFF).unwrap_or(0)
+    let mut digester = Digester::new(Some(information), (information & SIZE) as usize);
+    digester.push(bytes.get(8..).unwrap_or_default());
+    digester.finish()
 }
 
-/// A decompressor for a value of `size` bytes; the method is in the top two bits of its size word (varatt.h).
-fn inflate(information: u32, size: usize) -> Option<Inflate> {
-    match information >> 30 {
-        0 => Some(Inflate::pglz(size)),
-        1 => Some(Inflate::lz4(size)),
-        _ => None,
+/// The bits of a compressed value's size word that are the size; the two above are the method (varatt.h).
+const SIZE: u32 = 0x3FFF_FFFF;
+
+/// Digests what comes in pieces, decompressing it where it has to be.
+struct Digester {
+    digest: Sha256,
+    inflate: Option<Inflate>,
+    result: Result<(), Corrupt>,
+    size: usize,
+}
+
+impl Digester {
+    /// `information` is the size word of a compressed value.
+    fn new(information: Option<u32>, size: usize) -> Digester {
+        let inflate = information.map(|information| match information >> 30 {
+            0 => Inflate::pglz(size),
+            _ => Inflate::lz4(size),
+        });
+        Digester { digest: Sha256::new(), inflate, result: Ok(()), size }
     }
-}
 
-fn feed(inflate: Option<&mut Inflate>, bytes: &[u8], digest: &mut Sha256) {
-    match inflate {
-        // What is corrupt is found by whoever reads the value; its digest is of what could be read.
-        Some(inflate) => drop(inflate.push(bytes, &mut |plain| digest.update(plain))),
-        None => digest.update(bytes),
+    fn push(&mut self, bytes: &[u8]) {
+        let digest = &mut self.digest;
+        match &mut self.inflate {
+            Some(inflate) => self.result = inflate.push(bytes, &mut |plain| digest.update(plain)),
+            None => digest.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Digested {
+        self.result?;
+        if let Some(inflate) = self.inflate {
+            inflate.finish()?;
+        }
+        Ok((self.size, self.digest.finalize().into()))
     }
 }

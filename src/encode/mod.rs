@@ -1,8 +1,9 @@
 //! Values to jsonb and back, losslessly.
 //!
-//! * [`codec`] decides once per column how its type is written; [`value`] writes one value.
+//! * [`codec`] decides once per column how its type is written, by what [`lookup`] finds; [`value`] writes one value.
 //! * [`jsonb`] is the binary writer; [`number`] and [`time`] write what has no text of its own there.
 //! * [`json`] embeds the types json and jsonb; [`marker`] writes what a plain value cannot say.
+//! * [`irregular`] has the built-in types whose own text does not always read back.
 //! * [`foreign`] is the only place that calls output code which is not PostgreSQL's own.
 //! * [`pin`] holds the settings that text depends on still; [`large`] digests what is over the cap, with [`inflate`].
 //! * [`redact`] hides columns; [`key`] is the text a row is filed under; [`restore`] is the inverse.
@@ -10,15 +11,17 @@
 pub mod codec;
 mod foreign;
 mod inflate;
+mod irregular;
 mod json;
 pub mod jsonb;
 pub mod key;
 pub mod large;
+mod lookup;
 pub mod marker;
 mod number;
 pub mod pin;
 pub mod redact;
-// mod restore;
+mod restore;
 mod time;
 pub mod value;
 

@@ -100,7 +100,7 @@ pub fn is_held() -> bool {
     unsafe { (*(&raw const SAVED)).is_some() }
 }
 
-/// Runs `body` with search_path at pg_catalog, so that names are written with their schema, and lc_monetary at C.
+/// Runs `body` with search_path at pg_catalog before pg_temp, so that names are written with their schema, and lc_monetary at C.
 ///
 /// # Safety
 /// Must run inside a transaction. An ERROR in `body` leaves the nest level to the abort, which pops it.
@@ -108,7 +108,7 @@ pub unsafe fn with_names(body: impl FnOnce()) {
     // SAFETY: the nest level is closed in the same way as a function's SET clause.
     unsafe {
         let nest = pg_sys::NewGUCNestLevel();
-        for (name, value) in [(c"search_path", c"pg_catalog"), (c"lc_monetary", c"C")] {
+        for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"lc_monetary", c"C")] {
             pg_sys::set_config_option(
                 name.as_ptr(),
                 value.as_ptr(),

@@ -5,8 +5,8 @@ use pgrx::varlena::{vardata_any, varsize_any_exhdr};
 
 use super::codec::{ArrayCodec, Codec, CompositeCodec};
 use super::jsonb::{Kind, Writer};
-use super::{foreign, json, marker, number, pin, time};
-use crate::pg::{raw, version};
+use super::{foreign, irregular, json, marker, number, pin, time};
+use crate::pg::raw;
 
 /// Writes `value`, which is not NULL, and returns the type bits of its entry.
 ///
@@ -26,7 +26,7 @@ pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
             Codec::Numeric => return numeric(writer, packed(value)),
             Codec::Text => writer.push(packed(value)),
             Codec::Name => writer.push(core::ffi::CStr::from_ptr(value.cast_mut_ptr()).to_bytes()),
-            Codec::Char => char(writer, value.value() as u8),
+            Codec::Char => irregular::char(writer, value.value() as u8),
             Codec::Uuid => uuid(writer, core::slice::from_raw_parts(value.cast_mut_ptr(), 16)),
             Codec::Bytea => {
                 writer.push(b"\\x");
@@ -42,8 +42,8 @@ pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
             Codec::Timestamp => time::timestamp(writer, value.value() as i64, b""),
             Codec::TimestampTz => time::timestamp(writer, value.value() as i64, b"+00:00"),
             Codec::Money => money(writer, value.value() as i64),
-            Codec::Interval(function) => return interval(writer, *function, value),
-            Codec::Query { output, input } => return query(writer, *output, *input, value),
+            Codec::Interval(function) => return irregular::interval(writer, *function, value),
+            Codec::Query { output, input } => return irregular::query(writer, *output, *input, value),
             Codec::Json => return json::text(writer, packed(value)),
             Codec::Jsonb => return json::binary(writer, packed(value)),
             Codec::Array(codec) => return array(writer, codec, value),
@@ -121,15 +121,6 @@ fn uuid(writer: &mut Writer, bytes: &[u8]) {
     }
 }
 
-/// A `"char"` as charout prints it since 16: nothing for zero, `\ooo` for what is no ASCII character.
-fn char(writer: &mut Writer, byte: u8) {
-    match byte {
-        0 => {}
-        0x80.. => writer.push(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
-        _ => writer.push(&[byte]),
-    }
-}
-
 /// Money as cash_out prints it where lc_monetary is C, so that the setting does not show in the trail.
 fn money(writer: &mut Writer, value: i64) {
     let mut text = [0_u8; 32];
@@ -158,43 +149,6 @@ fn money(writer: &mut Writer, value: i64) {
 unsafe fn output(writer: &mut Writer, function: *mut pg_sys::FmgrInfo, value: Datum) {
     // SAFETY: output functions return a NUL-terminated string in the current memory context.
     unsafe { writer.push(core::ffi::CStr::from_ptr(raw::OutputFunctionCall(function, value)).to_bytes()) }
-}
-
-/// interval_in refuses what interval_out prints for the least number of microseconds.
-///
-/// # Safety
-/// As [`write`].
-unsafe fn interval(writer: &mut Writer, function: *mut pg_sys::FmgrInfo, value: Datum) -> Kind {
-    // SAFETY: the datum is an interval.
-    unsafe {
-        let interval = &*value.cast_mut_ptr::<pg_sys::Interval>();
-        if interval.time != i64::MIN || version::is_infinite(interval) {
-            output(writer, function, value);
-            return Kind::String;
-        }
-        let bytes = core::slice::from_raw_parts(value.cast_mut_ptr::<u8>(), size_of::<pg_sys::Interval>());
-        let text = core::ffi::CStr::from_ptr(raw::OutputFunctionCall(function, value));
-        marker::stored(writer, text.to_bytes(), bytes)
-    }
-}
-
-/// `a & (b & c)` prints without parentheses, and operators lay operands out in another order than the parser:
-/// where the text would read back as other bytes, they stand beside it.
-///
-/// # Safety
-/// As [`write`].
-unsafe fn query(writer: &mut Writer, out: *mut pg_sys::FmgrInfo, input: *mut pg_sys::FmgrInfo, value: Datum) -> Kind {
-    // SAFETY: a tsquery prints as text that its input function reads; an empty one would raise a NOTICE.
-    unsafe {
-        let text = raw::OutputFunctionCall(out, value);
-        let bytes = packed(value);
-        let written = core::ffi::CStr::from_ptr(text).to_bytes();
-        if written.is_empty() || packed(raw::InputFunctionCall(input, text, pg_sys::InvalidOid, -1)) == bytes {
-            writer.push(written);
-            return Kind::String;
-        }
-        marker::stored(writer, written, bytes)
-    }
 }
 
 /// # Safety

@@ -7,7 +7,7 @@ use core::ffi::{c_char, c_int};
 
 use pgrx::pg_sys::{
     ArrayType, Datum, FmgrInfo, FunctionCallInfo, HeapTuple, HeapTupleHeader, MemoryContext, Oid, Relation, TimestampTz,
-    TupleDesc, bits8, fsec_t, int32, pg_tm, pg_tz, varlena,
+    TupleDesc, int32, varlena,
 };
 
 unsafe extern "C-unwind" {
@@ -44,24 +44,13 @@ unsafe extern "C-unwind" {
         estimated_length: c_int,
     ) -> *mut c_char;
     pub fn palloc(size: usize) -> *mut core::ffi::c_void;
-    pub fn pfree(pointer: *mut core::ffi::c_void);
     pub fn MemoryContextReset(context: MemoryContext);
 
-    pub fn FunctionCall1Coll(function: *mut FmgrInfo, collation: Oid, argument: Datum) -> Datum;
     pub fn InputFunctionCall(function: *mut FmgrInfo, text: *mut c_char, parameter: Oid, modifier: int32) -> Datum;
     pub fn OutputFunctionCall(function: *mut FmgrInfo, value: Datum) -> *mut c_char;
 
     pub fn double_to_shortest_decimal_buf(value: f64, result: *mut c_char) -> c_int;
     pub fn float_to_shortest_decimal_buf(value: f32, result: *mut c_char) -> c_int;
-    pub fn j2date(julian_day: c_int, year: *mut c_int, month: *mut c_int, day: *mut c_int);
-    pub fn timestamp2tm(
-        timestamp: i64,
-        zone_offset: *mut c_int,
-        tm: *mut pg_tm,
-        fsec: *mut fsec_t,
-        abbreviation: *mut *const c_char,
-        zone: *mut pg_tz,
-    ) -> c_int;
 
     pub fn deconstruct_array(
         array: *mut ArrayType,
@@ -97,7 +86,6 @@ unsafe extern "C-unwind" {
         unchanged: bool,
         info: *mut pgrx::pg_sys::IndexInfo,
     ) -> bool;
-    pub fn heap_form_tuple(descriptor: TupleDesc, values: *mut Datum, nulls: *mut bool) -> HeapTuple;
     pub fn nextval_internal(sequence: Oid, check_permissions: bool) -> i64;
     pub fn find_all_inheritors(relation: Oid, lock: c_int, parents: *mut *mut pgrx::pg_sys::List) -> *mut pgrx::pg_sys::List;
     pub fn find_inheritance_children(relation: Oid, lock: c_int) -> *mut pgrx::pg_sys::List;
@@ -110,9 +98,3 @@ unsafe extern "C-unwind" {
 
 /// The type of a function that takes PostgreSQL's fmgr arguments.
 pub type Function = unsafe extern "C-unwind" fn(FunctionCallInfo) -> Datum;
-
-/// A null bitmap's bit: set where the attribute is present.
-pub fn is_present(bits: *const bits8, attribute: usize) -> bool {
-    // SAFETY: callers pass the bitmap of a tuple or array that has more than `attribute` entries.
-    unsafe { *bits.add(attribute >> 3) & (1 << (attribute & 7)) != 0 }
-}

@@ -60,3 +60,22 @@ pub unsafe fn attribute(tuple: pg_sys::HeapTuple, number: i32, descriptor: pg_sy
     let value = unsafe { pg_sys::heap_getattr(tuple, number, descriptor, &mut is_null) };
     (!is_null).then_some(value)
 }
+
+/// The subtransaction to blame a found row on: the current one where this transaction wrote the row, which
+/// its abort would take back, else 0.
+///
+/// # Safety
+/// The tuple must be live.
+pub unsafe fn pending(tuple: pg_sys::HeapTuple) -> u32 {
+    // SAFETY: per the contract; a frozen row is nobody's.
+    unsafe {
+        let header = (*tuple).t_data;
+        let is_frozen = u32::from((*header).t_infomask) & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_FROZEN;
+        let writer = (*header).t_choice.t_heap.t_xmin;
+        if !is_frozen && pg_sys::TransactionIdIsCurrentTransactionId(writer) {
+            super::raw::GetCurrentSubTransactionId()
+        } else {
+            0
+        }
+    }
+}

@@ -134,7 +134,8 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
         let oid = relation(parent.name());
         let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
         let found = bounds(&*pg_sys::RelationGetPartitionDesc(opened, false), key);
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        // Not to the end of the transaction: whoever drops an old leaf need not wait for it.
+        pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
         found
     };
     if matches!(parent, Parent::Events(_)) && is_last {

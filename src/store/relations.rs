@@ -112,8 +112,8 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
     // SAFETY: the values are those of the columns in order (sql/schema.sql).
     unsafe {
         let known = look_up(version, node_id);
-        if let Some(id) = known.id {
-            return (id, 0);
+        if let Some(found) = known.found {
+            return found;
         }
         // relation_id is an int4; the sequence is shared with wider ids, whose numbers it outlives by far.
         let id = i32::try_from(dictionary::next_number() & i64::from(i32::MAX)).unwrap_or(1);
@@ -137,7 +137,8 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
 }
 
 struct Known {
-    id: Option<i32>,
+    /// The id and the subtransaction that wrote the row.
+    found: Option<(i32, u32)>,
     lineage: Option<pgrx::Uuid>,
 }
 
@@ -147,7 +148,7 @@ struct Known {
 /// # Safety
 /// Must run inside a transaction.
 unsafe fn look_up(version: &Version, node_id: i32) -> Known {
-    let mut known = Known { id: None, lineage: None };
+    let mut known = Known { found: None, lineage: None };
     let mut by_name: Option<(i64, pgrx::Uuid)> = None;
     let mut by_oid: Option<(i64, pgrx::Uuid)> = None;
     let key = (!version.key.is_empty()).then(|| version.key.clone());
@@ -167,7 +168,8 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
                     let names = attribute(9).and_then(|datum| Vec::<String>::from_datum(datum, false));
                     // Only the newest version counts: a name that comes back is a version again.
                     let is_same = same_name && columns.as_ref() == Some(&version.columns) && names == key;
-                    known.id = is_same.then(|| attribute(2).map_or(0, |id| id.value() as i32));
+                    known.found =
+                        is_same.then(|| (attribute(2).map_or(0, |id| id.value() as i32), scan::pending(tuple)));
                 }
             } else if same_name && !is_here && by_name.is_none_or(|(newest, _)| since >= newest) {
                 by_name = Some((since, lineage));

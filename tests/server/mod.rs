@@ -207,6 +207,9 @@ impl Server {
         wait_until("the processes are gone", || {
             processes.iter().all(|pid| !is_alive(*pid))
         });
+        // In a container nobody may collect the dead, whose number then still looks like a running server's.
+        let _ = fs::remove_file(self.data_directory().join("postmaster.pid"));
+        let _ = fs::remove_file(self.directory.join(format!(".s.PGSQL.{}.lock", self.port)));
     }
 
     /// Starts a server that was stopped or killed.

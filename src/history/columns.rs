@@ -1,0 +1,42 @@
+//! A row event as one row a column: `audit.diff` of an event and `audit.changes` are made of it.
+
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
+
+use super::call;
+use super::reader::Value;
+use super::rows::Rows;
+use super::values::Side;
+use crate::encode::jsonb::Writer;
+use crate::event::kind;
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
+
+entry_point!(audit_column_changes, pg_finfo_audit_column_changes, column_changes);
+
+/// `column_changes(event_type, changes) returns table (column_name text, old_value jsonb, new_value jsonb)`:
+/// every column of an insert or delete, the changed ones of an update, of which level minimal has no values.
+///
+/// # Safety
+/// Called by PostgreSQL with arguments of these types.
+unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the declaration in sql/functions.sql. Calls that may raise an ERROR are pgrx's guarded ones.
+    unsafe {
+        let mut rows = Rows::begin(arguments);
+        let arguments = Arguments::new(arguments);
+        let Some(changes) = call::jsonb(arguments, 1) else { return Datum::null() };
+        let event_type = call::integer(arguments, 0);
+        let mut writer = Writer::new();
+        let mut push = |name: &[u8], old: Option<Value>, new: Option<Value>| {
+            let [old, new] = [old, new].map(|value| value.map(|value| value.datum(&mut writer)));
+            rows.push([Some(call::text_value(name)), old, new]);
+        };
+        match event_type {
+            kind::ROW_UPDATE if changes.is_array() => changes.names().for_each(|name| push(name, None, None)),
+            kind::ROW_UPDATE => changes.pairs().for_each(|(name, pair)| push(name, Side::Old.of(pair), Side::New.of(pair))),
+            _ if Side::Old.is_all_of(event_type) => changes.pairs().for_each(|(name, value)| push(name, Some(value), None)),
+            _ if Side::New.is_all_of(event_type) => changes.pairs().for_each(|(name, value)| push(name, None, Some(value))),
+            _ => {}
+        }
+    }
+    Datum::null()
+}

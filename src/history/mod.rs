@@ -1,0 +1,19 @@
+//! What is computed from the trail, for the views and functions that read it.
+//!
+//! * [`values`] gives an event's changed columns, its values before and its values after;
+//! * [`columns`] gives the same as one row a column, [`diff`] compares any two documents, [`path`] names their parts;
+//! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it into the trail's text;
+//! * [`server`] says how the library is loaded.
+//!
+//! All of it works on the binary form through [`reader`]: numbers keep their scale, nested values are copied.
+
+mod call;
+mod columns;
+mod diff;
+mod lookup;
+mod path;
+mod reader;
+mod rows;
+mod server;
+mod summary;
+mod values;
