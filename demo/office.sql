@@ -61,9 +61,9 @@ SELECT audit.set_context(actor => 'ann@example.org', trace_id => 'a94f1e0b5c6d4e
 SET LOCAL ROLE shop_clerk;
 UPDATE shop.customers SET credit = credit + 1500 WHERE customer_id = 'C-1008';
 COMMIT;
-UPDATE /*traceparent='00-5b8aa5a2d2c872e8321cf37308d69df2-051581bf3cb55c13-01',route='%2Fcustomers%2Fcontact'*/ shop.customers
+UPDATE shop.customers
 SET contact = contact || '{"phone": "+1 555 0199", "address": {"city": "Utrecht", "zip": "3511"}}', card_number = '5500 0000 0000 0004'
-WHERE customer_id = 'C-1008';
+WHERE customer_id = 'C-1008' /*traceparent='00-5b8aa5a2d2c872e8321cf37308d69df2-051581bf3cb55c13-01',actor='ann%40example.org',route='%2Fcustomers%2Fcontact'*/;
 BEGIN;
 SET LOCAL audit.actor = 'ben@example.org';
 SET LOCAL audit.reason = 'typing error';

@@ -198,8 +198,9 @@ WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispart
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
                   WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.refuse_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
 UNION ALL
-SELECT 'auditing off', coalesce(format('role %I', r.rolname) || coalesce(format(' in database %I', d.datname), ''),
-                                format('database %I', d.datname), 'every role'),
+SELECT 'auditing off',
+       concat_ws(' in ', coalesce('role ' || quote_ident(r.rolname), CASE WHEN x.setdatabase = 0 THEN 'every role' END),
+                 'database ' || quote_ident(d.datname)),
        'audit.enabled is off by ALTER ROLE or ALTER DATABASE', NULL, NULL
 FROM pg_catalog.pg_db_role_setting x
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = x.setrole
