@@ -53,5 +53,5 @@ bench: setup
 
 clean:
 	@pgrx-config/server stop --all
-	@source pgrx-config/environment && { [[ ! -L $$pg ]] || rm -rf "$$(readlink "$$pg")"; }
+	@source pgrx-config/environment && rm -rf "$$pg"
 	@cargo clean

@@ -33,8 +33,8 @@ BEGIN
         WHERE c.object_type IN ('table', 'table column', 'foreign table', 'schema') AND NOT c.in_extension
           AND coalesce(c.schema_name, '') NOT IN ('audit', 'pg_temp')
     LOOP
-        IF command.object_type = 'schema' THEN
-            CONTINUE;
+        IF command.command_tag = 'ALTER SCHEMA' THEN
+            PERFORM audit.schema_altered(command.objid);
         ELSIF command.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE') THEN
             PERFORM audit.table_created(command.objid, command.command_tag);
         ELSIF command.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE') THEN
@@ -47,6 +47,31 @@ EXCEPTION WHEN OTHERS THEN
 END;
 $$;
 COMMENT ON FUNCTION audit.definition_ends() IS 'Lets auditing follow new, renamed, attached and detached tables';
+
+-- After ALTER SCHEMA … RENAME: the settings of the schema and of its tables bear its name.
+CREATE FUNCTION audit.schema_altered(target oid) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    old_row audit.schema_settings;
+    member regclass;
+BEGIN
+    SELECT s.* INTO old_row FROM audit.schema_settings s
+    WHERE s.schema_oid = target AND NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = s.schema_name);
+    IF FOUND THEN
+        PERFORM audit.remove(old_row);
+        PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target, old_row.options,
+                              old_row.enabled_at, old_row.enabled_by)::audit.schema_settings);
+    END IF;
+    FOR member IN
+        SELECT c.oid FROM audit.table_settings s JOIN pg_class c ON c.oid = s.relation_oid WHERE c.relnamespace = target
+    LOOP
+        PERFORM audit.table_altered(member);
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.schema_altered(oid) IS 'Follows a schema through ALTER SCHEMA; internal';
 
 CREATE FUNCTION audit.table_created(target regclass, command_tag text) RETURNS void
 LANGUAGE plpgsql
@@ -128,8 +153,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    SELECT s.* INTO old_row FROM audit.table_settings s WHERE s.relation_oid = target;
-    IF FOUND THEN
+    old_row := audit.settings_of(target);
+    IF old_row.schema_name IS NOT NULL THEN
         options := audit.renamed_options(target, old_row.options);
         IF (old_row.schema_name, old_row.table_name, old_row.options) IS DISTINCT FROM
            (relation.schema_name, relation.table_name, options) THEN
@@ -226,7 +251,7 @@ DECLARE
 BEGIN
     FOR gone IN
         SELECT s.* FROM pg_event_trigger_dropped_objects() d
-        JOIN audit.table_settings s ON s.relation_oid = d.objid
+        JOIN audit.table_settings s ON s.schema_name = d.schema_name AND s.table_name = d.object_name
         WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
     LOOP
         PERFORM audit.remove(gone);

@@ -152,14 +152,18 @@ $$;
 COMMENT ON FUNCTION audit.merge_options(regclass, jsonb, text, text[], text[], jsonb, boolean, text) IS
     'The options that are to hold, checked; internal';
 
--- The settings row of a table: by its OID while that is the one it had, else, as after a restore, by its name.
+-- The settings row of a table: by its name, or by the OID it had where no table bears that name any more, as just
+-- after a rename. After a restore an OID may be that of another table.
 CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT s FROM audit.table_settings s
     LEFT JOIN pg_catalog.pg_class c ON c.oid = target
     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE s.relation_oid = target OR (s.schema_name = n.nspname AND s.table_name = c.relname)
+    WHERE (s.schema_name = n.nspname AND s.table_name = c.relname)
+       OR (s.relation_oid = target AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_class o JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace
+               WHERE m.nspname = s.schema_name AND o.relname = s.table_name))
     ORDER BY s.relation_oid = target DESC LIMIT 1;
 END;
 COMMENT ON FUNCTION audit.settings_of(regclass) IS 'What audit.enable was asked for of this table; internal';
@@ -329,7 +333,7 @@ BEGIN
     WHERE s.schema_name = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = target);
     options := audit.merge_options(NULL, schema_row.options, level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.make_leaves();
-    PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), options,
+    PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
                           coalesce(schema_row.enabled_at, now()), coalesce(schema_row.enabled_by, session_user))::audit.schema_settings);
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', schema_row.options)),
                        'schema ' || target::text, NULL, NULL, NULL);

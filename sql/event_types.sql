@@ -7,7 +7,7 @@ INSERT INTO audit.event_types (event_type, name, category, risk, phrase, descrip
     (4, 'row.truncate', 'data', 'medium', 'truncated', 'The image of a row that TRUNCATE removed', true),
     (5, 'row.baseline', 'data', 'low', 'baselined', 'A row that existed when auditing began', true),
     (6, 'table.truncate', 'data', 'high', 'truncated', 'A table was emptied by TRUNCATE', true),
-    (7, 'table.unseen', 'data', 'medium', 'changed rows unseen in', 'Rows came or changed without row events: ATTACH, CREATE TABLE AS, a rewrite', true),
+    (7, 'table.unseen', 'system', 'medium', 'changed rows unseen in', 'Rows came or changed without row events: ATTACH, CREATE TABLE AS, a rewrite', true),
     (20, 'table.read', 'read', 'low', 'read', 'Rows were read', true),
     (21, 'data.export', 'read', 'medium', 'exported', 'Rows were exported', true),
     (30, 'session.login', 'security', 'low', 'logged in to', 'A session began', true),

@@ -54,7 +54,7 @@ GRANT EXECUTE ON FUNCTION
     audit.enable(regclass, text, text[], text[], jsonb, boolean, text), audit.disable(regclass),
     audit.enable_schema(regnamespace, text, text[], text[], jsonb, boolean, text), audit.disable_schema(regnamespace),
     audit.baseline(regclass) TO audit_admin;
-GRANT EXECUTE ON FUNCTION audit.status() TO audit_reader, audit_admin;
+GRANT EXECUTE ON FUNCTION audit.status(), audit.unseen_rows() TO audit_reader, audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT EXECUTE ON FUNCTION audit.maintenance_step() TO audit_admin;
 GRANT SELECT ON audit.tables, audit.coverage, audit.table_settings, audit.schema_settings, audit.leaf_settings,

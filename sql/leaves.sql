@@ -118,14 +118,16 @@ BEGIN
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
                                   'events_system', 'events_application'] LOOP
-        made := made + audit.make_leaves_of(parent, clock_timestamp());
+        made := made + audit.make_leaves_of(parent, clock_timestamp(), clock_timestamp() + 2 * audit.leaf_interval(parent));
     END LOOP;
     RETURN made;
 END;
 $$;
 COMMENT ON FUNCTION audit.make_leaves() IS 'Makes the leaves that will be needed next; returns how many';
 
-CREATE FUNCTION audit.make_leaves_of(parent text, at timestamptz) RETURNS integer
+-- Makes the leaves of one parent that are missing between two times. A leaf stands on the grid of its interval, but
+-- never over one that is there.
+CREATE FUNCTION audit.make_leaves_of(parent text, since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -134,39 +136,31 @@ SET datestyle = 'ISO'
 AS $$
 DECLARE
     step interval := audit.leaf_interval(parent);
+    next_time timestamptz := since;
     lower_bound timestamptz;
     upper_bound timestamptz;
-    bounds text;
     made integer := 0;
 BEGIN
-    LOOP
-        -- The first time from `at` on that no leaf holds.
-        SELECT coalesce(max(l.until), at) INTO lower_bound
-        FROM (SELECT l.until, l.since, lag(l.until) OVER (ORDER BY l.since) AS before
-              FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.until > at) l
-        WHERE l.since <= at OR l.since = l.before;
-        EXIT WHEN lower_bound > at + 2 * step;
-        -- A leaf stands on the grid, but never over one that is there.
-        IF lower_bound = at THEN
-            SELECT greatest(audit.leaf_start(at, step), max(l.until)) INTO lower_bound
-            FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.until <= at;
+    WHILE next_time <= make_leaves_of.until LOOP
+        SELECT l.until INTO upper_bound FROM audit.leaves l
+        WHERE l.parent = make_leaves_of.parent AND l.since <= next_time AND l.until > next_time;
+        IF NOT FOUND THEN
+            SELECT greatest(audit.leaf_start(next_time, step), max(l.until)) INTO lower_bound
+            FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.until <= next_time;
+            SELECT least(audit.leaf_start(next_time, step) + step, min(l.since)) INTO upper_bound
+            FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.since > next_time;
+            PERFORM audit.create_leaf(parent, audit.leaf_name(parent, lower_bound),
+                CASE WHEN parent IN ('sessions', 'contexts')
+                     THEN format('FOR VALUES FROM (%L) TO (%L)', audit.first_id(lower_bound), audit.first_id(upper_bound))
+                     ELSE format('FOR VALUES FROM (%L) TO (%L)', lower_bound, upper_bound) END);
+            made := made + 1;
         END IF;
-        SELECT least(audit.leaf_start(lower_bound, step) + step, min(l.since)) INTO upper_bound
-        FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.since > lower_bound;
-        -- An interval of several months begins at a month, and may then end before its first month does.
-        IF upper_bound <= lower_bound THEN
-            upper_bound := lower_bound + step;
-        END IF;
-        PERFORM audit.create_leaf(parent, audit.leaf_name(parent, lower_bound),
-            CASE WHEN parent IN ('sessions', 'contexts')
-                 THEN format('FOR VALUES FROM (%L) TO (%L)', audit.first_id(lower_bound), audit.first_id(upper_bound))
-                 ELSE format('FOR VALUES FROM (%L) TO (%L)', lower_bound, upper_bound) END);
-        made := made + 1;
+        next_time := upper_bound;
     END LOOP;
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaves_of(text, timestamptz) IS 'Makes the leaves of one parent from a time on; internal';
+COMMENT ON FUNCTION audit.make_leaves_of(text, timestamptz, timestamptz) IS 'Makes the leaves of one parent that are missing between two times; internal';
 
 CREATE FUNCTION audit.leaf_name(parent text, since timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -194,7 +188,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    PERFORM audit.make_leaves_of('events_' || oldest.category, oldest.occurred_at);
+    PERFORM audit.make_leaves_of('events_' || oldest.category, oldest.occurred_at, oldest.occurred_at);
     SELECT l.* INTO STRICT leaf FROM audit.leaves l
     WHERE l.parent = 'events_' || oldest.category AND l.since <= oldest.occurred_at AND l.until > oldest.occurred_at;
     moved := audit.move_events('audit.events_overflow_all', oldest.category, leaf.since, leaf.until, leaf.leaf, max_rows);

@@ -164,6 +164,7 @@ COMMENT ON TABLE audit.table_settings IS 'What audit.enable was asked for; audit
 
 CREATE TABLE audit.schema_settings (
     schema_name text PRIMARY KEY,
+    schema_oid  oid NOT NULL,
     options     jsonb NOT NULL,
     enabled_at  timestamptz NOT NULL,
     enabled_by  text NOT NULL

@@ -61,6 +61,13 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Every column that the options name.
+    pub fn columns(&self) -> impl Iterator<Item = &ColumnName> {
+        self.ignored.iter().chain(self.redacted.iter().map(|(column, _)| column)).chain(&self.label)
+    }
+}
+
 impl ColumnName {
     /// Whether this is the column of that name and number, in a table whose numbers are `trusted` or not.
     pub fn is(&self, name: &[u8], number: i16, trusted: bool) -> bool {

@@ -90,6 +90,11 @@ pub fn register() {
             Some(type_changed),
             pg_sys::Datum::from(0_usize),
         );
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
+            Some(schema_changed),
+            pg_sys::Datum::from(0_usize),
+        );
         pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
     }
@@ -177,7 +182,7 @@ impl Plan {
             let enabled = enabled_relation((*target).rd_id, trigger);
             let options = options(target, trigger);
             let version = relations::describe(enabled);
-            let trusted = options.relation == enabled.to_u32();
+            let trusted = options.relation == enabled.to_u32() && !options.columns().any(|column| has_moved(column, enabled));
             // Options name columns of the table that was enabled; a partition may number its own otherwise.
             let named = |column: &super::options::ColumnName, attribute: &Attribute| {
                 let number = if enabled == (*target).rd_id {
@@ -354,6 +359,13 @@ unsafe fn triggers<'a>(target: pg_sys::Relation) -> &'a [pg_sys::Trigger] {
     }
 }
 
+/// Whether a column of that name has another number: the numbers are then those of another table, whose OID this
+/// one got by a restore.
+fn has_moved(column: &super::options::ColumnName, table: Oid) -> bool {
+    let number = number_of(table, column.name.as_bytes());
+    number != 0 && number != column.number
+}
+
 /// The number of a column by name.
 fn number_of(target: Oid, name: &[u8]) -> i16 {
     let Ok(name) = std::ffi::CString::new(name) else { return 0 };
@@ -362,11 +374,16 @@ fn number_of(target: Oid, name: &[u8]) -> i16 {
 }
 
 unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation: Oid) {
-    mark_stale(|key, _| relation == Oid::INVALID || key.0 == relation);
+    // A partition's plan says the name and key of the table that was enabled.
+    mark_stale(|key, plan| relation == Oid::INVALID || key.0 == relation || plan.version.oid == relation);
 }
 
 unsafe extern "C-unwind" fn type_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     mark_stale(|_, plan| plan.holds_row_type);
+}
+
+unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    mark_stale(|_, _| true);
 }
 
 /// Notes plans as out of date. They may be in use: they go at the next look-up.

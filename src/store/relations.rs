@@ -90,17 +90,24 @@ unsafe fn key_numbers(opened: pg_sys::Relation) -> Vec<i16> {
         if !matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE) {
             return Vec::new();
         }
-        pg_sys::RelationGetIndexList(opened);
-        let index = if (*opened).rd_pkindex != Oid::INVALID { (*opened).rd_pkindex } else { (*opened).rd_replidindex };
-        if index == Oid::INVALID {
-            return Vec::new();
+        // Not rd_pkindex, which leaves out a deferrable key: that is a key to people all the same.
+        let list = pg_sys::RelationGetIndexList(opened);
+        let mut identity = Vec::new();
+        for position in 0..relation::list_length(list) {
+            let index = pg_sys::index_open(relation::list_oid(list, position), pg_sys::AccessShareLock as i32);
+            let form = &*(*index).rd_index;
+            let count = usize::try_from(form.indnkeyatts).unwrap_or(0);
+            let numbers = form.indkey.values.as_slice(count).to_vec();
+            let (is_primary, is_identity) = (form.indisprimary, form.indisreplident);
+            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+            if is_primary {
+                return numbers;
+            }
+            if is_identity {
+                identity = numbers;
+            }
         }
-        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as i32);
-        let form = &*(*index).rd_index;
-        let count = usize::try_from(form.indnkeyatts).unwrap_or(0);
-        let numbers = form.indkey.values.as_slice(count).to_vec();
-        pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
-        numbers
+        identity
     }
 }
 
