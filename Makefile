@@ -12,7 +12,7 @@ help:
 	@echo 'make install       build for PG_CONFIG and install there'
 	@echo 'make installcheck  run the regression files on the server of PGHOST and PGPORT'
 	@echo 'make package       the files to install, below target/release'
-	@echo 'make bench         measure on a private server'
+	@echo 'make bench         measure on a private server (BENCH=--quick only shows that it works)'
 	@echo 'make clean         stop the private servers and remove what was built'
 
 # Prepares the machine: PostgreSQL and compilers (root or sudo needed), cargo-pgrx.
@@ -49,7 +49,7 @@ bench: setup
 	@pgrx-config/tree --release
 	@pgrx-config/server start bench --fresh --conf pgrx-config/bench.conf
 	@trap 'pgrx-config/server stop bench' EXIT; \
-	settings=$$(pgrx-config/server env bench) && eval "$$settings" && tests/bench/run
+	settings=$$(pgrx-config/server env bench) && eval "$$settings" && tests/bench/run $(BENCH)
 
 clean:
 	@pgrx-config/server stop --all

@@ -1,14 +1,5 @@
 -- What is audited, how, and where the gaps are.
 
--- SET keeps the planner from looking inside, where it would expect a thousand partitions.
-CREATE FUNCTION audit.with_partitions(target regclass) RETURNS SETOF regclass
-LANGUAGE sql STABLE ROWS 2
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT target UNION SELECT p.relid FROM pg_partition_tree(target) p;
-END;
-COMMENT ON FUNCTION audit.with_partitions(regclass) IS 'A table and its partitions; internal';
-
 -- Every table that audit.enable covers, partitions included, with the triggers that it should have and those it has.
 CREATE VIEW audit.covered_tables AS
 SELECT s.schema_name, s.table_name, s.options,
@@ -40,7 +31,7 @@ CROSS JOIN LATERAL (
     SELECT CASE WHEN s.options->'operations' ? 'insert' THEN 4 ELSE 0 END
          + CASE WHEN s.options->'operations' ? 'delete' THEN 8 ELSE 0 END
          + CASE WHEN s.options->'operations' ? 'update' THEN 16 ELSE 0 END AS row_type,
-           s.options->'operations' ? 'truncate' AS has_truncate) w
+           s.options->'operations' ? 'truncate' AND audit.takes_truncate_trigger(m.relation) AS has_truncate) w
 LEFT JOIN pg_catalog.pg_trigger row_trigger
        ON row_trigger.tgrelid = m.relation AND row_trigger.tgname = '!audit_row' AND row_trigger.tgtype = w.row_type + 1
       AND row_trigger.tgfoid = 'audit.capture_row'::regproc AND row_trigger.tgqual IS NULL AND row_trigger.tgattr = ''
@@ -176,8 +167,10 @@ FROM covered t WHERE t.row_type > 0 AND t.earlier_trigger IS NOT NULL
 UNION ALL
 SELECT 'operations left out', t.object,
        array_to_string(ARRAY(SELECT o FROM unnest(ARRAY['insert', 'update', 'delete', 'truncate']) o
-                             WHERE NOT t.options->'operations' ? o), ', '), NULL, NULL
-FROM covered t WHERE t.relation = t.enabled AND NOT t.options->'operations' ?& ARRAY['insert', 'update', 'delete', 'truncate']
+                             WHERE NOT t.options->'operations' ? o OR o = 'truncate' AND NOT t.has_truncate), ', '), NULL, NULL
+FROM covered t
+WHERE t.relation = t.enabled AND NOT t.options->'operations' ?& ARRAY['insert', 'update', 'delete', 'truncate']
+   OR t.options->'operations' ? 'truncate' AND NOT t.has_truncate
 UNION ALL
 SELECT 'layer not loaded', 'shared_preload_libraries',
        'audit is not preloaded: what does not come from triggers is not captured, and leaves are made on demand only', NULL, NULL

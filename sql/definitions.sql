@@ -5,20 +5,53 @@ LANGUAGE c SECURITY DEFINER AS 'MODULE_PATHNAME', 'audit_definition_starts';
 -- No SET search_path: the function looks names up as the statement does, and calls nothing by an unqualified name.
 COMMENT ON FUNCTION audit.definition_starts() IS 'Loads the library before anything is dropped, and prepares ATTACH PARTITION';
 
--- A partition brings triggers of its own where it was audited by itself; the clones take their place.
-CREATE FUNCTION audit.before_attach(partition regclass) RETURNS void
+-- Before ATTACH PARTITION: the clones of an audited parent's triggers take the place of triggers that the table has of its
+-- own, and rows that nobody recorded come with it.
+CREATE FUNCTION audit.before_attach(parent regclass, partition regclass) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $$
+DECLARE
+    own audit.table_settings := audit.settings_of(partition);
+    has_rows boolean;
 BEGIN
-    IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = partition AND t.tgname = '!audit_row' AND t.tgparentid = 0) THEN
-        EXECUTE format('DROP TRIGGER "!audit_row" ON %s', partition);
+    IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = parent AND t.tgname IN ('!audit_row', '!audit_truncate')) THEN
+        RETURN;
+    END IF;
+    PERFORM audit.drop_triggers(partition);
+    IF own.schema_name IS NOT NULL THEN
+        PERFORM audit.remove(own);
+        RETURN;
+    END IF;
+    SELECT coalesce(sum(pg_relation_size(p.relid)), 0) > 0 INTO has_rows
+    FROM audit.with_partitions(partition) p (relid) JOIN pg_class c ON c.oid = p.relid WHERE c.relkind = 'r';
+    IF has_rows THEN
+        PERFORM audit.emit('table.unseen', jsonb_build_object('reason', 'attach', 'partition', partition::text), NULL, NULL, parent, NULL);
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.before_attach(regclass) IS 'Takes away the row trigger of a table that becomes a partition; internal';
+COMMENT ON FUNCTION audit.before_attach(regclass, regclass) IS 'Prepares a table that becomes a partition; internal';
+
+-- Before DETACH PARTITION, which takes the clone of the row trigger away: the TRUNCATE trigger stays, and says afterwards
+-- that the table was audited, also where the options ask for none.
+CREATE FUNCTION audit.before_detach(partition regclass) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    argument text;
+BEGIN
+    SELECT audit.trigger_argument(t.oid) INTO argument FROM pg_trigger t
+    WHERE t.tgrelid = partition AND t.tgname = '!audit_row' AND t.tgparentid <> 0;
+    IF argument IS NOT NULL AND audit.takes_truncate_trigger(partition) THEN
+        PERFORM audit.write_truncate_trigger(partition, argument);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.before_detach(regclass) IS 'Prepares a partition that becomes a table of its own; internal';
 
 CREATE FUNCTION audit.definition_ends() RETURNS event_trigger
 LANGUAGE plpgsql
@@ -120,7 +153,8 @@ BEGIN
     END IF;
     FOR member IN
         SELECT p.relid FROM pg_partition_tree(target) p
-        WHERE audit.trigger_argument((SELECT t.oid FROM pg_trigger t WHERE t.tgrelid = p.relid AND t.tgname = '!audit_truncate'))
+        WHERE audit.takes_truncate_trigger(p.relid)
+          AND audit.trigger_argument((SELECT t.oid FROM pg_trigger t WHERE t.tgrelid = p.relid AND t.tgname = '!audit_truncate'))
               IS DISTINCT FROM argument
     LOOP
         PERFORM audit.write_truncate_trigger(member, argument);
@@ -169,7 +203,7 @@ BEGIN
     IF relation.relkind <> 'p' THEN
         RETURN;
     END IF;
-    PERFORM audit.attached(target);
+    PERFORM audit.cover_partitions(target);
     -- A detached partition has lost its clone and kept its TRUNCATE trigger: it goes on by itself.
     FOR detached IN
         SELECT t.tgrelid::regclass AS member, audit.trigger_argument(t.oid)::jsonb AS argument
@@ -177,54 +211,24 @@ BEGIN
         WHERE t.tgname = '!audit_truncate' AND t.tgfoid = 'audit.capture_truncate'::regproc AND NOT c.relispartition
           AND (audit.settings_of(t.tgrelid)).schema_name IS NULL
     LOOP
+        options := coalesce((audit.settings_of((detached.argument->>'relation')::bigint::oid::regclass)).options,
+                            detached.argument - 'relation' - 'columns');
         PERFORM audit.apply(detached.member,
-            audit.merge_options(detached.member, (detached.argument - 'relation' - 'columns') || '{"from_schema": true}',
-                                NULL, NULL, NULL, NULL, NULL, NULL), NULL);
+            audit.merge_options(detached.member, options || '{"from_schema": true}', NULL, NULL, NULL, NULL, NULL, NULL), NULL);
     END LOOP;
 END;
 $$;
 COMMENT ON FUNCTION audit.table_altered(regclass) IS 'Follows a table through ALTER TABLE; internal';
 
--- New partitions of an audited table: their triggers, and an event for rows that came with them.
-CREATE FUNCTION audit.attached(target regclass) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    member record;
-    own audit.table_settings;
-BEGIN
-    FOR member IN
-        SELECT p.relid::regclass AS partition, c.relkind
-        FROM pg_partition_tree(target) p JOIN pg_class c ON c.oid = p.relid
-        WHERE p.relid <> target
-          AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = target AND t.tgname = '!audit_row')
-          AND (NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = p.relid AND t.tgname = '!audit_truncate')
-               OR (audit.settings_of(p.relid)).schema_name IS NOT NULL)
-    LOOP
-        own := audit.settings_of(member.partition);
-        IF own.schema_name IS NOT NULL THEN
-            PERFORM audit.remove(own);
-        END IF;
-        IF member.relkind = 'r' AND pg_relation_size(member.partition) > 0 AND own.schema_name IS NULL THEN
-            PERFORM audit.emit('table.unseen', jsonb_build_object('reason', 'attach', 'partition', member.partition::text),
-                               NULL, NULL, target, NULL);
-        END IF;
-    END LOOP;
-    PERFORM audit.cover_partitions(target);
-END;
-$$;
-COMMENT ON FUNCTION audit.attached(regclass) IS 'Covers partitions that were attached; internal';
-
--- The options with the columns' present names: a renamed column stays ignored and redacted.
+-- The options with the columns' present names: a renamed column stays ignored and redacted, a dropped one takes its option along.
 CREATE FUNCTION audit.renamed_options(target regclass, options jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH names AS (
-        SELECT old.key AS old_name, a.attname::text AS new_name
+        SELECT old.key AS old_name, CASE WHEN NOT a.attisdropped THEN a.attname::text END AS new_name
         FROM pg_catalog.pg_trigger t
         CROSS JOIN LATERAL jsonb_each_text((audit.trigger_argument(t.oid)::jsonb)->'columns') old
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = old.value::smallint AND NOT a.attisdropped
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = old.value::smallint
         WHERE t.tgrelid = target AND t.tgname IN ('!audit_row', '!audit_truncate')
           AND ((audit.trigger_argument(t.oid)::jsonb)->>'relation')::bigint = target::oid::bigint
     ), present AS (
@@ -233,11 +237,13 @@ BEGIN ATOMIC
     SELECT options || jsonb_build_object(
         'ignore_columns', (SELECT coalesce(jsonb_agg(coalesce(p.new_name, c.value) ORDER BY c.place), '[]')
                            FROM jsonb_array_elements_text(options->'ignore_columns') WITH ORDINALITY c (value, place)
-                           LEFT JOIN present p ON p.old_name = c.value),
+                           LEFT JOIN present p ON p.old_name = c.value WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
         'redact', (SELECT coalesce(jsonb_object_agg(coalesce(p.new_name, r.key), r.value), '{}')
-                   FROM jsonb_each(options->'redact') r LEFT JOIN present p ON p.old_name = r.key),
-        'label_column', (SELECT coalesce((SELECT p.new_name FROM present p WHERE p.old_name = options->>'label_column'),
-                                         options->>'label_column')));
+                   FROM jsonb_each(options->'redact') r LEFT JOIN present p ON p.old_name = r.key
+                   WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
+        'label_column', CASE WHEN EXISTS (SELECT FROM present p WHERE p.old_name = options->>'label_column')
+                             THEN (SELECT p.new_name FROM present p WHERE p.old_name = options->>'label_column')
+                             ELSE options->>'label_column' END);
 END;
 COMMENT ON FUNCTION audit.renamed_options(regclass, jsonb) IS 'Options with the present names of the columns; internal';
 
@@ -248,6 +254,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     gone audit.table_settings;
+    gone_schema audit.schema_settings;
 BEGIN
     FOR gone IN
         SELECT s.* FROM pg_event_trigger_dropped_objects() d
@@ -257,6 +264,14 @@ BEGIN
         PERFORM audit.remove(gone);
         PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone.options, 'reason', 'table dropped'),
                            format('%I.%I', gone.schema_name, gone.table_name), NULL, NULL, NULL);
+    END LOOP;
+    FOR gone_schema IN
+        SELECT s.* FROM pg_event_trigger_dropped_objects() d JOIN audit.schema_settings s ON s.schema_name = d.object_name
+        WHERE d.classid = 'pg_namespace'::regclass
+    LOOP
+        PERFORM audit.remove(gone_schema);
+        PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone_schema.options, 'reason', 'schema dropped'),
+                           'schema ' || quote_ident(gone_schema.schema_name), NULL, NULL, NULL);
     END LOOP;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'auditing could not follow this drop: %', sqlerrm USING HINT = 'Look at audit.coverage.';

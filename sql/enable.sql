@@ -37,8 +37,9 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables end with their session.';
     END IF;
     IF relation.relispartition THEN
-        SELECT a.relid INTO parent FROM pg_partition_ancestors(target) a
-        JOIN pg_trigger t ON t.tgrelid = a.relid AND t.tgname = '!audit_row' WHERE a.relid <> target LIMIT 1;
+        SELECT a.relid INTO parent FROM pg_partition_ancestors(target) WITH ORDINALITY a (relid, depth)
+        WHERE a.relid <> target AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = a.relid AND t.tgname IN ('!audit_row', '!audit_truncate'))
+        ORDER BY a.depth DESC LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'cannot audit % by itself: it is a partition of %, which is audited', target, parent
                 USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -133,17 +134,17 @@ BEGIN
     WHERE i.indrelid = target AND i.indisprimary;
     SELECT c INTO name FROM jsonb_array_elements_text(options->'ignore_columns') c WHERE c = ANY (key_columns) LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'key column "%" cannot be ignored', name
+        RAISE EXCEPTION 'key column "%" of % cannot be ignored', name, target
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
     END IF;
     SELECT r.key INTO name FROM jsonb_each_text(options->'redact') r
     WHERE r.key = ANY (key_columns) AND r.value <> 'hash' LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'key column "%" can be hashed, not masked or omitted', name
+        RAISE EXCEPTION 'key column "%" of % can be hashed, not masked or omitted', name, target
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
     END IF;
     IF options->'redact' ? (options->>'label_column') OR options->'ignore_columns' ? (options->>'label_column') THEN
-        RAISE EXCEPTION 'label column "%" cannot be redacted or ignored', options->>'label_column'
+        RAISE EXCEPTION 'label column "%" of % cannot be redacted or ignored', options->>'label_column', target
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Its value is shown with every event. Choose another label_column.';
     END IF;
     RETURN options;
@@ -197,6 +198,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     relation record;
+    member audit.table_settings;
     old_row audit.table_settings := audit.settings_of(target);
 BEGIN
     SELECT n.nspname::text AS schema_name, c.relname::text AS table_name INTO relation
@@ -209,6 +211,13 @@ BEGIN
     PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
                           coalesce(old_row.enabled_at, now()), coalesce(old_row.enabled_by, session_user))::audit.table_settings);
     PERFORM audit.write_triggers(target, options);
+    -- Partitions that were audited by themselves follow from now on.
+    FOR member IN
+        SELECT s.* FROM pg_partition_tree(target) p CROSS JOIN LATERAL audit.settings_of(p.relid) s
+        WHERE p.relid <> target AND s.schema_name IS NOT NULL
+    LOOP
+        PERFORM audit.remove(member);
+    END LOOP;
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', previous)),
                        NULL, NULL, target, NULL);
 END;
@@ -244,13 +253,30 @@ BEGIN
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER "!audit_row"', target);
     END IF;
     IF has_truncate THEN
-        FOR member IN SELECT t.relid FROM pg_partition_tree(target) t UNION SELECT target LOOP
+        FOR member IN SELECT t FROM audit.with_partitions(target) t WHERE audit.takes_truncate_trigger(t) LOOP
             PERFORM audit.write_truncate_trigger(member, argument);
         END LOOP;
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.write_triggers(regclass, jsonb) IS 'Creates the triggers of a table and its partitions; internal';
+
+-- SET keeps the planner from looking inside, where it would expect a thousand partitions.
+CREATE FUNCTION audit.with_partitions(target regclass) RETURNS SETOF regclass
+LANGUAGE sql STABLE ROWS 2
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT target UNION SELECT p.relid FROM pg_partition_tree(target) p;
+END;
+COMMENT ON FUNCTION audit.with_partitions(regclass) IS 'A table and its partitions; internal';
+
+-- PostgreSQL 15 has no TRUNCATE triggers on foreign tables.
+CREATE FUNCTION audit.takes_truncate_trigger(target regclass) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.relkind <> 'f' OR current_setting('server_version_num')::integer >= 160000 FROM pg_catalog.pg_class c WHERE c.oid = target;
+END;
+COMMENT ON FUNCTION audit.takes_truncate_trigger(regclass) IS 'Whether this table can have a TRUNCATE trigger; internal';
 
 CREATE FUNCTION audit.write_truncate_trigger(target regclass, argument text) RETURNS void
 LANGUAGE plpgsql
@@ -324,6 +350,9 @@ DECLARE
 BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a schema.';
+    ELSIF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = target) THEN
+        RAISE EXCEPTION 'schema with OID % does not exist', target::oid
+            USING ERRCODE = 'invalid_schema_name', HINT = 'Name an existing schema.';
     ELSIF target::oid IN (SELECT n.oid FROM pg_namespace n
                           WHERE n.nspname IN ('audit', 'pg_catalog', 'information_schema') OR n.nspname LIKE 'pg\_%') THEN
         RAISE EXCEPTION 'cannot audit schema %', target

@@ -1,6 +1,7 @@
--- The event types that the extension itself knows. Numbers below 1000 are ours and never change.
+-- The event types that the extension itself knows. Numbers below 1000 are ours and never change. They are written by
+-- audit.put: a FOR ALL TABLES publication that is already there would send rows that INSERT wrote to its subscribers.
 
-INSERT INTO audit.event_types (event_type, name, category, risk, phrase, description, built_in) VALUES
+SELECT audit.put(ROW(t.*)::audit.event_types) FROM (VALUES
     (1, 'row.insert', 'data', 'low', 'inserted', 'A row was inserted', true),
     (2, 'row.update', 'data', 'low', 'updated', 'A row was updated', true),
     (3, 'row.delete', 'data', 'medium', 'deleted', 'A row was deleted', true),
@@ -45,9 +46,9 @@ INSERT INTO audit.event_types (event_type, name, category, risk, phrase, descrip
     (121, 'execution.step', 'application', 'low', 'ran a step of', 'A step of a run', true),
     (122, 'execution.finished', 'application', 'low', 'finished', 'A run ended well', true),
     (123, 'execution.failed', 'application', 'medium', 'failed', 'A run ended with an error', true),
-    (124, 'function.call', 'application', 'low', 'called', 'A function was called', true);
+    (124, 'function.call', 'application', 'low', 'called', 'A function was called', true)) AS t (event_type, name, category, risk, phrase, description, built_in);
 
-INSERT INTO audit.event_parameters (event_type, name, data_type, required, description) VALUES
+SELECT audit.put(ROW(p.event_type, p.name, p.data_type, p.required, false, p.description)::audit.event_parameters) FROM (VALUES
     (6, 'rows', 'bigint', false, 'Rows removed: counted at level comprehensive, else estimated'),
     (6, 'rows_exact', 'boolean', false, 'Whether rows is a count'),
     (6, 'bytes', 'bigint', false, 'Bytes of the table with its TOAST and indexes'),
@@ -65,4 +66,4 @@ INSERT INTO audit.event_parameters (event_type, name, data_type, required, descr
     (87, 'since', 'timestamptz', false, 'Time of the oldest'),
     (87, 'until', 'timestamptz', false, 'Time of the newest'),
     (96, 'since', 'timestamptz', true, 'Lower bound of the leaf'),
-    (96, 'until', 'timestamptz', true, 'Upper bound of the leaf');
+    (96, 'until', 'timestamptz', true, 'Upper bound of the leaf')) AS p (event_type, name, data_type, required, description);

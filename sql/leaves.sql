@@ -220,6 +220,19 @@ END;
 $$;
 COMMENT ON FUNCTION audit.maintenance_step() IS 'One step of audit.maintain(); internal';
 
+-- Whether transactions that wrote to the overflow are under way, so that a worker has reason to stay. One worker is
+-- enough: the lock is kept to the end of its session. Prepared transactions may stay for days and are not waited for.
+CREATE FUNCTION audit.maintenance_waits() RETURNS boolean
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l
+                   WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
+                     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+                     AND l.relation = pg_catalog.to_regclass('audit.events_overflow_all')::oid)
+       AND pg_catalog.pg_try_advisory_lock(1635083369, 2);
+END;
+COMMENT ON FUNCTION audit.maintenance_waits() IS 'Whether a worker has to wait for writers of the overflow; internal';
+
 CREATE PROCEDURE audit.maintain(max_duration interval DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$

@@ -25,6 +25,12 @@ pub enum Error {
     Internal { problem: String },
     /// An argument is not what the function takes.
     BadArgument { problem: String, hint: &'static str },
+    /// An argument that has to name a table is NULL.
+    NoTarget,
+    /// No relation has this OID.
+    NoRelation { oid: u32 },
+    /// The table is not audited.
+    NotAudited { table: String },
     /// The event type is not there.
     UnknownEventType { name: String },
 }
@@ -90,6 +96,24 @@ impl Error {
             ),
             Error::Internal { problem } => (ERRCODE_INTERNAL_ERROR, problem, None, None),
             Error::BadArgument { problem, hint } => (ERRCODE_INVALID_PARAMETER_VALUE, problem, None, Some(hint.into())),
+            Error::NoTarget => (
+                ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                "target must not be null".into(),
+                None,
+                Some("Name an audited table.".into()),
+            ),
+            Error::NoRelation { oid } => (
+                ERRCODE_UNDEFINED_TABLE,
+                format!("relation with OID {oid} does not exist"),
+                None,
+                Some("Name an existing table.".into()),
+            ),
+            Error::NotAudited { table } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{table} is not audited"),
+                None,
+                Some("audit.tables lists the audited tables.".into()),
+            ),
             Error::UnknownEventType { name } => (
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("event type \"{name}\" does not exist"),

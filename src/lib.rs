@@ -28,9 +28,9 @@ mod worker;
 pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["schema"]);
-extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["event_types"]);
-extension_sql_file!("../sql/leaves.sql", name = "leaves", requires = ["functions"]);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
+extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["functions"]);
+extension_sql_file!("../sql/leaves.sql", name = "leaves", requires = ["event_types"]);
 extension_sql_file!("../sql/enable.sql", name = "enable", requires = ["leaves"]);
 extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = ["enable"]);
 extension_sql_file!("../sql/trail.sql", name = "trail", requires = ["definitions"]);

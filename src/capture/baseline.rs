@@ -23,8 +23,12 @@ unsafe fn baseline(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let target = Arguments::new(arguments).oid(0).unwrap_or(Oid::INVALID);
         if target == Oid::INVALID {
-            Error::BadArgument { problem: "target must not be null".into(), hint: "Name an audited table." }.raise()
+            Error::NoTarget.raise()
         }
+        if pg_sys::get_rel_relkind(target) == 0 {
+            Error::NoRelation { oid: target.to_u32() }.raise()
+        }
+        refuse_unaudited(target);
         let tables = relation::members(target, pg_sys::ShareLock);
         let is_partitioned = pg_sys::get_rel_relkind(target).cast_unsigned() == pg_sys::RELKIND_PARTITIONED_TABLE;
         let mut rows = 0_i64;
@@ -50,6 +54,19 @@ unsafe fn baseline(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
+/// # Safety
+/// The relation must exist.
+unsafe fn refuse_unaudited(target: Oid) {
+    // SAFETY: the relation is open between the two calls.
+    unsafe {
+        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
+        if plan::row_trigger(opened).is_none() {
+            Error::NotAudited { table: crate::store::relations::entity_of(target) }.raise()
+        }
+        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+    }
+}
+
 /// Writes an event for up to `most` rows of an open, audited table; returns how many there were room for.
 ///
 /// # Safety
@@ -58,11 +75,7 @@ pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
     // SAFETY: the scan ends before the snapshot does; the slot's tuple is read before the next one comes.
     unsafe {
         let Some(trigger) = plan::row_trigger(table) else {
-            Error::BadArgument {
-                problem: format!("{} is not audited", crate::store::relations::entity_of((*table).rd_id)),
-                hint: "Call audit.enable first.",
-            }
-            .raise()
+            Error::NotAudited { table: crate::store::relations::entity_of((*table).rd_id) }.raise()
         };
         let descriptor = (*table).rd_att;
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());

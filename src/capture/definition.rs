@@ -27,9 +27,7 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
         let statement = (*context.cast::<pg_sys::EventTriggerData>()).parsetree;
         match statement.as_ref().map(|statement| statement.type_) {
             Some(pg_sys::NodeTag::T_AlterTableStmt) => {
-                for partition in attached(&*statement.cast::<pg_sys::AlterTableStmt>()) {
-                    before_attach(partition);
-                }
+                prepare_partitions(&*statement.cast::<pg_sys::AlterTableStmt>());
             }
             Some(pg_sys::NodeTag::T_DropStmt) => refuse_extension(&*statement.cast::<pg_sys::DropStmt>()),
             _ => {}
@@ -58,34 +56,49 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
     }
 }
 
-/// The tables that a statement attaches as partitions.
+/// Tells SQL about the partitions that a statement attaches or detaches.
 ///
 /// # Safety
 /// The statement must be live.
-unsafe fn attached(statement: &pg_sys::AlterTableStmt) -> Vec<Oid> {
-    // SAFETY: the commands are AlterTableCmd nodes; ATTACH PARTITION's definition is a PartitionCmd.
+unsafe fn prepare_partitions(statement: &pg_sys::AlterTableStmt) {
+    // SAFETY: the commands are AlterTableCmd nodes; the definition of these two is a PartitionCmd.
     unsafe {
-        (0..relation::list_length(statement.cmds))
-            .map(|position| &*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position))
-            .filter(|command| command.subtype == pg_sys::AlterTableType::AT_AttachPartition && !command.def.is_null())
-            .map(|command| (*command.def.cast::<pg_sys::PartitionCmd>()).name)
-            .map(|name| {
-                pg_sys::RangeVarGetRelidExtended(
-                    name,
-                    pg_sys::NoLock as i32,
-                    pg_sys::RVROption::RVR_MISSING_OK,
-                    None,
-                    core::ptr::null_mut(),
-                )
-            })
-            .filter(|partition| *partition != Oid::INVALID)
-            .collect()
+        for position in 0..relation::list_length(statement.cmds) {
+            let command = &*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position);
+            let attaches = command.subtype == pg_sys::AlterTableType::AT_AttachPartition;
+            let detaches = command.subtype == pg_sys::AlterTableType::AT_DetachPartition;
+            if !attaches && !detaches || command.def.is_null() {
+                continue;
+            }
+            let parent = look_up(statement.relation);
+            let partition = look_up((*command.def.cast::<pg_sys::PartitionCmd>()).name);
+            if parent == Oid::INVALID || partition == Oid::INVALID {
+                continue;
+            }
+            // A failure here would be the statement's own a moment later, and clearer.
+            let done = if attaches {
+                Spi::run_with_args("SELECT audit.before_attach($1, $2)", &[parent.into(), partition.into()])
+            } else {
+                Spi::run_with_args("SELECT audit.before_detach($1)", &[partition.into()])
+            };
+            drop(done);
+        }
     }
 }
 
-/// Lets SQL take the partition's own triggers away where the parent brings its own.
-fn before_attach(partition: Oid) {
-    // A failure here would be the ATTACH's own a moment later, and clearer.
-    let done = Spi::run_with_args("SELECT audit.before_attach($1)", &[partition.into()]);
-    drop(done);
+/// The table of that name, invalid where there is none.
+///
+/// # Safety
+/// The name must be live.
+unsafe fn look_up(name: *mut pg_sys::RangeVar) -> Oid {
+    // SAFETY: per the contract; nothing is locked.
+    unsafe {
+        pg_sys::RangeVarGetRelidExtended(
+            name,
+            pg_sys::NoLock as i32,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            core::ptr::null_mut(),
+        )
+    }
 }

@@ -58,8 +58,8 @@ unsafe fn refuse_drop(class: Oid, object: Oid) {
         if is_permitted() {
             return;
         }
-        let is_extension = class == Oid::from(pg_sys::ExtensionRelationId);
-        let is_table = class == Oid::from(pg_sys::RelationRelationId);
+        let is_extension = class == pg_sys::ExtensionRelationId;
+        let is_table = class == pg_sys::RelationRelationId;
         if is_extension {
             let name = pg_sys::get_extension_name(object);
             if !name.is_null() && CStr::from_ptr(name) == c"audit" {
@@ -102,7 +102,7 @@ unsafe fn is_evidence(table: Oid) -> bool {
         extension != Oid::INVALID
             && (0..relation::list_length(ancestors)).any(|position| {
                 let ancestor = relation::list_oid(ancestors, position);
-                pg_sys::getExtensionOfObject(Oid::from(pg_sys::RelationRelationId), ancestor) == extension
+                pg_sys::getExtensionOfObject(pg_sys::RelationRelationId, ancestor) == extension
             })
     }
 }

@@ -69,7 +69,8 @@ pub struct Plan {
     version: Version,
     /// The subtransaction that wrote the version's row, 0 for one that is committed; none before it is known.
     written: Option<(i32, u32)>,
-    holds_row_type: bool,
+    /// The relations of the row types among its columns.
+    row_types: Vec<Oid>,
     context: pg_sys::MemoryContext,
     /// The top transaction whose suspension has been recorded.
     pub suspended_in: u64,
@@ -222,6 +223,8 @@ impl Plan {
                 .map(|name| columns.iter().position(|column| column.name == name.as_bytes()))
                 .collect::<Option<Vec<usize>>>()
                 .unwrap_or_default();
+            let mut row_types = Vec::new();
+            columns.iter().for_each(|column| column.codec.row_types(&mut row_types));
             let is_redacted = columns.iter().any(|column| column.redaction.is_some());
             Plan {
                 level: options.level,
@@ -234,11 +237,11 @@ impl Plan {
                 key,
                 label,
                 attributes: usize::try_from((*descriptor).natts).unwrap_or(0),
-                is_heap: (*(*target).rd_rel).relam == Oid::from(pg_sys::HEAP_TABLE_AM_OID),
+                is_heap: (*(*target).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID,
                 depends_on_settings: columns.iter().any(|column| column.codec.depends_on_settings()),
                 calls_foreign_code: columns.iter().any(|column| column.codec.calls_foreign_code()),
                 is_redundant: is_redundant(target, trigger),
-                holds_row_type: columns.iter().any(|column| column.codec.holds_row_type()),
+                row_types,
                 columns,
                 version,
                 written: None,
@@ -282,8 +285,7 @@ unsafe fn enabled_relation(target: Oid, trigger: *const pg_sys::Trigger) -> Oid 
         let count = relation::list_length(ancestors);
         (0..count)
             .map(|position| relation::list_oid(ancestors, position))
-            .filter(|ancestor| has_trigger(*ancestor, (*trigger).tgfoid))
-            .last()
+            .rfind(|ancestor| has_trigger(*ancestor, (*trigger).tgfoid))
             .unwrap_or(target)
     }
 }
@@ -375,11 +377,13 @@ fn number_of(target: Oid, name: &[u8]) -> i16 {
 
 unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation: Oid) {
     // A partition's plan says the name and key of the table that was enabled.
-    mark_stale(|key, plan| relation == Oid::INVALID || key.0 == relation || plan.version.oid == relation);
+    mark_stale(|key, plan| {
+        relation == Oid::INVALID || key.0 == relation || plan.version.oid == relation || plan.row_types.contains(&relation)
+    });
 }
 
 unsafe extern "C-unwind" fn type_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
-    mark_stale(|_, plan| plan.holds_row_type);
+    mark_stale(|_, plan| !plan.row_types.is_empty());
 }
 
 unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {

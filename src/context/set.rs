@@ -4,7 +4,8 @@ use core::ffi::CStr;
 use std::ffi::CString;
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
-use pgrx::{PgLogLevel, PgSqlErrorCode, ereport};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
@@ -26,12 +27,13 @@ unsafe fn set_context(arguments: FunctionCallInfo) -> Datum {
         let is_local = arguments.datum(4).is_none_or(|local| local.value() as u8 != 0);
         let context = arguments.varlena(3).map(|context| object_text(context));
         if is_local && !pg_sys::IsTransactionBlock() {
-            ereport!(
-                PgLogLevel::WARNING,
+            ErrorReport::new(
                 PgSqlErrorCode::ERRCODE_NO_ACTIVE_SQL_TRANSACTION,
                 "audit.set_context has no effect beyond this statement outside a transaction block",
-                "Call it after BEGIN, or with local => false."
-            );
+                function_name!(),
+            )
+            .set_hint("Call it after BEGIN, or with local => false.")
+            .report(PgLogLevel::WARNING);
         }
         for (name, value) in [
             (c"audit.actor", arguments.bytes(0).map(<[u8]>::to_vec)),

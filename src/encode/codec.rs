@@ -64,6 +64,8 @@ pub struct ArrayCodec {
 pub struct CompositeCodec {
     /// A copy that lives as long as the plan.
     pub descriptor: pg_sys::TupleDesc,
+    /// The relation that pg_class keeps of the type.
+    relation: Oid,
     /// In jsonb's key order: attribute index, name, codec.
     pub fields: Vec<(usize, Vec<u8>, Codec)>,
     /// Whether its only attribute has the marker's name, so that it has to be told from a marker.
@@ -165,7 +167,9 @@ impl Codec {
             .collect();
         let marked = fields.len() == 1 && fields[0].1 == super::marker::KEY;
         fields.sort_by(|one, other| super::jsonb::key_order(&one.1, &other.1));
-        Codec::Composite(Box::new(CompositeCodec { descriptor, fields, marked }))
+        // SAFETY: a catalog lookup.
+        let relation = unsafe { pg_sys::get_typ_typrelid(base) };
+        Codec::Composite(Box::new(CompositeCodec { descriptor, relation, fields, marked }))
     }
 
     /// The type's own text.
@@ -199,12 +203,15 @@ impl Codec {
         }
     }
 
-    /// Whether the plan holds a copy of a row type, which ALTER TYPE can change.
-    pub fn holds_row_type(&self) -> bool {
+    /// Adds the relations behind the row types that the codec holds copies of, which ALTER TYPE can change.
+    pub fn row_types(&self, relations: &mut Vec<Oid>) {
         match self {
-            Codec::Composite(_) => true,
-            Codec::Array(array) => array.element.holds_row_type(),
-            _ => false,
+            Codec::Composite(composite) => {
+                relations.push(composite.relation);
+                composite.fields.iter().for_each(|(_, _, codec)| codec.row_types(relations));
+            }
+            Codec::Array(array) => array.element.row_types(relations),
+            _ => {}
         }
     }
 }

@@ -107,7 +107,7 @@ impl Writer {
     #[inline]
     pub fn close(&mut self, container: &mut Container, kind: Kind) {
         let end = self.bytes.len();
-        let word = if container.index % STRIDE == 0 {
+        let word = if container.index.is_multiple_of(STRIDE) {
             HAS_OFFSET | word(end - container.data)
         } else {
             word(end - container.last_end)
@@ -135,7 +135,7 @@ impl Writer {
 
     /// Pads to the alignment of numbers and containers.
     pub fn pad(&mut self) {
-        while self.bytes.len() % 4 != 0 {
+        while !self.bytes.len().is_multiple_of(4) {
             self.bytes.push(0);
         }
     }

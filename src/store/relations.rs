@@ -124,7 +124,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
         }
         // relation_id is an int4; the sequence is shared with wider ids, whose numbers it outlives by far.
         let id = i32::try_from(dictionary::next_number() & i64::from(i32::MAX)).unwrap_or(1);
-        let lineage = known.lineage.unwrap_or_else(|| new_lineage());
+        let lineage = known.lineage.unwrap_or_else(new_lineage);
         let key = (!version.key.is_empty()).then(|| version.key.clone());
         let mut values = [
             Some(Datum::from(node_id)),

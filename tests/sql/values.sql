@@ -211,6 +211,7 @@ SELECT id, record_image_eq(present, audit.row(present, new_values)) AS restored,
 -- Where the image differs from to_jsonb, and why it has to: what to_jsonb says there does not lead back to the value.
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO';
+SET IntervalStyle = 'postgres';
 CREATE FUNCTION exceptions(name regclass) RETURNS TABLE (id int, "column" text, image jsonb, plain jsonb) LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY EXECUTE format(
@@ -222,10 +223,12 @@ END $$;
 \a
 SELECT name, e.* FROM types, exceptions(name) e WHERE name::text NOT IN ('guest', 'markup', 'odd', 'shape')
  ORDER BY name::text, id, "column" COLLATE "C";
-SELECT entity_id, new_values - '{id,nt,nd,de,mc}'::text[] AS image FROM audit.trail WHERE entity = 'lossless.odd' ORDER BY entity_id;
+SELECT entity_id, new_values - '{id,nt,nd,de,mc}'::text[] AS image FROM audit.trail WHERE event = 'row.insert' AND entity = 'lossless.odd'
+ ORDER BY entity_id;
 \a
 RESET TimeZone;
 RESET DateStyle;
+RESET IntervalStyle;
 
 -- Each UPDATE leads from the row before to the row after and back, each DELETE to the row that went.
 CREATE FUNCTION columns(name regclass) RETURNS text LANGUAGE sql AS $$

@@ -55,7 +55,7 @@ pub fn char(text: &[u8]) -> Datum {
         [byte, ..] => *byte,
         [] => 0,
     };
-    // SAFETY of the cast: a "char" is a signed byte, and Datum keeps its sign (CharGetDatum).
+    // A "char" is a signed byte, and its datum keeps the sign (CharGetDatum).
     Datum::from(i8::from_ne_bytes([byte]))
 }
 
