@@ -53,6 +53,10 @@ END;
 $$;
 COMMENT ON FUNCTION audit.before_detach(regclass) IS 'Prepares a partition that becomes a table of its own; internal';
 
+CREATE FUNCTION audit.moves_partitions() RETURNS boolean
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_moves_partitions';
+COMMENT ON FUNCTION audit.moves_partitions() IS 'Whether the latest ALTER TABLE attaches or detaches a partition; internal';
+
 CREATE FUNCTION audit.definition_ends() RETURNS event_trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -60,6 +64,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     command record;
+    -- Asked first: what follows alters tables too.
+    moves_partitions boolean := audit.moves_partitions();
 BEGIN
     FOR command IN
         SELECT c.* FROM pg_event_trigger_ddl_commands() c
@@ -71,7 +77,7 @@ BEGIN
         ELSIF command.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE') THEN
             PERFORM audit.table_created(command.objid, command.command_tag);
         ELSIF command.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE') THEN
-            PERFORM audit.table_altered(command.objid);
+            PERFORM audit.table_altered(command.objid, moves_partitions);
         END IF;
     END LOOP;
 EXCEPTION WHEN OTHERS THEN
@@ -100,7 +106,7 @@ BEGIN
     FOR member IN
         SELECT c.oid FROM audit.table_settings s JOIN pg_class c ON c.oid = s.relation_oid WHERE c.relnamespace = target
     LOOP
-        PERFORM audit.table_altered(member);
+        PERFORM audit.table_altered(member, false);
     END LOOP;
 END;
 $$;
@@ -172,7 +178,7 @@ END;
 COMMENT ON FUNCTION audit.trigger_argument(oid) IS 'The options that a trigger of ours carries';
 
 -- After ALTER TABLE: names may have changed, partitions may have come or gone.
-CREATE FUNCTION audit.table_altered(target regclass) RETURNS void
+CREATE FUNCTION audit.table_altered(target regclass, moves_partitions boolean) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -200,7 +206,7 @@ BEGIN
             END IF;
         END IF;
     END IF;
-    IF relation.relkind <> 'p' THEN
+    IF relation.relkind <> 'p' OR NOT moves_partitions THEN
         RETURN;
     END IF;
     PERFORM audit.cover_partitions(target);
@@ -218,7 +224,7 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.table_altered(regclass) IS 'Follows a table through ALTER TABLE; internal';
+COMMENT ON FUNCTION audit.table_altered(regclass, boolean) IS 'Follows a table through ALTER TABLE; internal';
 
 -- The options with the columns' present names: a renamed column stays ignored and redacted, a dropped one takes its option along.
 CREATE FUNCTION audit.renamed_options(target regclass, options jsonb) RETURNS jsonb

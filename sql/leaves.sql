@@ -102,8 +102,12 @@ DECLARE
     parent text;
     made integer := 0;
 BEGIN
-    -- Whoever else makes leaves waits here.
-    PERFORM pg_advisory_xact_lock(1635083369, 2);
+    -- Whoever else makes leaves waits, but only where one is missing: this runs with every CREATE TABLE in an audited
+    -- schema, and must not wait for the end of transactions that did the same.
+    IF to_regclass('audit.events_overflow_all') IS NULL OR to_regclass('audit.nodes_all') IS NULL OR to_regclass('audit.relations_all') IS NULL
+       OR to_regclass('audit.sessions_rest') IS NULL OR to_regclass('audit.contexts_rest') IS NULL THEN
+        PERFORM pg_advisory_xact_lock(1635083369, 3);
+    END IF;
     FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
         IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
             PERFORM audit.create_leaf(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
@@ -139,12 +143,18 @@ DECLARE
     next_time timestamptz := since;
     lower_bound timestamptz;
     upper_bound timestamptz;
+    is_locked boolean := false;
     made integer := 0;
 BEGIN
     WHILE next_time <= make_leaves_of.until LOOP
         SELECT l.until INTO upper_bound FROM audit.leaves l
         WHERE l.parent = make_leaves_of.parent AND l.since <= next_time AND l.until > next_time;
-        IF NOT FOUND THEN
+        IF NOT FOUND AND NOT is_locked THEN
+            -- Whoever was here first may have made it meanwhile.
+            PERFORM pg_advisory_xact_lock(1635083369, 3);
+            is_locked := true;
+            CONTINUE;
+        ELSIF NOT FOUND THEN
             SELECT greatest(audit.leaf_start(next_time, step), max(l.until)) INTO lower_bound
             FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.until <= next_time;
             SELECT least(audit.leaf_start(next_time, step) + step, min(l.since)) INTO upper_bound

@@ -13,8 +13,8 @@ pub enum Error {
     NoLeaf { parent: String },
     /// A leaf has other columns than its parent had when it was made.
     ForeignLeaf { leaf: String },
-    /// The evidence would go.
-    Evidence { object: String },
+    /// The evidence would go, or be changed by a change of definition.
+    Evidence { action: &'static str, object: String },
     /// Evidence was to be changed by SQL.
     EvidenceChanged { table: String, operation: &'static str },
     /// An image holds no value for a column.
@@ -70,9 +70,9 @@ impl Error {
                 None,
                 Some("Detach the table, then run CALL audit.maintain().".into()),
             ),
-            Error::Evidence { object } => (
+            Error::Evidence { action, object } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("cannot drop {object}: it holds audit evidence"),
+                format!("cannot {action} {object}: it holds audit evidence"),
                 Some("Evidence leaves by retention, or with the whole trail.".into()),
                 Some("To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into()),
             ),

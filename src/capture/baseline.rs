@@ -4,8 +4,10 @@
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
-use super::plan::{self, Plan};
-use super::row::{self, Row};
+use super::plan::Plan;
+use super::{plans, triggers};
+use super::image::Row;
+use super::row;
 use crate::error::Error;
 use crate::event::kind;
 use crate::pg::arguments::Arguments;
@@ -60,7 +62,7 @@ unsafe fn refuse_unaudited(target: Oid) {
     // SAFETY: the relation is open between the two calls.
     unsafe {
         let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
-        if plan::row_trigger(opened).is_none() {
+        if triggers::row_trigger(opened).is_none() {
             Error::NotAudited { table: crate::store::relations::entity_of(target) }.raise()
         }
         pg_sys::relation_close(opened, pg_sys::NoLock as i32);
@@ -74,7 +76,7 @@ unsafe fn refuse_unaudited(target: Oid) {
 pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
     // SAFETY: the scan ends before the snapshot does; the slot's tuple is read before the next one comes.
     unsafe {
-        let Some(trigger) = plan::row_trigger(table) else {
+        let Some(trigger) = triggers::row_trigger(table) else {
             Error::NotAudited { table: crate::store::relations::entity_of((*table).rd_id) }.raise()
         };
         let descriptor = (*table).rd_att;
@@ -86,7 +88,7 @@ pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
             pgrx::check_for_interrupts!();
             let mut should_free = false;
             let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
-            let plan: &mut Plan = plan::of(table, trigger);
+            let plan: &mut Plan = plans::of(table, trigger);
             let image = match kind {
                 kind::ROW_BASELINE => Row { kind, old: None, new: Some(tuple) },
                 _ => Row { kind, old: Some(tuple), new: None },

@@ -12,6 +12,10 @@ use crate::pg::guard::entry_point;
 use crate::pg::relation;
 
 entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
+entry_point!(audit_moves_partitions, pg_finfo_audit_moves_partitions, moves_partitions);
+
+/// Whether the latest ALTER TABLE attaches or detaches a partition.
+static mut MOVES_PARTITIONS: bool = false;
 
 /// `audit.definition_starts() returns event_trigger`
 ///
@@ -27,9 +31,22 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
         let statement = (*context.cast::<pg_sys::EventTriggerData>()).parsetree;
         match statement.as_ref().map(|statement| statement.type_) {
             Some(pg_sys::NodeTag::T_AlterTableStmt) => {
-                prepare_partitions(&*statement.cast::<pg_sys::AlterTableStmt>());
+                // Set last, because preparing may alter tables itself.
+                let statement = &*statement.cast::<pg_sys::AlterTableStmt>();
+                refuse_alteration(statement);
+                MOVES_PARTITIONS = prepare_partitions(statement);
             }
-            Some(pg_sys::NodeTag::T_DropStmt) => refuse_extension(&*statement.cast::<pg_sys::DropStmt>()),
+            Some(pg_sys::NodeTag::T_RenameStmt) => {
+                super::guardian::refuse_alteration(look_up((*statement.cast::<pg_sys::RenameStmt>()).relation));
+            }
+            Some(pg_sys::NodeTag::T_AlterObjectSchemaStmt) => {
+                super::guardian::refuse_alteration(look_up((*statement.cast::<pg_sys::AlterObjectSchemaStmt>()).relation));
+            }
+            Some(pg_sys::NodeTag::T_DropStmt) => {
+                let statement = &*statement.cast::<pg_sys::DropStmt>();
+                refuse_extension(statement);
+                refuse_trigger(statement);
+            }
             _ => {}
         }
     }
@@ -56,17 +73,79 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
     }
 }
 
+/// Refuses ALTER TABLE where it would change evidence, take a leaf out of sight or its guard away.
+///
+/// # Safety
+/// The statement must be live.
+unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
+    use pg_sys::AlterTableType as Kind;
+    const REFUSED: [Kind::Type; 10] = [
+        Kind::AT_DetachPartition,
+        Kind::AT_DropColumn,
+        Kind::AT_AlterColumnType,
+        Kind::AT_EnableTrig,
+        Kind::AT_EnableReplicaTrig,
+        Kind::AT_DisableTrig,
+        Kind::AT_EnableTrigAll,
+        Kind::AT_DisableTrigAll,
+        Kind::AT_EnableTrigUser,
+        Kind::AT_DisableTrigUser,
+    ];
+    // SAFETY: the commands are AlterTableCmd nodes.
+    unsafe {
+        let is_refused = (0..relation::list_length(statement.cmds)).any(|position| {
+            REFUSED.contains(&(*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position)).subtype)
+        });
+        if is_refused {
+            super::guardian::refuse_alteration(look_up(statement.relation));
+        }
+    }
+}
+
+/// Refuses to drop a trigger of a table that holds evidence: it is the one that guards it.
+///
+/// # Safety
+/// The statement must be live.
+unsafe fn refuse_trigger(statement: &pg_sys::DropStmt) {
+    // SAFETY: triggers are named by lists of String nodes, the table's name before the trigger's own.
+    unsafe {
+        if statement.removeType != pg_sys::ObjectType::OBJECT_TRIGGER {
+            return;
+        }
+        for position in 0..relation::list_length(statement.objects) {
+            let name = relation::list_pointer::<pg_sys::List>(statement.objects, position);
+            let length = (*name).length - 1;
+            if length > 0 {
+                let table = pg_sys::makeRangeVarFromNameList(pg_sys::list_truncate(pg_sys::list_copy(name), length));
+                super::guardian::refuse_alteration(look_up(table));
+            }
+        }
+    }
+}
+
+/// `audit.moves_partitions() returns boolean`: for the trigger on ddl_command_end, which does not see the statement.
+/// A restore alters a parent before its partitions have got their triggers, which are then not to be made for it.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn moves_partitions(_arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: a plain variable of a single-threaded process.
+    Datum::from(unsafe { MOVES_PARTITIONS })
+}
+
 /// Tells SQL about the partitions that a statement attaches or detaches.
 ///
 /// # Safety
 /// The statement must be live.
-unsafe fn prepare_partitions(statement: &pg_sys::AlterTableStmt) {
+unsafe fn prepare_partitions(statement: &pg_sys::AlterTableStmt) -> bool {
     // SAFETY: the commands are AlterTableCmd nodes; the definition of these two is a PartitionCmd.
     unsafe {
+        let mut moves = false;
         for position in 0..relation::list_length(statement.cmds) {
             let command = &*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position);
             let attaches = command.subtype == pg_sys::AlterTableType::AT_AttachPartition;
             let detaches = command.subtype == pg_sys::AlterTableType::AT_DetachPartition;
+            moves |= attaches || detaches || command.subtype == pg_sys::AlterTableType::AT_DetachPartitionFinalize;
             if !attaches && !detaches || command.def.is_null() {
                 continue;
             }
@@ -83,14 +162,18 @@ unsafe fn prepare_partitions(statement: &pg_sys::AlterTableStmt) {
             };
             drop(done);
         }
+        moves
     }
 }
 
 /// The table of that name, invalid where there is none.
 ///
 /// # Safety
-/// The name must be live.
+/// The name must be null or live.
 unsafe fn look_up(name: *mut pg_sys::RangeVar) -> Oid {
+    if name.is_null() {
+        return Oid::INVALID;
+    }
     // SAFETY: per the contract; nothing is locked.
     unsafe {
         pg_sys::RangeVarGetRelidExtended(

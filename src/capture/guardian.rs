@@ -67,7 +67,7 @@ unsafe fn refuse_drop(class: Oid, object: Oid) {
             }
         } else if is_table && pg_sys::get_rel_namespace(object) == audit_schema() && is_evidence(object) && has_rows(object) {
             let name = CStr::from_ptr(pg_sys::get_rel_name(object)).to_string_lossy().into_owned();
-            Error::Evidence { object: format!("table audit.{name}") }.raise();
+            Error::Evidence { action: "drop", object: format!("table audit.{name}") }.raise();
         }
     }
 }
@@ -79,7 +79,33 @@ unsafe fn refuse_drop(class: Oid, object: Oid) {
 pub unsafe fn refuse_extension() {
     // SAFETY: per the contract.
     if unsafe { !is_permitted() && has_evidence() } {
-        Error::Evidence { object: "extension audit".into() }.raise();
+        Error::Evidence { action: "drop", object: "extension audit".into() }.raise();
+    }
+}
+
+/// Refuses a change of definition that would change evidence, take it out of sight or its guard away.
+///
+/// # Safety
+/// Must run inside a transaction, before the change.
+pub unsafe fn refuse_alteration(target: Oid) {
+    // SAFETY: catalog lookups; an upgrade script of the extension may do what it has to.
+    unsafe {
+        if target == Oid::INVALID
+            || is_permitted()
+            || pg_sys::creating_extension
+            || pg_sys::get_rel_namespace(target) != audit_schema()
+            || !matches!(pg_sys::get_rel_relkind(target).cast_unsigned(), pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE)
+        {
+            return;
+        }
+        let members = relation::members(target, pg_sys::AccessShareLock);
+        let holds_evidence = (0..relation::list_length(members))
+            .map(|position| relation::list_oid(members, position))
+            .any(|member| is_evidence(member) && has_rows(member));
+        if holds_evidence {
+            let name = CStr::from_ptr(pg_sys::get_rel_name(target)).to_string_lossy().into_owned();
+            Error::Evidence { action: "alter", object: format!("table audit.{name}") }.raise();
+        }
     }
 }
 

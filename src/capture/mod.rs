@@ -10,14 +10,17 @@ mod baseline;
 mod definition;
 mod emit;
 mod guardian;
+mod image;
 mod options;
 mod plan;
+mod plans;
 mod row;
+mod triggers;
 mod truncate;
 
 /// Registers callbacks and hooks.
 pub fn register() {
-    plan::register();
+    plans::register();
     row::register();
     guardian::register();
 }

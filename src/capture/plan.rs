@@ -1,12 +1,11 @@
-//! What is known about an audited relation: made at its first row, dropped when PostgreSQL says that
-//! something about the relation changed.
+//! What is known about an audited relation: its columns and how each is written, its key, its level.
 
 use core::ffi::CStr;
-use std::collections::HashMap;
 
 use pgrx::pg_sys::{self, Oid};
 
 use super::options::{Level, Options};
+use super::triggers::{enabled_relation, is_redundant};
 use crate::context::StatementUse;
 use crate::encode::codec::Codec;
 use crate::encode::jsonb::{Template, key_order};
@@ -16,9 +15,6 @@ use crate::error::Error;
 use crate::pg::relation::{self, Attribute};
 use crate::settings;
 use crate::store::relations::{self, Version};
-
-/// The name of the row trigger: it sorts before any other.
-const ROW_TRIGGER: &CStr = c"!audit_row";
 
 /// One recorded column.
 pub struct Column {
@@ -76,76 +72,6 @@ pub struct Plan {
     pub suspended_in: u64,
 }
 
-static mut PLANS: Option<HashMap<(Oid, Oid), Box<Plan>>> = None;
-/// The plan used last and whether it still holds.
-static mut LAST: Option<((Oid, Oid), *mut Plan)> = None;
-/// Plans that are out of date, freed when no row is being captured.
-static mut STALE: Vec<(Oid, Oid)> = Vec::new();
-
-pub fn register() {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0_usize));
-        pg_sys::CacheRegisterSyscacheCallback(
-            pg_sys::SysCacheIdentifier::TYPEOID as i32,
-            Some(type_changed),
-            pg_sys::Datum::from(0_usize),
-        );
-        pg_sys::CacheRegisterSyscacheCallback(
-            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
-            Some(schema_changed),
-            pg_sys::Datum::from(0_usize),
-        );
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
-}
-
-/// The plan for a relation under one of its triggers, made if need be. It stays in place until the next call.
-///
-/// # Safety
-/// Both must be open and live; inside a transaction.
-#[inline]
-pub unsafe fn of(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> &'static mut Plan {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        let key = ((*target).rd_id, (*trigger).tgoid);
-        if let Some((last, plan)) = LAST
-            && last == key
-        {
-            return &mut *plan;
-        }
-        find_or_make(key, target, trigger)
-    }
-}
-
-/// # Safety
-/// As [`of`].
-unsafe fn find_or_make(key: (Oid, Oid), target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> &'static mut Plan {
-    // SAFETY: no reference to a plan is held here, so stale ones can go.
-    unsafe {
-        let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
-        LAST = None;
-        for stale in (*(&raw mut STALE)).drain(..) {
-            if let Some(plan) = plans.remove(&stale) {
-                pg_sys::MemoryContextDelete(plan.context);
-            }
-        }
-        if !plans.contains_key(&key) {
-            // Making a plan reads catalogs, which may mark others stale: nothing of the map is borrowed.
-            let plan = Box::new(Plan::make(target, trigger));
-            (*(&raw mut PLANS)).get_or_insert_with(HashMap::new).insert(key, plan);
-        }
-        let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
-        let Some(plan) = plans.get_mut(&key) else {
-            Error::Internal { problem: "a plan was lost".into() }.raise()
-        };
-        let plan: *mut Plan = &mut **plan;
-        LAST = Some((key, plan));
-        &mut *plan
-    }
-}
-
 impl Plan {
     /// The id of the relation's current version in `audit.relations`, written with the first event that needs it.
     ///
@@ -162,14 +88,38 @@ impl Plan {
         id
     }
 
+    /// The table that was enabled: the relation itself or one above it.
+    pub fn enabled(&self) -> Oid {
+        self.version.oid
+    }
+
+    /// The row types that its codecs hold copies of, as relations.
+    pub fn row_types(&self) -> &[Oid] {
+        &self.row_types
+    }
+
+    /// Lets `keep` decide about the version's row by the subtransaction that wrote it.
+    pub fn settle(&mut self, keep: impl Fn(u32) -> Option<u32>) {
+        self.written = self.written.and_then(|(id, pending)| keep(pending).map(|pending| (id, pending)));
+    }
+
+    /// Frees what the plan allocated in PostgreSQL's memory.
+    ///
+    /// # Safety
+    /// Nothing may use the plan's codecs after it.
+    pub unsafe fn free(self) {
+        // SAFETY: the context was made for this plan alone.
+        unsafe { pg_sys::MemoryContextDelete(self.context) }
+    }
+
     /// The columns of the key, in key order.
     pub fn key_columns(&self) -> impl ExactSizeIterator<Item = &Column> {
         self.key.iter().map(|position| &self.columns[*position])
     }
 
     /// # Safety
-    /// As [`of`].
-    unsafe fn make(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> Plan {
+    /// Both must be open and live; inside a transaction.
+    pub unsafe fn make(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> Plan {
         // SAFETY: the relation is open; the context belongs to the plan.
         unsafe {
             let context = pg_sys::AllocSetContextCreateExtended(
@@ -271,96 +221,6 @@ pub unsafe fn options(target: pg_sys::Relation, trigger: *const pg_sys::Trigger)
     }
 }
 
-/// The table that was enabled: for a partition whose trigger is a clone, the partitioned table at its origin.
-///
-/// # Safety
-/// As [`of`].
-unsafe fn enabled_relation(target: Oid, trigger: *const pg_sys::Trigger) -> Oid {
-    // SAFETY: the trigger is live; the ancestors come root last.
-    unsafe {
-        if !(*trigger).tgisclone {
-            return target;
-        }
-        let ancestors = crate::pg::raw::get_partition_ancestors(target);
-        let count = relation::list_length(ancestors);
-        (0..count)
-            .map(|position| relation::list_oid(ancestors, position))
-            .rfind(|ancestor| has_trigger(*ancestor, (*trigger).tgfoid))
-            .unwrap_or(target)
-    }
-}
-
-/// The row trigger of ours on an open relation: the clone of an ancestor's where there are two.
-///
-/// # Safety
-/// The relation must be open.
-pub unsafe fn row_trigger(target: pg_sys::Relation) -> Option<*const pg_sys::Trigger> {
-    // SAFETY: per the contract.
-    unsafe {
-        triggers(target)
-            .iter()
-            .filter(|trigger| CStr::from_ptr(trigger.tgname) == ROW_TRIGGER)
-            .max_by_key(|trigger| trigger.tgisclone)
-            .map(core::ptr::from_ref)
-    }
-}
-
-/// The table that was enabled, above or at a relation that carries a trigger of ours.
-///
-/// # Safety
-/// Inside a transaction.
-pub unsafe fn enabled_above(target: Oid) -> Oid {
-    // SAFETY: the relation is open between the two calls.
-    unsafe {
-        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
-        let enabled = row_trigger(opened).map_or(target, |trigger| enabled_relation(target, trigger));
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        enabled
-    }
-}
-
-/// Whether a relation has a trigger that calls this function.
-///
-/// # Safety
-/// Inside a transaction; the relation is an ancestor of one that is open, so it cannot go.
-unsafe fn has_trigger(target: Oid, function: Oid) -> bool {
-    // SAFETY: the relation is open between the two calls.
-    unsafe {
-        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
-        let found = triggers(opened).iter().any(|trigger| trigger.tgfoid == function);
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        found
-    }
-}
-
-/// Whether a clone of an ancestor's trigger records what this trigger of the table's own would record again.
-///
-/// # Safety
-/// As [`of`].
-unsafe fn is_redundant(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> bool {
-    // SAFETY: both are live.
-    unsafe {
-        !(*trigger).tgisclone
-            && triggers(target).iter().any(|other| other.tgfoid == (*trigger).tgfoid && other.tgisclone)
-    }
-}
-
-/// The triggers of an open relation.
-///
-/// # Safety
-/// The relation must be open.
-unsafe fn triggers<'a>(target: pg_sys::Relation) -> &'a [pg_sys::Trigger] {
-    // SAFETY: the description has numtriggers entries.
-    unsafe {
-        match (*target).trigdesc.as_ref() {
-            Some(description) => {
-                core::slice::from_raw_parts(description.triggers, usize::try_from(description.numtriggers).unwrap_or(0))
-            }
-            None => &[],
-        }
-    }
-}
-
 /// Whether a column of that name has another number: the numbers are then those of another table, whose OID this
 /// one got by a restore.
 fn has_moved(column: &super::options::ColumnName, table: Oid) -> bool {
@@ -373,64 +233,4 @@ fn number_of(target: Oid, name: &[u8]) -> i16 {
     let Ok(name) = std::ffi::CString::new(name) else { return 0 };
     // SAFETY: a catalog lookup that returns 0 for a column that is not there.
     unsafe { pg_sys::get_attnum(target, name.as_ptr()) }
-}
-
-unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation: Oid) {
-    // A partition's plan says the name and key of the table that was enabled.
-    mark_stale(|key, plan| {
-        relation == Oid::INVALID || key.0 == relation || plan.version.oid == relation || plan.row_types.contains(&relation)
-    });
-}
-
-unsafe extern "C-unwind" fn type_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
-    mark_stale(|_, plan| !plan.row_types.is_empty());
-}
-
-unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
-    mark_stale(|_, _| true);
-}
-
-/// Notes plans as out of date. They may be in use: they go at the next look-up.
-fn mark_stale(is_stale: impl Fn(&(Oid, Oid), &Plan) -> bool) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        LAST = None;
-        let Some(plans) = &*(&raw const PLANS) else { return };
-        for (key, plan) in plans {
-            if is_stale(key, plan) && !(*(&raw const STALE)).contains(key) {
-                (*(&raw mut STALE)).push(*key);
-            }
-        }
-    }
-}
-
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    use pg_sys::XactEvent::*;
-    match event {
-        XACT_EVENT_COMMIT => settle(|_| Some(0)),
-        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => settle(|pending| (pending == 0).then_some(0)),
-        _ => {}
-    }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        settle(|pending| (pending < subtransaction).then_some(pending));
-    }
-}
-
-/// Lets `keep` decide about every version's row by the subtransaction that wrote it.
-fn settle(keep: impl Fn(u32) -> Option<u32>) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        let Some(plans) = &mut *(&raw mut PLANS) else { return };
-        for plan in plans.values_mut() {
-            plan.written = plan.written.and_then(|(id, pending)| keep(pending).map(|pending| (id, pending)));
-        }
-    }
 }

@@ -7,7 +7,7 @@
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::options::Level;
-use super::plan;
+use super::{plan, plans, triggers};
 use crate::context::{self, StatementUse};
 use crate::encode::jsonb::{Kind, Writer};
 use crate::error::Error;
@@ -45,8 +45,8 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
         }
         let options = plan::options(target, call.data.tg_trigger);
         if !settings::enabled() {
-            if let Some(trigger) = plan::row_trigger(target) {
-                super::emit::suspended(plan::of(target, trigger), Operation::Truncate);
+            if let Some(trigger) = triggers::row_trigger(target) {
+                super::emit::suspended(plans::of(target, trigger), Operation::Truncate);
             }
             return Datum::null();
         }
@@ -97,7 +97,7 @@ unsafe fn take_away(table: Oid, is_exact: bool, loss: &mut Loss) {
             loss.bytes += size.unwrap_or(0);
             if is_exact {
                 let room = (settings::truncate_rows() - loss.images).max(0);
-                if plan::row_trigger(opened).is_some() {
+                if triggers::row_trigger(opened).is_some() {
                     loss.images += super::baseline::images(opened, kind::ROW_TRUNCATE, room);
                 }
                 loss.rows += count(opened);
@@ -140,7 +140,7 @@ unsafe fn write(target: pg_sys::Relation, options: &super::options::Options, is_
             _ => StatementUse::Omit,
         };
         let reference = context::current(statement_use);
-        let enabled = plan::enabled_above((*target).rd_id);
+        let enabled = triggers::enabled_above((*target).rd_id);
         let (relation_id, _) = relations::find_or_write(&relations::describe(enabled), reference.node_id);
         let parameters = parameters(is_exact, loss);
         let event = Event {

@@ -1,17 +1,13 @@
 //! What a context says: gathered from the backend, the settings and the statement's comment.
-//!
-//! A comment counts only where it came with this execution. The text of a named prepared statement is as
-//! old as the statement, and whoever executes it now may be somebody else.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum};
 
+use super::client::{fresh_text, parameters, statement_text};
 use super::{StatementUse, text};
-use crate::encode::codec::Codec;
-use crate::encode::jsonb::{self, Kind, Writer};
-use crate::encode::value;
+use crate::encode::jsonb::{self, Writer};
 use crate::settings;
 use crate::statement::{self, comment};
 use crate::store::dictionary;
@@ -160,105 +156,12 @@ impl Content {
     }
 }
 
-/// Where in its text the active portal's statement stands.
-///
-/// # Safety
-/// The portal must be live.
-pub unsafe fn location(portal: &pg_sys::PortalData) -> i32 {
-    // SAFETY: a portal's statements are PlannedStmt nodes.
-    unsafe { planned(portal).map_or(-1, |planned| planned.stmt_location) }
-}
-
-/// Whether the client's text has what may be a comment with a trace.
-pub fn has_comment() -> bool {
-    fresh_text().is_some_and(|text| text.windows(2).any(|pair| pair == b"/*"))
-}
-
 /// The application's name, as a number that is quick to compare.
 pub fn application_hash() -> u64 {
     let mut hasher = DefaultHasher::new();
     // SAFETY: a NUL-terminated setting.
     unsafe { text(pg_sys::application_name) }.hash(&mut hasher);
     hasher.finish()
-}
-
-/// # Safety
-/// The portal must be live.
-unsafe fn planned(portal: &pg_sys::PortalData) -> Option<&pg_sys::PlannedStmt> {
-    // SAFETY: a portal's statements are PlannedStmt nodes.
-    unsafe {
-        if crate::pg::relation::list_length(portal.stmts) == 0 {
-            return None;
-        }
-        crate::pg::relation::list_pointer::<pg_sys::PlannedStmt>(portal.stmts, 0).as_ref()
-    }
-}
-
-/// The text that the client sent for this execution; none for a named prepared statement.
-fn fresh_text() -> Option<&'static [u8]> {
-    // SAFETY: the active portal is live, and its text and the client's are NUL-terminated.
-    unsafe {
-        let whole = text(pg_sys::debug_query_string)?.to_bytes();
-        let Some(portal) = pg_sys::ActivePortal.as_ref() else { return Some(whole) };
-        if !portal.prepStmtName.is_null() {
-            return None;
-        }
-        if core::ptr::eq(portal.sourceText, pg_sys::debug_query_string)
-            && let Some(planned) = planned(portal)
-        {
-            return Some(statement::single(whole, planned.stmt_location, planned.stmt_len));
-        }
-        Some(whole)
-    }
-}
-
-/// The statement that is being executed.
-fn statement_text() -> Option<&'static [u8]> {
-    // SAFETY: as in `fresh_text`.
-    unsafe {
-        let Some(portal) = pg_sys::ActivePortal.as_ref() else {
-            return Some(text(pg_sys::debug_query_string)?.to_bytes());
-        };
-        let whole = text(portal.sourceText)?.to_bytes();
-        Some(planned(portal).map_or(whole, |planned| statement::single(whole, planned.stmt_location, planned.stmt_len)))
-    }
-}
-
-/// The statement's parameters as `{"$1": …}`.
-///
-/// # Safety
-/// Must run inside a transaction.
-unsafe fn parameters() -> Option<Vec<u8>> {
-    // SAFETY: a live portal's parameters are an array of numParams entries of the types they say.
-    unsafe {
-        let list = pg_sys::ActivePortal.as_ref()?.portalParams.as_ref()?;
-        let count = usize::try_from(list.numParams).unwrap_or(0);
-        if count == 0 || list.paramFetch.is_some() {
-            return None;
-        }
-        let cap = settings::max_value_bytes();
-        let mut writer = Writer::new();
-        writer.begin();
-        let mut object = writer.object(count);
-        for number in 1..=count {
-            writer.key(&mut object, format!("${number}").as_bytes());
-        }
-        for parameter in list.params.as_slice(count) {
-            let kind = if parameter.isnull || parameter.ptype == pg_sys::InvalidOid {
-                Kind::Null
-            } else {
-                let is_varlena = pg_sys::get_typlen(parameter.ptype) == -1;
-                if is_varlena && crate::encode::large::is_over(&writer, cap, parameter.value) {
-                    crate::encode::large::write(&mut writer, parameter.value)
-                } else {
-                    let codec = Codec::of(parameter.ptype, pg_sys::CurrentMemoryContext);
-                    value::write(&mut writer, &codec, parameter.value)
-                }
-            };
-            writer.close(&mut object, kind);
-        }
-        Some(writer.finish().to_vec())
-    }
 }
 
 /// The replication origin that an apply worker works for.

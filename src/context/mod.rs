@@ -5,8 +5,9 @@
 //! backend remembers it for good only after the top-level commit and forgets it when its subtransaction aborts.
 //!
 //! * [`Fingerprint`] decides in a few comparisons whether the row before still fits;
-//! * [`content`] gathers what the row says; [`session`] writes what does not change in a connection.
+//! * [`content`] gathers what the row says, [`client`] from the statement; [`session`] writes what does not change in a connection.
 
+mod client;
 mod content;
 mod remembered;
 mod session;
@@ -103,7 +104,7 @@ pub unsafe fn current(statement_use: StatementUse) -> Reference {
             }
             let is_plain = statement_use == StatementUse::Omit && !current.is_of_statement;
             if is_plain
-                && !content::has_comment()
+                && !client::has_comment()
                 && current.application_hash == content::application_hash()
                 && statement.started_at < current.written_at + LIFETIME
             {
@@ -171,7 +172,7 @@ unsafe fn statement() -> Statement {
     unsafe {
         let portal = pg_sys::ActivePortal;
         let (source, location) = match portal.as_ref() {
-            Some(portal) => (portal.sourceText, content::location(portal)),
+            Some(portal) => (portal.sourceText, client::location(portal)),
             None => (pg_sys::debug_query_string, 0),
         };
         Statement { started_at: raw::GetCurrentStatementStartTimestamp(), portal, source, location }

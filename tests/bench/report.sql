@@ -15,13 +15,19 @@ SELECT r.subject, r.contender, r.measure,
 FROM result r JOIN result u ON (u.subject, u.round, u.measure, u.contender) = (r.subject, r.round, r.measure, 'unaudited')
 GROUP BY 1, 2, 3;
 
+-- A ratio with three significant digits; where so many are asked for, with more.
+CREATE FUNCTION pg_temp.short(ratio double precision, decimals integer) RETURNS text LANGUAGE sql
+BEGIN ATOMIC
+    SELECT round(ratio::numeric, CASE WHEN decimals > 2 THEN decimals WHEN ratio >= 100 THEN 0 WHEN ratio >= 10 THEN 1 ELSE 2 END)::text;
+END;
+
 -- `1234.5  1.32  1.28..1.40`
 CREATE FUNCTION pg_temp.cell(subject text, contender text, measure text, decimals integer, scale double precision, ratio_decimals integer)
 RETURNS text LANGUAGE sql
 BEGIN ATOMIC
     SELECT rpad(coalesce((
-        SELECT lpad(round((s.value / cell.scale)::numeric, decimals)::text, 7) || lpad(round(s.ratio::numeric, ratio_decimals)::text, 5 + ratio_decimals)
-               || CASE WHEN s.least < s.most THEN format('  %s..%s', round(s.least::numeric, 2), round(s.most::numeric, 2)) ELSE '' END
+        SELECT lpad(round((s.value / cell.scale)::numeric, decimals)::text, 7) || lpad(pg_temp.short(s.ratio, ratio_decimals), 5 + ratio_decimals)
+               || CASE WHEN s.least < s.most THEN format('  %s..%s', pg_temp.short(s.least, ratio_decimals), pg_temp.short(s.most, ratio_decimals)) ELSE '' END
         FROM pg_temp.summary s WHERE (s.subject, s.contender, s.measure) = (cell.subject, cell.contender, cell.measure)), ''), 26);
 END;
 

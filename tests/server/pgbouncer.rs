@@ -54,7 +54,8 @@ impl Pgbouncer {
         self.config(database).connect(NoTls).unwrap()
     }
 
-    fn config(&self, database: &str) -> Config {
+    /// What is needed to connect through the pool, for tests that add something to it.
+    pub fn config(&self, database: &str) -> Config {
         let mut config = Config::new();
         config
             .host_path(&self.directory)

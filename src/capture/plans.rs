@@ -1,0 +1,139 @@
+//! The plans of this backend: made at a relation's first row, dropped when PostgreSQL says that something about
+//! the relation changed, told when what they wrote is rolled back.
+
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{self, Oid};
+
+use super::plan::Plan;
+use crate::error::Error;
+
+static mut PLANS: Option<HashMap<(Oid, Oid), Box<Plan>>> = None;
+/// The plan used last and whether it still holds.
+static mut LAST: Option<((Oid, Oid), *mut Plan)> = None;
+/// Plans that are out of date, freed when no row is being captured.
+static mut STALE: Vec<(Oid, Oid)> = Vec::new();
+
+pub fn register() {
+    // SAFETY: the callbacks are plain functions that live as long as the process.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0_usize));
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::TYPEOID as i32,
+            Some(type_changed),
+            pg_sys::Datum::from(0_usize),
+        );
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
+            Some(schema_changed),
+            pg_sys::Datum::from(0_usize),
+        );
+        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
+    }
+}
+
+/// The plan for a relation under one of its triggers, made if need be. It stays in place until the next call.
+///
+/// # Safety
+/// Both must be open and live; inside a transaction.
+#[inline]
+pub unsafe fn of(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> &'static mut Plan {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        let key = ((*target).rd_id, (*trigger).tgoid);
+        if let Some((last, plan)) = LAST
+            && last == key
+        {
+            return &mut *plan;
+        }
+        find_or_make(key, target, trigger)
+    }
+}
+
+/// # Safety
+/// As [`of`].
+unsafe fn find_or_make(key: (Oid, Oid), target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> &'static mut Plan {
+    // SAFETY: no reference to a plan is held here, so stale ones can go.
+    unsafe {
+        let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
+        LAST = None;
+        for stale in (*(&raw mut STALE)).drain(..) {
+            if let Some(plan) = plans.remove(&stale) {
+                plan.free();
+            }
+        }
+        if !plans.contains_key(&key) {
+            // Making a plan reads catalogs, which may mark others stale: nothing of the map is borrowed.
+            let plan = Box::new(Plan::make(target, trigger));
+            (*(&raw mut PLANS)).get_or_insert_with(HashMap::new).insert(key, plan);
+        }
+        let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
+        let Some(plan) = plans.get_mut(&key) else {
+            Error::Internal { problem: "a plan was lost".into() }.raise()
+        };
+        let plan: *mut Plan = &mut **plan;
+        LAST = Some((key, plan));
+        &mut *plan
+    }
+}
+
+unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation: Oid) {
+    // A partition's plan says the name and key of the table that was enabled.
+    mark_stale(|key, plan| {
+        relation == Oid::INVALID || key.0 == relation || plan.enabled() == relation || plan.row_types().contains(&relation)
+    });
+}
+
+unsafe extern "C-unwind" fn type_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    mark_stale(|_, plan| !plan.row_types().is_empty());
+}
+
+unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    mark_stale(|_, _| true);
+}
+
+/// Notes plans as out of date. They may be in use: they go at the next look-up.
+fn mark_stale(is_stale: impl Fn(&(Oid, Oid), &Plan) -> bool) {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        LAST = None;
+        let Some(plans) = &*(&raw const PLANS) else { return };
+        for (key, plan) in plans {
+            if is_stale(key, plan) && !(*(&raw const STALE)).contains(key) {
+                (*(&raw mut STALE)).push(*key);
+            }
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
+    use pg_sys::XactEvent::*;
+    match event {
+        XACT_EVENT_COMMIT => settle(|_| Some(0)),
+        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => settle(|pending| (pending == 0).then_some(0)),
+        _ => {}
+    }
+}
+
+unsafe extern "C-unwind" fn subtransaction_ends(
+    event: pg_sys::SubXactEvent::Type,
+    subtransaction: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut core::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        settle(|pending| (pending < subtransaction).then_some(pending));
+    }
+}
+
+/// Lets `keep` decide about every version's row by the subtransaction that wrote it.
+fn settle(keep: impl Fn(u32) -> Option<u32>) {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        let Some(plans) = &mut *(&raw mut PLANS) else { return };
+        for plan in plans.values_mut() {
+            plan.settle(&keep);
+        }
+    }
+}

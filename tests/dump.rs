@@ -1,0 +1,137 @@
+//! A dump carries configuration, triggers and events, and what is restored goes on.
+
+mod events;
+mod server;
+
+use events::{expect, expect_whole};
+use server::Server;
+
+/// A database `shop` with tables that are audited in several ways, and their events.
+fn shop(server: &Server) {
+    server.create_database("shop");
+    server.query(
+        "shop",
+        r#"CREATE EXTENSION audit;
+           CREATE SCHEMA app;
+           CREATE TABLE item (id int PRIMARY KEY, name text, secret text, touched int);
+           CREATE TABLE part (id int, area text, PRIMARY KEY (id, area)) PARTITION BY LIST (area);
+           CREATE TABLE part_a PARTITION OF part FOR VALUES IN ('a');
+           SELECT audit.enable('item', label_column => 'name', redact => '{"secret": "mask"}', ignore_columns => '{touched}'),
+                  audit.enable('part', level => 'comprehensive'), audit.enable_schema('app');
+           SET audit.actor = 'ann';
+           INSERT INTO item VALUES (1, 'lamp', 'x', 0), (2, 'rug', 'y', 0);
+           UPDATE item SET name = 'desk lamp' WHERE id = 1;
+           INSERT INTO part VALUES (1, 'a');
+           DELETE FROM part;
+           CREATE TABLE app.later (id int PRIMARY KEY);
+           INSERT INTO app.later VALUES (1);"#,
+    );
+}
+
+const ITEM: &str = r#"insert 1 {"id": 1, "name": "lamp", "secret": {"$audit": "masked"}}
+insert 2 {"id": 2, "name": "rug", "secret": {"$audit": "masked"}}
+update 1 {"name": ["lamp", "desk lamp"]}"#;
+
+/// Everything that a reader sees of the trail, except what belongs to a server: compared across a restore.
+const TRAIL: &str =
+    "SELECT md5(string_agg(t::text, chr(10) ORDER BY t.event_id)) FROM audit.trail t";
+const SETTINGS: &str = "SELECT string_agg(concat_ws(' ', s.schema_name, s.table_name, s.options), chr(10) ORDER BY 1) \
+                        FROM audit.table_settings s";
+const TRIGGERS: &str = "SELECT string_agg(concat_ws(' ', t.tgrelid::regclass, t.tgname, t.tgenabled), chr(10) ORDER BY t.tgrelid::regclass::text, t.tgname) \
+                        FROM pg_trigger t WHERE t.tgname LIKE '!audit%'";
+
+/// A restored database holds what the other one held, and goes on: a node of its own, the same lineage of each table.
+fn expect_restored(from: &Server, server: &Server, database: &str) {
+    for sql in [TRAIL, SETTINGS, TRIGGERS] {
+        assert_eq!(
+            server.query(database, sql),
+            from.query("shop", sql),
+            "{sql}"
+        );
+    }
+    expect(server, database, "public.item", ITEM);
+    assert_eq!(
+        server.query(database, "SELECT count(*) FROM audit.nodes"),
+        "1"
+    );
+
+    // In sessions that know nothing of what was before, and without any call of ours.
+    server.query(
+        database,
+        "INSERT INTO item VALUES (3, 'mat', 'z', 0);
+         UPDATE item SET name = 'wool rug', secret = 'w', touched = 9 WHERE id = 2;
+         INSERT INTO part VALUES (2, 'a');
+         CREATE TABLE app.newer (id int PRIMARY KEY);
+         INSERT INTO app.newer VALUES (1);
+         INSERT INTO app.later VALUES (2)",
+    );
+    assert_eq!(
+        server.query(database, "SELECT count(*) FROM audit.nodes"),
+        "2"
+    );
+    expect_whole(server, database);
+    let history = |entity_id: &str| {
+        let sql = format!(
+            "SELECT string_agg(h.event || ' ' || h.actor, ', ' ORDER BY h.occurred_at, h.event_id) FROM audit.history('item', '{entity_id}') h"
+        );
+        server.query(database, &sql)
+    };
+    assert_eq!(history("2"), "row.insert ann, row.update postgres");
+    assert_eq!(history("3"), "row.insert postgres");
+    let lineages = "SELECT r.entity, count(DISTINCT r.lineage) FROM audit.relations r WHERE r.table_name <> 'newer' GROUP BY 1 ORDER BY 1";
+    assert_eq!(
+        server.query(database, lineages),
+        "app.later|1\npublic.item|1\npublic.part|1"
+    );
+    let masked = "SELECT e.changes -> 'secret' -> 1 FROM audit.events e WHERE e.entity_id = '2' AND e.changes ? 'secret' ORDER BY e.event_id DESC LIMIT 1";
+    assert_eq!(server.query(database, masked), r#"{"$audit": "masked"}"#);
+
+    server.query(database, "SELECT audit.enable('item', level => 'minimal'); UPDATE item SET name = 'mat 2' WHERE id = 3");
+    assert_eq!(history("3"), "row.insert postgres, row.update postgres");
+    // Partitions that come after the restore are covered, for TRUNCATE too.
+    server.query(database, "CREATE TABLE part_b PARTITION OF part FOR VALUES IN ('b'); INSERT INTO part VALUES (3, 'b'); TRUNCATE part_b");
+    let truncated =
+        "SELECT count(*), max(t.entity) FROM audit.trail t WHERE t.event = 'table.truncate'";
+    assert_eq!(server.query(database, truncated), "1|public.part");
+    let twice = "SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = 'item'::regclass AND t.tgname LIKE '!audit%'";
+    assert_eq!(server.query(database, twice), "2");
+    server.query(
+        database,
+        "SELECT audit.disable('part'), audit.disable_schema('app'); CALL audit.maintain()",
+    );
+    assert_eq!(
+        server.query(database, "SELECT count(*) FROM audit.table_settings"),
+        "1"
+    );
+}
+
+#[test]
+fn a_dump_carries_configuration_triggers_and_events() {
+    let server = Server::start(&[]);
+    shop(&server);
+    server.dump_and_restore("shop", &server, "same_server", &["--jobs=2"]);
+    expect_restored(&server, &server, "same_server");
+
+    let other = Server::start(&[]);
+    // Servers of the harness are made from one template and have its identity: only the OIDs of databases differ.
+    other.create_database("first");
+    restore_text(&server, &other);
+    expect_restored(&server, &other, "plain");
+    server.dump_and_restore("shop", &other, "parallel", &["--jobs=2"]);
+    expect_restored(&server, &other, "parallel");
+
+    // A restored database dumps and restores again.
+    other.dump_and_restore("parallel", &other, "again", &[]);
+    assert_eq!(other.query("again", TRAIL), other.query("parallel", TRAIL));
+    // A physical copy is the same node: it has the same history, transactions included.
+    expect(&server.copy(), "shop", "public.item", ITEM);
+}
+
+/// Restores the SQL text of a dump of `shop` into a database `plain` that is made for it.
+fn restore_text(from: &Server, target: &Server) {
+    target.create_database("plain");
+    let text = from.dump("shop", &[]);
+    let output = target.psql("plain", &format!("\\set ON_ERROR_STOP on\n{text}"));
+    server::expect_success("the restore", &output);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -1,0 +1,155 @@
+//! No leaf for now: statements go on, the events wait in the overflow, and maintenance brings them to leaves.
+
+// clippy.toml permits it in test functions, and these serve them.
+#![allow(clippy::unwrap_used)]
+
+mod events;
+mod server;
+
+use server::{Server, wait_until};
+
+const ROWS: &str = "20000";
+
+/// A server whose database `postgres` audits `t`, with a short interval for data, without any leaf that holds now.
+fn without_leaves() -> Server {
+    let server = Server::start(&[]);
+    server.query(
+        "postgres",
+        "CREATE EXTENSION audit;
+         CREATE TABLE t (id int PRIMARY KEY, note text);
+         SELECT audit.enable('t');
+         SELECT audit.put(ROW('events_data', '1 hour')::audit.leaf_settings);",
+    );
+    drop_leaves(&server);
+    server
+}
+
+/// Drops every leaf of row events, which the extension permits to itself, and makes one for a time long past.
+fn drop_leaves(server: &Server) {
+    server.query(
+        "postgres",
+        "BEGIN;
+         SELECT audit.permit_removal();
+         DO $$
+         DECLARE leaf regclass;
+         BEGIN
+             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' LOOP
+                 EXECUTE format('DROP TABLE %s', leaf);
+             END LOOP;
+         END $$;
+         SELECT audit.create_leaf('events_data', 'events_data_past', 'FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')');
+         COMMIT",
+    );
+}
+
+fn number(server: &Server, sql: &str) -> i64 {
+    server.query("postgres", sql).parse().unwrap()
+}
+
+fn overflow(server: &Server) -> i64 {
+    number(server, "SELECT count(*) FROM audit.events_overflow")
+}
+
+/// Every event of the rows is there once, in its leaf, as the trail shows it, and the move is an event with its count.
+fn expect_moved(server: &Server, moved: &str) {
+    assert_eq!(overflow(server), 0);
+    let sql =
+        "SELECT count(*), count(DISTINCT e.entity_id), min(e.entity_id::int), max(e.entity_id::int)
+               FROM audit.events e WHERE e.category = 'data'";
+    assert_eq!(
+        server.query("postgres", sql),
+        format!("{ROWS}|{ROWS}|1|{ROWS}")
+    );
+    assert_eq!(
+        number(
+            server,
+            "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"
+        ),
+        ROWS.parse::<i64>().unwrap()
+    );
+    let sql = "SELECT sum((e.parameters ->> 'events')::int) FROM audit.events e JOIN audit.event_types t USING (event_type)
+               WHERE t.name = 'evidence.move'";
+    assert_eq!(server.query("postgres", sql), moved);
+    events::expect_whole(server, "postgres");
+    let errors = server.log();
+    assert!(!errors.contains("ERROR"), "{errors}");
+}
+
+/// Nothing is preloaded and nobody calls anything: the first event that finds no leaf starts a worker. It is done only
+/// when the transaction that asked has ended.
+#[test]
+fn a_worker_makes_leaves_and_empties_the_overflow() {
+    let server = without_leaves();
+    let mut client = server.connect("postgres");
+    client
+        .batch_execute(&format!(
+            "BEGIN; INSERT INTO t SELECT n, 'overflow' FROM generate_series(1, {ROWS} - 10) n"
+        ))
+        .unwrap();
+    wait_until("the worker has made leaves", || {
+        number(
+            &server,
+            "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()",
+        ) >= 2
+    });
+    // The same transaction goes on, into the new leaf.
+    client
+        .batch_execute(&format!(
+            "INSERT INTO t SELECT n, 'leaf' FROM generate_series({ROWS} - 9, {ROWS}) n"
+        ))
+        .unwrap();
+    client
+        .batch_execute("SAVEPOINT a; INSERT INTO t VALUES (0); ROLLBACK TO a; COMMIT")
+        .unwrap();
+    wait_until("the worker has emptied the overflow", || {
+        overflow(&server) == 0
+    });
+    expect_moved(&server, "19990");
+    wait_until("the worker has ended", || {
+        number(
+            &server,
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'audit maintenance'",
+        ) == 0
+    });
+}
+
+/// Without a worker, as where none can be started, the events stay in the overflow, readable, until somebody calls.
+#[test]
+fn maintain_makes_leaves_and_empties_the_overflow() {
+    let server = without_leaves();
+    server.set(&[("max_worker_processes", "0")]);
+    server.restart();
+    let sql = format!(
+        "INSERT INTO t SELECT n, 'overflow' FROM generate_series(1, {ROWS} - 5000) n;
+         BEGIN; INSERT INTO t VALUES (0); ROLLBACK;
+         INSERT INTO t SELECT n, 'overflow' FROM generate_series({ROWS} - 4999, {ROWS}) n"
+    );
+    server.query("postgres", &sql);
+    assert_eq!(overflow(&server), ROWS.parse::<i64>().unwrap());
+    assert_eq!(
+        number(
+            &server,
+            "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"
+        ),
+        20000
+    );
+    let content = "SELECT md5(string_agg(e::text, ',' ORDER BY e.event_id)) FROM (TABLE audit.events UNION ALL
+                   TABLE audit.events_overflow) e WHERE e.category = 'data'";
+    let before = server.query("postgres", content);
+
+    // One call steps until nothing is left, committing in between.
+    server.query("postgres", "CALL audit.maintain()");
+    expect_moved(&server, ROWS);
+    assert_eq!(
+        server.query("postgres", content),
+        before,
+        "the events changed on their way"
+    );
+    assert_eq!(
+        server.query(
+            "postgres",
+            "CALL audit.maintain(); SELECT count(*) FROM audit.events WHERE category = 'data'"
+        ),
+        ROWS
+    );
+}

@@ -1,0 +1,134 @@
+-- Evidence is not changed by SQL, not even by superusers.
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+CREATE SCHEMA evidence;
+SET search_path = evidence;
+CREATE TABLE item (id integer PRIMARY KEY, v text);
+SELECT audit.enable('item');
+INSERT INTO item VALUES (1, 'a');
+CREATE TEMP TABLE before AS SELECT count(*) AS events, md5(string_agg(e::text, '|' ORDER BY event_id)) AS content FROM audit.events e;
+
+-- Every statement on every table that holds evidence: parents and leaves alike.
+CREATE FUNCTION attempts() RETURNS TABLE (attempt text, relations bigint, sqlstates text[], hint text) LANGUAGE plpgsql AS $$
+DECLARE
+    relation record;
+    tried text;
+    reached text := '00000';
+    advice text := '';
+BEGIN
+    CREATE TEMP TABLE tries (attempt text, relation text, state text, hint text) ON COMMIT DROP;
+    FOR relation IN
+        SELECT c.oid::regclass AS name, (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = 1) AS first_column
+        FROM pg_class c
+        WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p') AND (c.relispartition OR c.relkind = 'p')
+    LOOP
+        FOREACH tried IN ARRAY ARRAY['INSERT INTO %1$s SELECT * FROM %1$s', 'INSERT INTO %1$s DEFAULT VALUES', 'UPDATE %1$s SET %2$I = %2$I',
+                                     'UPDATE %1$s SET %2$I = %2$I WHERE false', 'DELETE FROM %1$s', 'DELETE FROM ONLY %1$s', 'TRUNCATE %1$s',
+                                     'TRUNCATE ONLY %1$s', 'COPY %1$s FROM PROGRAM ''true''',
+                                     'MERGE INTO %1$s t USING %1$s s ON false WHEN NOT MATCHED THEN DO NOTHING WHEN MATCHED THEN DELETE'] LOOP
+            reached := '00000';
+            advice := '';
+            BEGIN
+                EXECUTE format(tried, relation.name, relation.first_column);
+            EXCEPTION WHEN OTHERS THEN
+                GET STACKED DIAGNOSTICS reached = RETURNED_SQLSTATE, advice = PG_EXCEPTION_HINT;
+            END;
+            INSERT INTO tries VALUES (tried, relation.name, reached, advice);
+        END LOOP;
+    END LOOP;
+    RETURN QUERY SELECT t.attempt, count(*), array_agg(DISTINCT t.state), min(t.hint) FROM tries t GROUP BY t.attempt ORDER BY t.attempt COLLATE "C";
+END $$;
+SELECT attempt, relations > 20 AS many, sqlstates, hint FROM attempts();
+-- The same whatever the session sets.
+SET session_replication_role = replica;
+SELECT attempt, relations > 20 AS many, sqlstates FROM attempts();
+RESET session_replication_role;
+SET audit.enabled = off;
+SELECT attempt, relations > 20 AS many, sqlstates FROM attempts();
+RESET audit.enabled;
+-- As people meet it.
+DELETE FROM audit.events;
+\echo :SQLSTATE
+UPDATE audit.contexts SET actor = 'somebody else';
+\echo :SQLSTATE
+
+-- Leaves with events are not dropped, nor what they hang on.
+CREATE FUNCTION drops() RETURNS TABLE (sqlstates text[], leaves boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    leaf regclass;
+    reached text;
+    states text[] := '{}';
+    tried integer := 0;
+BEGIN
+    FOR leaf IN SELECT e.tableoid::regclass FROM audit.events e GROUP BY 1 UNION SELECT c.tableoid::regclass FROM audit.contexts c GROUP BY 1
+                UNION SELECT s.tableoid::regclass FROM audit.sessions s GROUP BY 1 UNION SELECT 'audit.relations_all' UNION SELECT 'audit.nodes_all' LOOP
+        tried := tried + 1;
+        BEGIN
+            reached := '00000';
+            EXECUTE format('DROP TABLE %s', leaf);
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS reached = RETURNED_SQLSTATE;
+        END;
+        states := states || reached;
+    END LOOP;
+    RETURN QUERY SELECT ARRAY(SELECT DISTINCT s FROM unnest(states) s), tried >= 6;
+END $$;
+SELECT * FROM drops();
+DROP TABLE audit.events;
+\echo :SQLSTATE
+DROP TABLE audit.events CASCADE;
+\echo :SQLSTATE
+DROP VIEW audit.trail;
+\echo :SQLSTATE
+DROP SCHEMA audit CASCADE;
+\echo :SQLSTATE
+DROP EXTENSION audit;
+\echo :SQLSTATE
+DROP EXTENSION audit CASCADE;
+\echo :SQLSTATE
+ALTER EXTENSION audit SET SCHEMA public;
+\echo :SQLSTATE
+
+-- No change of definition changes evidence, takes it out of sight or its guard away.
+CREATE FUNCTION alterations() RETURNS TABLE (alteration text, state text, message text) LANGUAGE plpgsql AS $$
+DECLARE
+    leaf text := (SELECT c.relname FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid WHERE e.category = 'data' LIMIT 1);
+    tried text;
+BEGIN
+    FOREACH tried IN ARRAY ARRAY['ALTER TABLE audit.events_data DETACH PARTITION audit.%I', 'ALTER TABLE audit.events_data DETACH PARTITION audit.%I CONCURRENTLY',
+        'ALTER TABLE audit.events DETACH PARTITION audit.events_data', 'ALTER TABLE audit.events DROP COLUMN changes CASCADE',
+        'ALTER TABLE audit.events ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DROP COLUMN changes',
+        'ALTER TABLE audit.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DISABLE TRIGGER refuse_change',
+        'ALTER TABLE audit.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER refuse_change', 'DROP TRIGGER refuse_change ON audit.%I',
+        'DROP TRIGGER refuse_change ON audit.contexts', 'ALTER TABLE audit.%I RENAME TO other', 'ALTER TABLE audit.%I RENAME COLUMN changes TO other',
+        'ALTER TABLE audit.%I SET SCHEMA public', 'ALTER TABLE audit.relations_all ALTER COLUMN entity TYPE text USING ''forged'''] LOOP
+        BEGIN
+            EXECUTE format(tried, leaf);
+            RAISE SQLSTATE '00001' USING MESSAGE = 'not refused';
+        EXCEPTION WHEN OTHERS THEN
+            alteration := format(tried, '(leaf)');
+            state := sqlstate;
+            message := replace(sqlerrm, leaf, '(leaf)');
+            RETURN NEXT;
+        END;
+    END LOOP;
+END $$;
+SELECT * FROM alterations();
+
+-- Nobody forges events: those that call the writers are refused, and trigger functions of ours record nothing on their own.
+CREATE ROLE regress_audit_forger;
+SET ROLE regress_audit_forger;
+SELECT audit.emit('row.delete', '{}', 'evidence.item', '1', NULL, NULL);
+SELECT audit.permit_removal();
+SELECT audit.move_events('audit.events_overflow_all', 'data', now(), now(), 'audit.events_overflow_all', 1);
+SELECT audit.put(ROW(1));
+CREATE TEMP TABLE item (id integer PRIMARY KEY, v text);
+CREATE TRIGGER "!audit_row" AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION audit.capture_row('{"level": "standard"}');
+DROP TABLE item;
+RESET ROLE;
+DROP ROLE regress_audit_forger;
+
+-- Nothing changed.
+SELECT b.events = e.events AS is_complete, b.content = e.content AS is_unchanged
+FROM before b, (SELECT count(*) AS events, md5(string_agg(e::text, '|' ORDER BY event_id)) AS content FROM audit.events e) e;
+DROP SCHEMA evidence CASCADE;

@@ -1,0 +1,125 @@
+-- What each role may do. Everything that is not listed here is for superusers.
+\pset null (null)
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+CREATE SCHEMA rights;
+GRANT USAGE ON SCHEMA rights TO PUBLIC;
+CREATE TABLE rights.item (id integer PRIMARY KEY, v text);
+GRANT INSERT, UPDATE, DELETE ON rights.item TO PUBLIC;
+SELECT audit.enable('rights.item');
+CREATE ROLE regress_audit_nobody;
+
+-- Derived from the catalog, so that nothing new slips through.
+SELECT p.oid::regprocedure AS public_function FROM pg_proc p
+WHERE p.pronamespace = 'audit'::regnamespace AND has_function_privilege('regress_audit_nobody', p.oid, 'EXECUTE') ORDER BY p.proname, p.pronargs;
+SELECT c.relname AS public_relation FROM pg_class c
+WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND has_table_privilege('regress_audit_nobody', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
+SELECT c.relname AS public_sequence FROM pg_class c
+WHERE c.relnamespace = 'audit'::regnamespace AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege('regress_audit_nobody', c.oid, 'USAGE, SELECT, UPDATE') END;
+SELECT has_schema_privilege('regress_audit_nobody', 'audit', 'USAGE') AS usage, has_schema_privilege('regress_audit_nobody', 'audit', 'CREATE') AS create;
+
+-- Roles: functions that change something, beside what PUBLIC has.
+SELECT r.rolname, p.oid::regprocedure AS function
+FROM pg_roles r, pg_proc p
+WHERE r.rolname IN ('audit_reader', 'audit_writer', 'audit_admin') AND p.pronamespace = 'audit'::regnamespace
+  AND has_function_privilege(r.oid, p.oid, 'EXECUTE') AND NOT has_function_privilege('regress_audit_nobody', p.oid, 'EXECUTE')
+  AND (p.provolatile = 'v' OR p.prosecdef OR r.rolname = 'audit_writer')
+ORDER BY r.rolname, p.proname, p.pronargs;
+-- Tables: reading at most; an admin reads configuration, not values.
+SELECT r.rolname, c.relname FROM pg_roles r, pg_class c
+WHERE r.rolname IN ('audit_reader', 'audit_writer', 'audit_admin') AND c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+  AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
+SELECT c.relname AS admin_reads FROM pg_class c
+WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_admin', c.oid, 'SELECT') ORDER BY c.relname;
+SELECT c.relname AS writer_reads FROM pg_class c
+WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_writer', c.oid, 'SELECT') ORDER BY c.relname;
+-- A reader reads everything, leaves that were made at run time too.
+SELECT count(*) AS unread FROM pg_class c
+WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT has_table_privilege('audit_reader', c.oid, 'SELECT');
+-- SECURITY DEFINER functions are listed here one by one: each runs with the rights of a superuser.
+SELECT p.oid::regprocedure AS definer FROM pg_proc p WHERE p.pronamespace = 'audit'::regnamespace AND p.prosecdef ORDER BY p.proname, p.pronargs;
+-- Views too: which show what their owner may read to whoever may read them.
+SELECT c.relname, c.reloptions FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'v' AND c.reloptions IS NOT NULL;
+
+-- Nobody: is recorded without any right, and reads nothing.
+SET ROLE regress_audit_nobody;
+INSERT INTO rights.item VALUES (1, 'x');
+SELECT audit.set_context(actor => 'somebody', local => false);
+UPDATE rights.item SET v = 'y';
+SELECT audit.set_context(actor => '', local => false);
+SELECT * FROM audit.diff('1', '2');
+SELECT audit.row(NULL::rights.item, '{"id": 1}');
+SELECT count(*) FROM audit.trail;
+SELECT count(*) FROM audit.events;
+SELECT count(*) FROM audit.coverage;
+SELECT count(*) FROM audit.tables;
+SELECT * FROM audit.history('rights.item', '1');
+SELECT * FROM audit.diff('00000000-0000-7000-8000-000000000000'::uuid);
+SELECT audit.status();
+SELECT audit.enable('rights.item', level => 'minimal');
+SELECT audit.disable('rights.item');
+SELECT audit.enable_schema('rights');
+SELECT audit.baseline('rights.item');
+SELECT audit.uninstall('remove the audit trail of contrib_regression');
+CALL audit.maintain();
+SET audit.enabled = off;
+SET audit.max_value_bytes = 64;
+SET audit.truncate_rows = 0;
+SET audit.replicate = on;
+
+-- Reader: reads, and that is all.
+SET ROLE audit_reader;
+SELECT event, entity_id, new_values FROM audit.trail WHERE entity = 'rights.item' AND category = 'data' ORDER BY event_id;
+SELECT event FROM audit.history('rights.item', '1');
+SELECT count(*) FROM audit.changes WHERE entity = 'rights.item';
+SELECT count(*) > 0 AS seen FROM audit.diff((SELECT event_id FROM audit.trail WHERE entity = 'rights.item' AND event = 'row.update'));
+SELECT count(*) > 0 AS seen FROM audit.tables;
+SELECT count(*) >= 0 AS seen FROM audit.coverage;
+SELECT version IS NOT NULL AS seen FROM audit.status();
+SELECT * FROM rights.item;
+SELECT audit.enable('rights.item', level => 'minimal');
+SELECT audit.disable('rights.item');
+SELECT audit.baseline('rights.item');
+CALL audit.maintain();
+DELETE FROM audit.events;
+
+-- Writer: nothing of this yet.
+SET ROLE audit_writer;
+SELECT count(*) FROM audit.trail;
+SELECT audit.emit('row.insert', NULL, NULL, NULL, NULL, NULL);
+SELECT audit.enable('rights.item', level => 'minimal');
+
+-- Admin: configures tables that it does not own or read, without seeing values.
+SET ROLE audit_admin;
+SELECT audit.enable('rights.item', level => 'comprehensive');
+SELECT audit.baseline('rights.item');
+SELECT level FROM audit.tables WHERE schema_name = 'rights';
+SELECT count(*) >= 0 AS seen FROM audit.coverage;
+SELECT version IS NOT NULL AS seen FROM audit.status();
+SELECT audit.enable_schema('rights');
+SELECT audit.disable_schema('rights');
+CALL audit.maintain();
+SELECT count(*) FROM audit.trail;
+SELECT count(*) FROM audit.events;
+SELECT * FROM audit.history('rights.item', '1');
+SELECT * FROM audit.changes;
+SELECT * FROM rights.item;
+UPDATE audit.table_settings SET options = '{}';
+SELECT audit.uninstall('remove the audit trail of contrib_regression');
+SET audit.enabled = off;
+RESET ROLE;
+-- The trail says who configured.
+SELECT event, role FROM audit.trail WHERE entity IN ('rights.item', 'schema rights') AND category = 'system' ORDER BY event_id OFFSET 1;
+
+-- The owner of a table cannot take its auditing away unseen.
+ALTER TABLE rights.item OWNER TO regress_audit_nobody;
+SELECT audit.enable('rights.item');
+SET ROLE regress_audit_nobody;
+ALTER TABLE rights.item DISABLE TRIGGER "!audit_row";
+INSERT INTO rights.item VALUES (2, 'unseen');
+RESET ROLE;
+SELECT gap, object FROM audit.coverage WHERE object = 'rights.item' AND gap LIKE 'trigger%';
+
+DROP SCHEMA rights CASCADE;
+DROP ROLE regress_audit_nobody;

@@ -1,0 +1,34 @@
+-- audit.status(): one row.
+\pset null (null)
+SET client_min_messages = warning;
+CREATE SCHEMA status;
+SET search_path = status;
+CREATE TABLE item (id integer PRIMARY KEY);
+SELECT p.proargnames FROM pg_proc p WHERE p.oid = 'audit.status()'::regprocedure;
+\x on
+SELECT s.version = e.extversion AS version, s.preloaded = ('audit' = ANY (string_to_array(current_setting('shared_preload_libraries'), ','))) AS preloaded,
+       s.enabled, s.queued, s.lost, s.overflow_events, s.leaves > 10 AS leaves, s.leaves_last_until > now() + interval '1 month' AS leaves_last,
+       s.bytes > 0 AS bytes, s.tables_audited, s.schemas_audited, s.publications, s.worker IS NOT NULL AS worker
+FROM audit.status() s, pg_extension e WHERE e.extname = 'audit';
+\x off
+SELECT audit.enable('item');
+INSERT INTO item VALUES (1);
+SELECT audit.enable_schema('status');
+SET audit.enabled = off;
+SELECT s.enabled, s.tables_audited, s.schemas_audited, s.node = n.node_id AS node, s.server = n.name AS server
+FROM audit.status() s, audit.nodes n;
+RESET audit.enabled;
+-- Publications that carry the trail to their subscribers.
+SET client_min_messages = error;
+CREATE PUBLICATION regress_audit_one FOR TABLE item;
+CREATE PUBLICATION regress_audit_all FOR ALL TABLES;
+SELECT publications FROM audit.status();
+DROP PUBLICATION regress_audit_one, regress_audit_all;
+-- Maintenance finds nothing to do where enable has just made what was missing, and can be called again.
+CALL audit.maintain();
+CALL audit.maintain(interval '1 second');
+-- Leaves of a parent lie side by side, from now to two intervals ahead, without a hole.
+SELECT parent, bool_and(before IS NULL OR before = since) AS without_hole, min(since) <= now() AS holds_now, max(until) > now() + interval '2 months' AS ahead
+FROM (SELECT parent, since, until, lag(until) OVER (PARTITION BY parent ORDER BY since) AS before FROM audit.leaves WHERE since IS NOT NULL) l
+GROUP BY parent ORDER BY parent;
+DROP SCHEMA status CASCADE;
