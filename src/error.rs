@@ -74,7 +74,9 @@ impl Error {
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {action} {object}: it holds audit evidence"),
                 Some("Evidence leaves by retention, or with the whole trail.".into()),
-                Some("To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into()),
+                Some(
+                    "To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into(),
+                ),
             ),
             Error::EvidenceChanged { table, operation } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

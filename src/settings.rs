@@ -135,12 +135,42 @@ pub fn define() {
     );
     // SAFETY: the variables are statics, the hooks plain functions; PostgreSQL keeps both for the process's life.
     unsafe {
-        string(c"audit.actor", c"The application user on whose behalf this session works.", &raw mut ACTOR, pg_sys::GucContext::PGC_USERSET, None);
-        string(c"audit.trace_id", c"The trace that the work belongs to.", &raw mut TRACE_ID, pg_sys::GucContext::PGC_USERSET, None);
+        string(
+            c"audit.actor",
+            c"The application user on whose behalf this session works.",
+            &raw mut ACTOR,
+            pg_sys::GucContext::PGC_USERSET,
+            None,
+        );
+        string(
+            c"audit.trace_id",
+            c"The trace that the work belongs to.",
+            &raw mut TRACE_ID,
+            pg_sys::GucContext::PGC_USERSET,
+            None,
+        );
         string(c"audit.reason", c"Why the work is done.", &raw mut REASON, pg_sys::GucContext::PGC_USERSET, None);
-        string(c"audit.context", c"Anything else worth recording, as a JSON object.", &raw mut CONTEXT, pg_sys::GucContext::PGC_USERSET, Some(check_context));
-        string(c"audit.hash_key_file", c"The file that holds the key of hashed columns.", &raw mut HASH_KEY_FILE, pg_sys::GucContext::PGC_SIGHUP, None);
-        string(c"audit.server_name", c"The name of this server in the trail; cluster_name or the host's name by default.", &raw mut SERVER_NAME, pg_sys::GucContext::PGC_SIGHUP, None);
+        string(
+            c"audit.context",
+            c"Anything else worth recording, as a JSON object.",
+            &raw mut CONTEXT,
+            pg_sys::GucContext::PGC_USERSET,
+            Some(check_context),
+        );
+        string(
+            c"audit.hash_key_file",
+            c"The file that holds the key of hashed columns.",
+            &raw mut HASH_KEY_FILE,
+            pg_sys::GucContext::PGC_SIGHUP,
+            None,
+        );
+        string(
+            c"audit.server_name",
+            c"The name of this server in the trail; cluster_name or the host's name by default.",
+            &raw mut SERVER_NAME,
+            pg_sys::GucContext::PGC_SIGHUP,
+            None,
+        );
         pg_sys::MarkGUCPrefixReserved(c"audit".as_ptr());
     }
 }
@@ -214,4 +244,3 @@ pub fn of_server(name: &'static CStr) -> Option<&'static CStr> {
         text(value)
     }
 }
-

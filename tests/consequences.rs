@@ -47,12 +47,7 @@ fn foreign_keys(server: &Server) {
          DELETE FROM customer WHERE id = 1;
          UPDATE customer SET id = 3 WHERE id = 2;",
     );
-    expect(
-        server,
-        "postgres",
-        "public.customer",
-        "delete 1 {\"id\": 1}\nupdate 2 -> 3 {\"id\": [2, 3]}",
-    );
+    expect(server, "postgres", "public.customer", "delete 1 {\"id\": 1}\nupdate 2 -> 3 {\"id\": [2, 3]}");
     expect(
         server,
         "postgres",
@@ -61,25 +56,12 @@ fn foreign_keys(server: &Server) {
            delete 11 {"id": 11, "customer": 1}
            update 12 {"customer": [2, 3]}"#,
     );
-    expect(
-        server,
-        "postgres",
-        "public.visit",
-        r#"update 20 {"customer": [1, null]}"#,
-    );
-    expect(
-        server,
-        "postgres",
-        "public.phone",
-        r#"update 30 {"customer": [1, 0]}"#,
-    );
+    expect(server, "postgres", "public.visit", r#"update 20 {"customer": [1, null]}"#);
+    expect(server, "postgres", "public.phone", r#"update 30 {"customer": [1, 0]}"#);
     let who = "SELECT DISTINCT r.table_name, c.login, c.role, c.effective_role FROM audit.events e
                JOIN audit.contexts c USING (node_id, context_id) JOIN audit.relations r USING (node_id, relation_id)
                WHERE e.category = 'data' AND r.table_name IN ('customer', 'invoice') ORDER BY 1";
-    assert_eq!(
-        server.query("postgres", who),
-        "customer|postgres|clerk|clerk\ninvoice|postgres|clerk|clerk"
-    );
+    assert_eq!(server.query("postgres", who), "customer|postgres|clerk|clerk\ninvoice|postgres|clerk|clerk");
 }
 
 /// The row is recorded as it was stored, and not at all where a trigger swallowed it.

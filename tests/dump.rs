@@ -33,8 +33,7 @@ insert 2 {"id": 2, "name": "rug", "secret": {"$audit": "masked"}}
 update 1 {"name": ["lamp", "desk lamp"]}"#;
 
 /// Everything that a reader sees of the trail, except what belongs to a server: compared across a restore.
-const TRAIL: &str =
-    "SELECT md5(string_agg(t::text, chr(10) ORDER BY t.event_id)) FROM audit.trail t";
+const TRAIL: &str = "SELECT md5(string_agg(t::text, chr(10) ORDER BY t.event_id)) FROM audit.trail t";
 const SETTINGS: &str = "SELECT string_agg(concat_ws(' ', s.schema_name, s.table_name, s.options), chr(10) ORDER BY 1) \
                         FROM audit.table_settings s";
 const TRIGGERS: &str = "SELECT string_agg(concat_ws(' ', t.tgrelid::regclass, t.tgname, t.tgenabled), chr(10) ORDER BY t.tgrelid::regclass::text, t.tgname) \
@@ -43,17 +42,10 @@ const TRIGGERS: &str = "SELECT string_agg(concat_ws(' ', t.tgrelid::regclass, t.
 /// A restored database holds what the other one held, and goes on: a node of its own, the same lineage of each table.
 fn expect_restored(from: &Server, server: &Server, database: &str) {
     for sql in [TRAIL, SETTINGS, TRIGGERS] {
-        assert_eq!(
-            server.query(database, sql),
-            from.query("shop", sql),
-            "{sql}"
-        );
+        assert_eq!(server.query(database, sql), from.query("shop", sql), "{sql}");
     }
     expect(server, database, "public.item", ITEM);
-    assert_eq!(
-        server.query(database, "SELECT count(*) FROM audit.nodes"),
-        "1"
-    );
+    assert_eq!(server.query(database, "SELECT count(*) FROM audit.nodes"), "1");
 
     // In sessions that know nothing of what was before, and without any call of ours.
     server.query(
@@ -65,10 +57,7 @@ fn expect_restored(from: &Server, server: &Server, database: &str) {
          INSERT INTO app.newer VALUES (1);
          INSERT INTO app.later VALUES (2)",
     );
-    assert_eq!(
-        server.query(database, "SELECT count(*) FROM audit.nodes"),
-        "2"
-    );
+    assert_eq!(server.query(database, "SELECT count(*) FROM audit.nodes"), "2");
     expect_whole(server, database);
     let history = |entity_id: &str| {
         let sql = format!(
@@ -79,30 +68,26 @@ fn expect_restored(from: &Server, server: &Server, database: &str) {
     assert_eq!(history("2"), "row.insert ann, row.update postgres");
     assert_eq!(history("3"), "row.insert postgres");
     let lineages = "SELECT r.entity, count(DISTINCT r.lineage) FROM audit.relations r WHERE r.table_name <> 'newer' GROUP BY 1 ORDER BY 1";
-    assert_eq!(
-        server.query(database, lineages),
-        "app.later|1\npublic.item|1\npublic.part|1"
-    );
+    assert_eq!(server.query(database, lineages), "app.later|1\npublic.item|1\npublic.part|1");
     let masked = "SELECT e.changes -> 'secret' -> 1 FROM audit.events e WHERE e.entity_id = '2' AND e.changes ? 'secret' ORDER BY e.event_id DESC LIMIT 1";
     assert_eq!(server.query(database, masked), r#"{"$audit": "masked"}"#);
 
-    server.query(database, "SELECT audit.enable('item', level => 'minimal'); UPDATE item SET name = 'mat 2' WHERE id = 3");
+    server.query(
+        database,
+        "SELECT audit.enable('item', level => 'minimal'); UPDATE item SET name = 'mat 2' WHERE id = 3",
+    );
     assert_eq!(history("3"), "row.insert postgres, row.update postgres");
     // Partitions that come after the restore are covered, for TRUNCATE too.
-    server.query(database, "CREATE TABLE part_b PARTITION OF part FOR VALUES IN ('b'); INSERT INTO part VALUES (3, 'b'); TRUNCATE part_b");
-    let truncated =
-        "SELECT count(*), max(t.entity) FROM audit.trail t WHERE t.event = 'table.truncate'";
+    server.query(
+        database,
+        "CREATE TABLE part_b PARTITION OF part FOR VALUES IN ('b'); INSERT INTO part VALUES (3, 'b'); TRUNCATE part_b",
+    );
+    let truncated = "SELECT count(*), max(t.entity) FROM audit.trail t WHERE t.event = 'table.truncate'";
     assert_eq!(server.query(database, truncated), "1|public.part");
     let twice = "SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = 'item'::regclass AND t.tgname LIKE '!audit%'";
     assert_eq!(server.query(database, twice), "2");
-    server.query(
-        database,
-        "SELECT audit.disable('part'), audit.disable_schema('app'); CALL audit.maintain()",
-    );
-    assert_eq!(
-        server.query(database, "SELECT count(*) FROM audit.table_settings"),
-        "1"
-    );
+    server.query(database, "SELECT audit.disable('part'), audit.disable_schema('app'); CALL audit.maintain()");
+    assert_eq!(server.query(database, "SELECT count(*) FROM audit.table_settings"), "1");
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! Decompression piece by piece, against compressors of both formats.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../src/encode/inflate/mod.rs"]
 mod inflate;
@@ -45,19 +41,9 @@ fn pglz(plain: &[u8]) -> Vec<u8> {
 }
 
 fn longest(plain: &[u8], at: usize) -> (usize, usize) {
-    let equal = |offset: &usize| {
-        (at..plain.len())
-            .take(273)
-            .take_while(|&i| plain[i] == plain[i - offset])
-            .count()
-    };
+    let equal = |offset: &usize| (at..plain.len()).take(273).take_while(|&i| plain[i] == plain[i - offset]).count();
     let offsets = [1, 2, 3, 5, 8, 26, 255, 256, 257, 1000, 4094, 4095];
-    offsets
-        .into_iter()
-        .filter(|&offset| offset <= at)
-        .map(|offset| (equal(&offset), offset))
-        .max()
-        .unwrap_or((0, 0))
+    offsets.into_iter().filter(|&offset| offset <= at).map(|offset| (equal(&offset), offset)).max().unwrap_or((0, 0))
 }
 
 /// All that comes out when the data is pushed in chunks of one size, and the first error.
@@ -119,11 +105,7 @@ fn pieces_are_bounded() {
     let plain = vec![b'x'; 1_000_000];
     for (inflate, data, bound) in [
         (Inflate::pglz(plain.len()), pglz(&plain), 8 * 1024),
-        (
-            Inflate::lz4(plain.len()),
-            lz4_flex::block::compress(&plain),
-            128 * 1024,
-        ),
+        (Inflate::lz4(plain.len()), lz4_flex::block::compress(&plain), 128 * 1024),
     ] {
         let mut inflate = inflate;
         let mut length = 0;
@@ -150,15 +132,9 @@ fn empty_values() {
 #[test]
 fn the_last_pglz_reference_may_reach_beyond_the_end() {
     let data = [0b10, b'x', 0x0F, 1, 255];
-    assert_eq!(
-        read(Inflate::pglz(274), &data, 1),
-        (vec![b'x'; 274], Ok(()))
-    );
+    assert_eq!(read(Inflate::pglz(274), &data, 1), (vec![b'x'; 274], Ok(())));
     assert_eq!(read(Inflate::pglz(10), &data, 1), (vec![b'x'; 10], Ok(())));
-    assert_eq!(
-        read(Inflate::pglz(275), &data, 1).1,
-        Err(Corrupt::Truncated)
-    );
+    assert_eq!(read(Inflate::pglz(275), &data, 1).1, Err(Corrupt::Truncated));
 }
 
 #[test]
@@ -173,11 +149,7 @@ fn damage_is_found() {
             (&[0, b'x', b'y'][..], 1, Surplus),
             (&[0, b'x'][..], 2, Truncated),
         ] {
-            assert_eq!(
-                read(Inflate::pglz(size), data, chunk).1,
-                Err(corrupt),
-                "pglz {data:?}"
-            );
+            assert_eq!(read(Inflate::pglz(size), data, chunk).1, Err(corrupt), "pglz {data:?}");
         }
         for (data, size, corrupt) in [
             (&[0x10, b'x', 0, 0, 0x10, b'y'][..], 6, Reference),
@@ -189,19 +161,11 @@ fn damage_is_found() {
             (&[0xF0, 255, 255, 255, 255, 255][..], 600, Surplus),
             (&[0x1F, b'x', 1, 0, 255, 255, 255, 0][..], 600, Surplus),
         ] {
-            assert_eq!(
-                read(Inflate::lz4(size), data, chunk).1,
-                Err(corrupt),
-                "lz4 {data:?}"
-            );
+            assert_eq!(read(Inflate::lz4(size), data, chunk).1, Err(corrupt), "lz4 {data:?}");
         }
     }
     let messages = [Reference, Surplus, Truncated].map(|corrupt| corrupt.to_string());
-    assert!(
-        messages
-            .iter()
-            .all(|message| message.starts_with("compressed data "))
-    );
+    assert!(messages.iter().all(|message| message.starts_with("compressed data ")));
 }
 
 proptest! {

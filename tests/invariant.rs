@@ -74,10 +74,7 @@ fn copy(server: &Server) {
          SELECT audit.enable('list');
          COPY list FROM stdin;\n1\tone\n2\t\\N\n\\.\n",
     );
-    let failed = server.psql(
-        "postgres",
-        "COPY list FROM stdin;\n3\tthree\n1\tagain\n\\.\n",
-    );
+    let failed = server.psql("postgres", "COPY list FROM stdin;\n3\tthree\n1\tagain\n\\.\n");
     assert!(String::from_utf8_lossy(&failed.stderr).contains("23505: duplicate key"));
     expect(
         server,

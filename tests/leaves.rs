@@ -53,21 +53,15 @@ fn overflow(server: &Server) -> i64 {
 /// Every event of the rows is there once, in its leaf, as the trail shows it, and the move is an event with its count.
 fn expect_moved(server: &Server, moved: &str) {
     assert_eq!(overflow(server), 0);
-    let sql =
-        "SELECT count(*), count(DISTINCT e.entity_id), min(e.entity_id::int), max(e.entity_id::int)
+    let sql = "SELECT count(*), count(DISTINCT e.entity_id), min(e.entity_id::int), max(e.entity_id::int)
                FROM audit.events e WHERE e.category = 'data'";
+    assert_eq!(server.query("postgres", sql), format!("{ROWS}|{ROWS}|1|{ROWS}"));
     assert_eq!(
-        server.query("postgres", sql),
-        format!("{ROWS}|{ROWS}|1|{ROWS}")
-    );
-    assert_eq!(
-        number(
-            server,
-            "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"
-        ),
+        number(server, "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"),
         ROWS.parse::<i64>().unwrap()
     );
-    let sql = "SELECT sum((e.parameters ->> 'events')::int) FROM audit.events e JOIN audit.event_types t USING (event_type)
+    let sql =
+        "SELECT sum((e.parameters ->> 'events')::int) FROM audit.events e JOIN audit.event_types t USING (event_type)
                WHERE t.name = 'evidence.move'";
     assert_eq!(server.query("postgres", sql), moved);
     events::expect_whole(server, "postgres");
@@ -82,34 +76,20 @@ fn a_worker_makes_leaves_and_empties_the_overflow() {
     let server = without_leaves();
     let mut client = server.connect("postgres");
     client
-        .batch_execute(&format!(
-            "BEGIN; INSERT INTO t SELECT n, 'overflow' FROM generate_series(1, {ROWS} - 10) n"
-        ))
+        .batch_execute(&format!("BEGIN; INSERT INTO t SELECT n, 'overflow' FROM generate_series(1, {ROWS} - 10) n"))
         .unwrap();
     wait_until("the worker has made leaves", || {
-        number(
-            &server,
-            "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()",
-        ) >= 2
+        number(&server, "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()") >= 2
     });
     // The same transaction goes on, into the new leaf.
     client
-        .batch_execute(&format!(
-            "INSERT INTO t SELECT n, 'leaf' FROM generate_series({ROWS} - 9, {ROWS}) n"
-        ))
+        .batch_execute(&format!("INSERT INTO t SELECT n, 'leaf' FROM generate_series({ROWS} - 9, {ROWS}) n"))
         .unwrap();
-    client
-        .batch_execute("SAVEPOINT a; INSERT INTO t VALUES (0); ROLLBACK TO a; COMMIT")
-        .unwrap();
-    wait_until("the worker has emptied the overflow", || {
-        overflow(&server) == 0
-    });
+    client.batch_execute("SAVEPOINT a; INSERT INTO t VALUES (0); ROLLBACK TO a; COMMIT").unwrap();
+    wait_until("the worker has emptied the overflow", || overflow(&server) == 0);
     expect_moved(&server, "19990");
     wait_until("the worker has ended", || {
-        number(
-            &server,
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'audit maintenance'",
-        ) == 0
+        number(&server, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'audit maintenance'") == 0
     });
 }
 
@@ -126,13 +106,7 @@ fn maintain_makes_leaves_and_empties_the_overflow() {
     );
     server.query("postgres", &sql);
     assert_eq!(overflow(&server), ROWS.parse::<i64>().unwrap());
-    assert_eq!(
-        number(
-            &server,
-            "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"
-        ),
-        20000
-    );
+    assert_eq!(number(&server, "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"), 20000);
     let content = "SELECT md5(string_agg(e::text, ',' ORDER BY e.event_id)) FROM (TABLE audit.events UNION ALL
                    TABLE audit.events_overflow) e WHERE e.category = 'data'";
     let before = server.query("postgres", content);
@@ -140,16 +114,9 @@ fn maintain_makes_leaves_and_empties_the_overflow() {
     // One call steps until nothing is left, committing in between.
     server.query("postgres", "CALL audit.maintain()");
     expect_moved(&server, ROWS);
+    assert_eq!(server.query("postgres", content), before, "the events changed on their way");
     assert_eq!(
-        server.query("postgres", content),
-        before,
-        "the events changed on their way"
-    );
-    assert_eq!(
-        server.query(
-            "postgres",
-            "CALL audit.maintain(); SELECT count(*) FROM audit.events WHERE category = 'data'"
-        ),
+        server.query("postgres", "CALL audit.maintain(); SELECT count(*) FROM audit.events WHERE category = 'data'"),
         ROWS
     );
 }

@@ -21,19 +21,13 @@ fn evidence_is_not_dropped() {
     let server = Server::start(&[]);
     server.query("postgres", "CREATE ROLE owner SUPERUSER LOGIN");
     server.create_database("shop");
-    server.run(
-        "psql",
-        &[
-            "--username=owner",
-            "--dbname=shop",
-            "--command=CREATE EXTENSION audit",
-        ],
-    );
-    server.query("shop", "CREATE TABLE item (id int PRIMARY KEY); SELECT audit.enable('item'); INSERT INTO item VALUES (1)");
-    let leaf = server.query(
+    server.run("psql", &["--username=owner", "--dbname=shop", "--command=CREATE EXTENSION audit"]);
+    server.query(
         "shop",
-        "SELECT e.tableoid::regclass FROM audit.events e WHERE e.category = 'data' LIMIT 1",
+        "CREATE TABLE item (id int PRIMARY KEY); SELECT audit.enable('item'); INSERT INTO item VALUES (1)",
     );
+    let leaf =
+        server.query("shop", "SELECT e.tableoid::regclass FROM audit.events e WHERE e.category = 'data' LIMIT 1");
     let forms = [
         "DROP EXTENSION audit".to_owned(),
         "DROP EXTENSION audit CASCADE".to_owned(),
@@ -53,28 +47,18 @@ fn evidence_is_not_dropped() {
     ];
     for sql in &forms {
         let errors = messages(&server, "shop", sql);
-        assert!(
-            errors.contains("ERROR:  "),
-            "{sql} was not refused: {errors}"
-        );
+        assert!(errors.contains("ERROR:  "), "{sql} was not refused: {errors}");
         assert!(errors.contains("HINT:  "), "{sql}: {errors}");
         assert!(!errors.contains("XX000"), "{sql}: {errors}");
     }
     let errors = messages(&server, "shop", "DROP EXTENSION audit CASCADE");
-    assert!(
-        errors.contains("55000: cannot drop extension audit: it holds audit evidence"),
-        "{errors}"
-    );
+    assert!(errors.contains("55000: cannot drop extension audit: it holds audit evidence"), "{errors}");
     assert!(errors.contains("audit.uninstall("), "{errors}");
     expect(&server, "shop", "public.item", "insert 1 {\"id\": 1}");
 
     // What is not evidence goes as ever, and the table's history stays.
     assert_eq!(
-        messages(
-            &server,
-            "shop",
-            "CREATE TABLE other (id int); DROP TABLE other; CREATE SCHEMA s; DROP SCHEMA s"
-        ),
+        messages(&server, "shop", "CREATE TABLE other (id int); DROP TABLE other; CREATE SCHEMA s; DROP SCHEMA s"),
         ""
     );
     assert_eq!(messages(&server, "shop", "DROP TABLE item"), "");
@@ -84,17 +68,14 @@ fn evidence_is_not_dropped() {
 
 /// The deliberate way: the text to confirm is in the hint, and nothing stays behind.
 fn uninstalling(server: &Server) {
-    server.query("shop", "CREATE TABLE kept (id int PRIMARY KEY); SELECT audit.enable('kept'); INSERT INTO kept VALUES (1)");
+    server.query(
+        "shop",
+        "CREATE TABLE kept (id int PRIMARY KEY); SELECT audit.enable('kept'); INSERT INTO kept VALUES (1)",
+    );
     let confirmed = "SELECT audit.uninstall('remove the audit trail of shop')";
-    for sql in [
-        "SELECT audit.uninstall('yes')",
-        "SELECT audit.uninstall(NULL)",
-    ] {
+    for sql in ["SELECT audit.uninstall('yes')", "SELECT audit.uninstall(NULL)"] {
         let errors = messages(server, "shop", sql);
-        assert!(
-            errors.contains("22023: ") && errors.contains(confirmed),
-            "{errors}"
-        );
+        assert!(errors.contains("22023: ") && errors.contains(confirmed), "{errors}");
     }
     server.query("shop", "CREATE ROLE clerk");
     let errors = messages(server, "shop", &format!("SET ROLE clerk; {confirmed}"));
@@ -113,46 +94,24 @@ fn uninstalling(server: &Server) {
 #[test]
 fn it_is_not_created_beside_what_is_not_ours() {
     let server = Server::start(&[]);
-    server.query(
-        "postgres",
-        "CREATE SCHEMA audit; CREATE TABLE audit.record_version (id int)",
-    );
+    server.query("postgres", "CREATE SCHEMA audit; CREATE TABLE audit.record_version (id int)");
     let errors = messages(&server, "postgres", "CREATE EXTENSION audit");
-    assert!(
-        errors.contains("42P06: schema \"audit\" already exists") && errors.contains("HINT:  "),
-        "{errors}"
-    );
-    assert_eq!(
-        server.query("postgres", "SELECT count(*) FROM audit.record_version"),
-        "0"
-    );
+    assert!(errors.contains("42P06: schema \"audit\" already exists") && errors.contains("HINT:  "), "{errors}");
+    assert_eq!(server.query("postgres", "SELECT count(*) FROM audit.record_version"), "0");
     server.query("postgres", "DROP SCHEMA audit CASCADE");
 
-    for make in [
-        "CREATE ROLE audit_admin LOGIN",
-        "CREATE ROLE audit_admin; CREATE ROLE m IN ROLE audit_admin",
-    ] {
+    for make in ["CREATE ROLE audit_admin LOGIN", "CREATE ROLE audit_admin; CREATE ROLE m IN ROLE audit_admin"] {
         server.query("postgres", make);
         let errors = messages(&server, "postgres", "CREATE EXTENSION audit");
         assert!(
-            errors.contains("42710: role \"audit_admin\" already exists")
-                && errors.contains("HINT:  "),
+            errors.contains("42710: role \"audit_admin\" already exists") && errors.contains("HINT:  "),
             "{errors}"
         );
-        assert_eq!(
-            server.query(
-                "postgres",
-                "SELECT count(*) FROM pg_namespace WHERE nspname = 'audit'"
-            ),
-            "0"
-        );
+        assert_eq!(server.query("postgres", "SELECT count(*) FROM pg_namespace WHERE nspname = 'audit'"), "0");
         server.query("postgres", "DROP ROLE IF EXISTS m; DROP ROLE audit_admin");
     }
     // A role that nobody uses is taken, and our own in use by another database is no obstacle.
-    server.query(
-        "postgres",
-        "CREATE ROLE audit_reader; CREATE EXTENSION audit; CREATE ROLE m IN ROLE audit_admin",
-    );
+    server.query("postgres", "CREATE ROLE audit_reader; CREATE EXTENSION audit; CREATE ROLE m IN ROLE audit_admin");
     server.create_database("second");
     server.query("second", "CREATE EXTENSION audit");
 }
@@ -179,20 +138,11 @@ fn a_crash_keeps_events_and_changes_together() {
     .unwrap();
     for round in 1..=2 {
         let mut load = server.client("pgbench");
-        load.args(["--no-vacuum", "--client=4", "--time=60", "--file"])
-            .arg(&script)
-            .arg("postgres");
-        let mut load = load
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        load.args(["--no-vacuum", "--client=4", "--time=60", "--file"]).arg(&script).arg("postgres");
+        let mut load = load.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         thread::sleep(Duration::from_millis(1500));
         server.kill9();
-        assert!(
-            !load.wait().unwrap().success(),
-            "the load was to be interrupted"
-        );
+        assert!(!load.wait().unwrap().success(), "the load was to be interrupted");
         server.launch();
 
         let entries = "SELECT count(*) FROM ((SELECT id::text, counter FROM entry EXCEPT ALL

@@ -17,10 +17,7 @@ const NEW: &str = "00-00000000000000000000000000000bbb-00000000000000bb-01";
 /// A server whose database `postgres` audits `t (id)`, and a pool of one connection to it.
 fn audited() -> (Server, Pgbouncer) {
     let server = Server::start(&[]);
-    server.query(
-        "postgres",
-        "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t')",
-    );
+    server.query("postgres", "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t')");
     let bouncer = Pgbouncer::start(&server, 1);
     (server, bouncer)
 }
@@ -29,19 +26,11 @@ fn audited() -> (Server, Pgbouncer) {
 fn attribution(server: &Server) -> Vec<String> {
     let sql = "SELECT concat_ws('|', t.entity_id, t.application_name, t.actor_source, t.actor, t.trace_id, t.reason, t.context)
                FROM audit.trail t WHERE t.event = 'row.insert' ORDER BY t.entity_id::int";
-    server
-        .query("postgres", sql)
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    server.query("postgres", sql).lines().map(str::to_owned).collect()
 }
 
 fn connect(bouncer: &Pgbouncer, application: &str) -> Client {
-    bouncer
-        .config("postgres")
-        .application_name(application)
-        .connect(NoTls)
-        .unwrap()
+    bouncer.config("postgres").application_name(application).connect(NoTls).unwrap()
 }
 
 #[test]
@@ -65,17 +54,15 @@ fn what_one_client_sets_is_not_said_of_another() {
     )
     .unwrap();
     job.batch_execute("INSERT INTO t VALUES (2)").unwrap();
-    job.batch_execute("BEGIN; SET LOCAL audit.actor = 'ben'; INSERT INTO t VALUES (3); COMMIT")
-        .unwrap();
+    job.batch_execute("BEGIN; SET LOCAL audit.actor = 'ben'; INSERT INTO t VALUES (3); COMMIT").unwrap();
     web.batch_execute("INSERT INTO t VALUES (4)").unwrap();
     // The same words from another client, and a transaction that is given up.
-    job.batch_execute("BEGIN; SELECT audit.set_context(actor => 'ann', reason => 'gone'); INSERT INTO t VALUES (99); ROLLBACK")
-        .unwrap();
-    web.batch_execute("INSERT INTO t VALUES (5)").unwrap();
     job.batch_execute(
-        "BEGIN; SELECT audit.set_context(actor => 'ann'); INSERT INTO t VALUES (6); COMMIT",
+        "BEGIN; SELECT audit.set_context(actor => 'ann', reason => 'gone'); INSERT INTO t VALUES (99); ROLLBACK",
     )
     .unwrap();
+    web.batch_execute("INSERT INTO t VALUES (5)").unwrap();
+    job.batch_execute("BEGIN; SELECT audit.set_context(actor => 'ann'); INSERT INTO t VALUES (6); COMMIT").unwrap();
     // A savepoint takes its settings along; what the transaction set before it stays.
     web.batch_execute(
         "BEGIN; SET LOCAL audit.actor = 'cleo'; SAVEPOINT a; SET LOCAL audit.actor = 'dan'; INSERT INTO t VALUES (98);
@@ -99,10 +86,7 @@ fn what_one_client_sets_is_not_said_of_another() {
     );
     events::expect_whole(&server, "postgres");
     assert_eq!(
-        server.query(
-            "postgres",
-            "SELECT count(DISTINCT t.session_id) FROM audit.trail t WHERE t.event = 'row.insert'"
-        ),
+        server.query("postgres", "SELECT count(DISTINCT t.session_id) FROM audit.trail t WHERE t.event = 'row.insert'"),
         "1"
     );
 }
@@ -112,28 +96,14 @@ fn what_one_client_sets_is_not_said_of_another() {
 fn a_comment_counts_only_where_it_came_with_the_execution() {
     let (server, bouncer) = audited();
     let mut client = connect(&bouncer, "web");
-    let stale = client
-        .prepare(&format!(
-            "INSERT INTO t VALUES ($1) /*traceparent='{OLD}',route='old'*/"
-        ))
-        .unwrap();
+    let stale = client.prepare(&format!("INSERT INTO t VALUES ($1) /*traceparent='{OLD}',route='old'*/")).unwrap();
     client.execute(&stale, &[&1]).unwrap();
-    client
-        .batch_execute(&format!(
-            "INSERT INTO t VALUES (2) /*traceparent='{NEW}',route='new'*/"
-        ))
-        .unwrap();
+    client.batch_execute(&format!("INSERT INTO t VALUES (2) /*traceparent='{NEW}',route='new'*/")).unwrap();
     client.execute(&stale, &[&3]).unwrap();
     // By SQL: the text that came is that of EXECUTE.
-    client
-        .batch_execute(&format!(
-            "PREPARE p AS INSERT INTO t VALUES ($1) /*traceparent='{OLD}'*/; "
-        ))
-        .unwrap();
+    client.batch_execute(&format!("PREPARE p AS INSERT INTO t VALUES ($1) /*traceparent='{OLD}'*/; ")).unwrap();
     client.batch_execute("EXECUTE p(4)").unwrap();
-    client
-        .batch_execute(&format!("EXECUTE p(5) /*traceparent='{NEW}'*/"))
-        .unwrap();
+    client.batch_execute(&format!("EXECUTE p(5) /*traceparent='{NEW}'*/")).unwrap();
     client.batch_execute("EXECUTE p(6)").unwrap();
     // Each statement of a string has its own comment, and settings go before comments.
     client

@@ -13,42 +13,23 @@ use std::path::Path;
 use server::Server;
 
 fn demo(file: &str) -> String {
-    fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("demo")
-            .join(file),
-    )
-    .unwrap()
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)).unwrap()
 }
 
 /// The demonstration's tables and its workloads, side by side, small.
 fn worked() -> Server {
     let server = Server::start(&[]);
-    server.run(
-        "pgbench",
-        &["--initialize", "--quiet", "--scale=1", "postgres"],
-    );
+    server.run("pgbench", &["--initialize", "--quiet", "--scale=1", "postgres"]);
     server.query("postgres", &demo("schema.sql"));
     server.query("postgres", "CREATE EXTENSION audit");
     server.query("postgres", &demo("enable.sql"));
     let mut bank = server.client("pgbench");
-    bank.args([
-        "--no-vacuum",
-        "--client=4",
-        "--jobs=2",
-        "--transactions=250",
-        "postgres",
-    ]);
+    bank.args(["--no-vacuum", "--client=4", "--jobs=2", "--transactions=250", "postgres"]);
     let bank = std::thread::spawn(move || bank.output().unwrap());
     server.pgbench(
         "postgres",
         &demo("application.sql"),
-        &[
-            "--client=2",
-            "--transactions=60",
-            "--random-seed=1",
-            "--max-tries=10",
-        ],
+        &["--client=2", "--transactions=60", "--random-seed=1", "--max-tries=10"],
     );
     server.query("postgres", &demo("office.sql"));
     server::expect_success("pgbench", &bank.join().unwrap());
@@ -59,20 +40,10 @@ fn worked() -> Server {
 #[test]
 fn the_events_of_a_workload_explain_every_table() {
     let server = worked();
-    let tables = server.query(
-        "postgres",
-        "SELECT s.relation_oid::regclass FROM audit.table_settings s ORDER BY 1",
-    );
+    let tables = server.query("postgres", "SELECT s.relation_oid::regclass FROM audit.table_settings s ORDER BY 1");
     assert_eq!(tables.lines().count(), 11);
     for table in tables.lines() {
-        assert_eq!(
-            server.query(
-                "postgres",
-                &format!("SELECT problem FROM reconcile.check('{table}')")
-            ),
-            "",
-            "{table}"
-        );
+        assert_eq!(server.query("postgres", &format!("SELECT problem FROM reconcile.check('{table}')")), "", "{table}");
         // An empty trail would explain an empty table: the replay has had something to do.
         let counts = format!(
             "SELECT r.events > 0, r.events >= r.live, r.missing, r.unexpected FROM reconcile.replay('{table}') r"
@@ -84,10 +55,7 @@ fn the_events_of_a_workload_explain_every_table() {
     assert_eq!(server.query("postgres", changes), "4000");
     events::expect_whole(&server, "postgres");
 
-    let proof = server.query(
-        "postgres",
-        "SELECT tampering, problems > 0 FROM reconcile.proof('shop.orders')",
-    );
+    let proof = server.query("postgres", "SELECT tampering, problems > 0 FROM reconcile.proof('shop.orders')");
     assert_eq!(
         proof.lines().collect::<Vec<_>>(),
         [
@@ -98,24 +66,11 @@ fn the_events_of_a_workload_explain_every_table() {
         ]
     );
     // A table without key is found by its images, and fails as surely.
-    let proof = server.query(
-        "postgres",
-        "SELECT tampering, problems > 0 FROM reconcile.proof('shop.notes')",
-    );
+    let proof = server.query("postgres", "SELECT tampering, problems > 0 FROM reconcile.proof('shop.notes')");
     assert_eq!(
         proof.lines().collect::<Vec<_>>(),
-        [
-            "without one row.insert|t",
-            "without one row.update|t",
-            "without one row.delete|t"
-        ]
+        ["without one row.insert|t", "without one row.update|t", "without one row.delete|t"]
     );
     // What tampering leaves behind is only a copy: the trail itself still explains the table.
-    assert_eq!(
-        server.query(
-            "postgres",
-            "SELECT problem FROM reconcile.check('shop.orders')"
-        ),
-        ""
-    );
+    assert_eq!(server.query("postgres", "SELECT problem FROM reconcile.check('shop.orders')"), "");
 }

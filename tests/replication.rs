@@ -8,20 +8,11 @@ use server::{Server, wait_until};
 
 /// Subscribes to a publication of another server's database `postgres`.
 fn subscribe(subscriber: &Server, publisher: &Server, publication: &str) {
-    let connection = format!(
-        "host={} port={} user=postgres dbname=postgres",
-        publisher.host().display(),
-        publisher.port()
-    );
-    subscriber.query(
-        "postgres",
-        &format!("CREATE SUBSCRIPTION s CONNECTION '{connection}' PUBLICATION {publication}"),
-    );
+    let connection =
+        format!("host={} port={} user=postgres dbname=postgres", publisher.host().display(), publisher.port());
+    subscriber.query("postgres", &format!("CREATE SUBSCRIPTION s CONNECTION '{connection}' PUBLICATION {publication}"));
     wait_until("the tables are copied", || {
-        subscriber.query(
-            "postgres",
-            "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'",
-        ) == "0"
+        subscriber.query("postgres", "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'") == "0"
     });
 }
 
@@ -40,11 +31,8 @@ fn catch_up(publisher: &Server, subscriber: &Server) {
 /// What a server has logged as gone wrong.
 fn errors(server: &Server) -> String {
     let log = server.log();
-    let lines = log.lines().filter(|line| {
-        ["ERROR:", "FATAL:", "PANIC:", "WARNING:"]
-            .iter()
-            .any(|level| line.contains(level))
-    });
+    let lines =
+        log.lines().filter(|line| ["ERROR:", "FATAL:", "PANIC:", "WARNING:"].iter().any(|level| line.contains(level)));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -91,12 +79,7 @@ fn a_subscriber_audits_what_it_applies() {
            delete 3 {"id": 3, "here": "local", "note": "gone"}
            update 2 -> 4 {"id": [2, 4]}"#,
     );
-    expect(
-        &subscriber,
-        "postgres",
-        "public.child",
-        "insert 1 {\"t\": 4, \"id\": 1}\ntable.truncate",
-    );
+    expect(&subscriber, "postgres", "public.child", "insert 1 {\"t\": 4, \"id\": 1}\ntable.truncate");
 
     // What was applied says where it came from; what is done here does not.
     subscriber.query("postgres", "INSERT INTO t VALUES (9, 'local')");
@@ -125,10 +108,7 @@ fn a_publication_for_all_tables_goes_on() {
     publisher.query("postgres", "INSERT INTO t VALUES (0, 'installed')");
     catch_up(&publisher, &subscriber);
 
-    publisher.query(
-        "postgres",
-        "SELECT audit.enable('t'); INSERT INTO t VALUES (1, 'enabled')",
-    );
+    publisher.query("postgres", "SELECT audit.enable('t'); INSERT INTO t VALUES (1, 'enabled')");
     // Values that TOAST stores apart take another path.
     publisher.query(
         "postgres",
@@ -156,24 +136,15 @@ fn a_publication_for_all_tables_goes_on() {
          DELETE FROM t WHERE id BETWEEN 300 AND 400",
     );
     wait_until("the overflow is empty", || {
-        publisher.query(
-            "postgres",
-            "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow",
-        ) == "0"
+        publisher.query("postgres", "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
     });
     catch_up(&publisher, &subscriber);
     assert_eq!(
-        publisher.query(
-            "postgres",
-            "SELECT count(*) FROM audit.events WHERE category = 'data' AND entity_id::int > 9"
-        ),
+        publisher.query("postgres", "SELECT count(*) FROM audit.events WHERE category = 'data' AND entity_id::int > 9"),
         "592"
     );
     let rows = "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY id)) FROM t";
-    assert_eq!(
-        publisher.query("postgres", rows),
-        subscriber.query("postgres", rows)
-    );
+    assert_eq!(publisher.query("postgres", rows), subscriber.query("postgres", rows));
     assert_eq!(errors(&subscriber), "");
     assert_eq!(errors(&publisher), "");
 }

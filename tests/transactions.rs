@@ -10,10 +10,7 @@ use server::Server;
 /// A server whose database `postgres` audits `t (id, note)`.
 fn audited() -> Server {
     let server = Server::start(&[]);
-    run(
-        &server,
-        "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY, note text); SELECT audit.enable('t')",
-    );
+    run(&server, "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY, note text); SELECT audit.enable('t')");
     server
 }
 
@@ -192,10 +189,7 @@ fn deferred_constraints(server: &Server) {
          UPDATE seat SET number = 1 WHERE guest = 'ben';
          COMMIT;",
     );
-    let failed = server.psql(
-        "postgres",
-        "BEGIN; INSERT INTO seat VALUES (1, 'cleo'); COMMIT;",
-    );
+    let failed = server.psql("postgres", "BEGIN; INSERT INTO seat VALUES (1, 'cleo'); COMMIT;");
     assert!(String::from_utf8_lossy(&failed.stderr).contains("23505: duplicate key"));
     expect(
         server,
@@ -206,12 +200,7 @@ fn deferred_constraints(server: &Server) {
            update 1 -> 2 {"number": [1, 2]}
            update 2 -> 1 {"number": [2, 1]}"#,
     );
-    expect(
-        server,
-        "postgres",
-        "public.total",
-        "insert {\"n\": 2}\ninsert {\"n\": 2}",
-    );
+    expect(server, "postgres", "public.total", "insert {\"n\": 2}\ninsert {\"n\": 2}");
 }
 
 /// A prepared transaction's events come with its commit, also after a restart, and not with its rollback. The session
@@ -237,12 +226,7 @@ fn prepared_transactions_bring_their_events_when_they_commit() {
          UPDATE t SET note = 'changed' WHERE id = 2;
          PREPARE TRANSACTION 'third';",
     );
-    expect(
-        &server,
-        "postgres",
-        "public.t",
-        r#"insert 2 {"id": 2, "note": "between"}"#,
-    );
+    expect(&server, "postgres", "public.t", r#"insert 2 {"id": 2, "note": "between"}"#);
     run(&server, "ROLLBACK PREPARED 'first'");
     server.restart();
     run(&server, "COMMIT PREPARED 'second'; COMMIT PREPARED 'third'");
@@ -255,8 +239,7 @@ fn prepared_transactions_bring_their_events_when_they_commit() {
            insert 4 {"id": 4, "note": "third"}
            update 2 {"note": ["between", "changed"]}"#,
     );
-    let actors =
-        "SELECT string_agg(c.actor, ' ' ORDER BY e.transaction_id, e.event_id) FROM audit.events e
+    let actors = "SELECT string_agg(c.actor, ' ' ORDER BY e.transaction_id, e.event_id) FROM audit.events e
                   JOIN audit.contexts c USING (node_id, context_id) WHERE e.category = 'data'";
     assert_eq!(server.query("postgres", actors), "ann ann ben ben");
 }

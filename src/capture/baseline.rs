@@ -4,10 +4,10 @@
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
-use super::plan::Plan;
-use super::{plans, triggers};
 use super::image::Row;
+use super::plan::Plan;
 use super::row;
+use super::{plans, triggers};
 use crate::error::Error;
 use crate::event::kind;
 use crate::pg::arguments::Arguments;

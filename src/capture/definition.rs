@@ -40,7 +40,9 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
                 super::guardian::refuse_alteration(look_up((*statement.cast::<pg_sys::RenameStmt>()).relation));
             }
             Some(pg_sys::NodeTag::T_AlterObjectSchemaStmt) => {
-                super::guardian::refuse_alteration(look_up((*statement.cast::<pg_sys::AlterObjectSchemaStmt>()).relation));
+                super::guardian::refuse_alteration(look_up(
+                    (*statement.cast::<pg_sys::AlterObjectSchemaStmt>()).relation,
+                ));
             }
             Some(pg_sys::NodeTag::T_DropStmt) => {
                 let statement = &*statement.cast::<pg_sys::DropStmt>();

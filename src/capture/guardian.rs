@@ -65,7 +65,11 @@ unsafe fn refuse_drop(class: Oid, object: Oid) {
             if !name.is_null() && CStr::from_ptr(name) == c"audit" {
                 refuse_extension();
             }
-        } else if is_table && pg_sys::get_rel_namespace(object) == audit_schema() && is_evidence(object) && has_rows(object) {
+        } else if is_table
+            && pg_sys::get_rel_namespace(object) == audit_schema()
+            && is_evidence(object)
+            && has_rows(object)
+        {
             let name = CStr::from_ptr(pg_sys::get_rel_name(object)).to_string_lossy().into_owned();
             Error::Evidence { action: "drop", object: format!("table audit.{name}") }.raise();
         }
@@ -94,7 +98,10 @@ pub unsafe fn refuse_alteration(target: Oid) {
             || is_permitted()
             || pg_sys::creating_extension
             || pg_sys::get_rel_namespace(target) != audit_schema()
-            || !matches!(pg_sys::get_rel_relkind(target).cast_unsigned(), pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE)
+            || !matches!(
+                pg_sys::get_rel_relkind(target).cast_unsigned(),
+                pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE
+            )
         {
             return;
         }
@@ -120,7 +127,9 @@ unsafe fn audit_schema() -> Oid {
 unsafe fn is_evidence(table: Oid) -> bool {
     // SAFETY: catalog lookups of a relation that exists.
     unsafe {
-        if pg_sys::get_rel_relkind(table).cast_unsigned() != pg_sys::RELKIND_RELATION || !pg_sys::get_rel_relispartition(table) {
+        if pg_sys::get_rel_relkind(table).cast_unsigned() != pg_sys::RELKIND_RELATION
+            || !pg_sys::get_rel_relispartition(table)
+        {
             return false;
         }
         let extension = pg_sys::get_extension_oid(c"audit".as_ptr(), true);
@@ -196,7 +205,8 @@ unsafe fn refuse_change(arguments: FunctionCallInfo) -> Datum {
             return Datum::null();
         }
         let name = relation::name(&(*(*call.data.tg_relation).rd_rel).relname);
-        Error::EvidenceChanged { table: String::from_utf8_lossy(name).into_owned(), operation: call.operation.name() }.raise()
+        Error::EvidenceChanged { table: String::from_utf8_lossy(name).into_owned(), operation: call.operation.name() }
+            .raise()
     }
 }
 

@@ -181,7 +181,8 @@ impl Buffers {
             let column = &plan.columns[*position];
             let index = column.index;
             let mut pair = self.changes.array(2);
-            for (value, is_null) in [(self.old[index], self.old_nulls[index]), (self.new[index], self.new_nulls[index])] {
+            for (value, is_null) in [(self.old[index], self.old_nulls[index]), (self.new[index], self.new_nulls[index])]
+            {
                 // SAFETY: per the contract.
                 let kind = unsafe { one(column, &mut self.changes, &mut self.scratch, value, is_null, cap) };
                 self.changes.close(&mut pair, kind);
@@ -201,7 +202,8 @@ impl Buffers {
         unsafe {
             key::write(&mut self.entity_id, &mut self.scratch, plan.key_columns(), values, nulls);
             self.new_entity_id.clear();
-            if row.old.is_some() && row.new.is_some() && plan.key.iter().any(|position| self.changed.contains(position)) {
+            if row.old.is_some() && row.new.is_some() && plan.key.iter().any(|position| self.changed.contains(position))
+            {
                 key::write(&mut self.new_entity_id, &mut self.scratch, plan.key_columns(), &self.new, &self.new_nulls);
             }
             self.label.clear();
@@ -238,7 +240,14 @@ unsafe fn whole(plan: &Plan, writer: &mut Writer, scratch: &mut Writer, values: 
 /// # Safety
 /// As [`Buffers::encode`].
 #[inline]
-unsafe fn one(column: &Column, writer: &mut Writer, scratch: &mut Writer, value: Datum, is_null: bool, cap: usize) -> Kind {
+unsafe fn one(
+    column: &Column,
+    writer: &mut Writer,
+    scratch: &mut Writer,
+    value: Datum,
+    is_null: bool,
+    cap: usize,
+) -> Kind {
     // SAFETY: per the contract.
     unsafe {
         if let Some(redaction) = &column.redaction {

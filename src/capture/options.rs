@@ -52,12 +52,21 @@ impl Options {
         };
         let redacted = match value.get("redact") {
             None | Some(Value::Null) => Vec::new(),
-            Some(names) => {
-                names.as_object()?.iter().map(|(name, how)| Some((column(name), how.as_str()?.to_owned()))).collect::<Option<_>>()?
-            }
+            Some(names) => names
+                .as_object()?
+                .iter()
+                .map(|(name, how)| Some((column(name), how.as_str()?.to_owned())))
+                .collect::<Option<_>>()?,
         };
-        let relation = value.get("relation").and_then(Value::as_u64).and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0);
-        Some(Options { level, ignored, redacted, label: value.get("label_column").and_then(Value::as_str).map(column), relation })
+        let relation =
+            value.get("relation").and_then(Value::as_u64).and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0);
+        Some(Options {
+            level,
+            ignored,
+            redacted,
+            label: value.get("label_column").and_then(Value::as_str).map(column),
+            relation,
+        })
     }
 }
 

@@ -133,14 +133,12 @@ impl Plan {
             let enabled = enabled_relation((*target).rd_id, trigger);
             let options = options(target, trigger);
             let version = relations::describe(enabled);
-            let trusted = options.relation == enabled.to_u32() && !options.columns().any(|column| has_moved(column, enabled));
+            let trusted =
+                options.relation == enabled.to_u32() && !options.columns().any(|column| has_moved(column, enabled));
             // Options name columns of the table that was enabled; a partition may number its own otherwise.
             let named = |column: &super::options::ColumnName, attribute: &Attribute| {
-                let number = if enabled == (*target).rd_id {
-                    attribute.number
-                } else {
-                    number_of(enabled, &attribute.name)
-                };
+                let number =
+                    if enabled == (*target).rd_id { attribute.number } else { number_of(enabled, &attribute.name) };
                 column.is(&attribute.name, number, trusted)
             };
 
@@ -164,7 +162,8 @@ impl Plan {
             columns.sort_by(|one, other| key_order(&one.name, &other.name));
 
             let label = options.label.as_ref().and_then(|label| {
-                let label = relation::attributes(descriptor).find(|attribute| !attribute.dropped && named(label, attribute))?;
+                let label =
+                    relation::attributes(descriptor).find(|attribute| !attribute.dropped && named(label, attribute))?;
                 columns.iter().position(|column| column.index == label.index && column.redaction.is_none())
             });
             let key = version
@@ -209,11 +208,8 @@ impl Plan {
 pub unsafe fn options(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> Options {
     // SAFETY: a trigger has tgnargs NUL-terminated arguments.
     unsafe {
-        let parsed = if (*trigger).tgnargs == 1 {
-            Options::parse(CStr::from_ptr(*(*trigger).tgargs).to_bytes())
-        } else {
-            None
-        };
+        let parsed =
+            if (*trigger).tgnargs == 1 { Options::parse(CStr::from_ptr(*(*trigger).tgargs).to_bytes()) } else { None };
         parsed.unwrap_or_else(|| {
             let table = relations::entity_of((*target).rd_id);
             Error::BadTriggerOptions { table }.raise()

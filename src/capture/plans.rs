@@ -53,7 +53,11 @@ pub unsafe fn of(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> &
 
 /// # Safety
 /// As [`of`].
-unsafe fn find_or_make(key: (Oid, Oid), target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> &'static mut Plan {
+unsafe fn find_or_make(
+    key: (Oid, Oid),
+    target: pg_sys::Relation,
+    trigger: *const pg_sys::Trigger,
+) -> &'static mut Plan {
     // SAFETY: no reference to a plan is held here, so stale ones can go.
     unsafe {
         let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
@@ -69,9 +73,7 @@ unsafe fn find_or_make(key: (Oid, Oid), target: pg_sys::Relation, trigger: *cons
             (*(&raw mut PLANS)).get_or_insert_with(HashMap::new).insert(key, plan);
         }
         let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
-        let Some(plan) = plans.get_mut(&key) else {
-            Error::Internal { problem: "a plan was lost".into() }.raise()
-        };
+        let Some(plan) = plans.get_mut(&key) else { Error::Internal { problem: "a plan was lost".into() }.raise() };
         let plan: *mut Plan = &mut **plan;
         LAST = Some((key, plan));
         &mut *plan
@@ -81,7 +83,10 @@ unsafe fn find_or_make(key: (Oid, Oid), target: pg_sys::Relation, trigger: *cons
 unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation: Oid) {
     // A partition's plan says the name and key of the table that was enabled.
     mark_stale(|key, plan| {
-        relation == Oid::INVALID || key.0 == relation || plan.enabled() == relation || plan.row_types().contains(&relation)
+        relation == Oid::INVALID
+            || key.0 == relation
+            || plan.enabled() == relation
+            || plan.row_types().contains(&relation)
     });
 }
 

@@ -6,9 +6,9 @@
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::image::{BUFFERS, Buffers, Row};
+use super::options::Level;
 use super::plan::Plan;
 use super::plans;
-use super::options::Level;
 use crate::context;
 use crate::encode::pin;
 use crate::error::Error;
@@ -152,7 +152,9 @@ unsafe fn command(plan: &Plan, row: &Row) -> u32 {
     // SAFETY: in a heap, the transaction that made or deleted the version is the current one.
     unsafe {
         match (row.kind, row.old, row.new) {
-            (kind::ROW_INSERT | kind::ROW_UPDATE, _, Some(new)) if plan.is_heap => raw::HeapTupleHeaderGetCmin((*new).t_data),
+            (kind::ROW_INSERT | kind::ROW_UPDATE, _, Some(new)) if plan.is_heap => {
+                raw::HeapTupleHeaderGetCmin((*new).t_data)
+            }
             (kind::ROW_DELETE, Some(old), _) if plan.is_heap => raw::HeapTupleHeaderGetCmax((*old).t_data),
             _ => raw::GetCurrentCommandId(false),
         }

@@ -36,7 +36,8 @@ struct Loss {
 unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call; PostgreSQL holds the tables exclusively.
     unsafe {
-        let call = Call::of(arguments).filter(|call| call.operation == Operation::Truncate && call.is_before_statement());
+        let call =
+            Call::of(arguments).filter(|call| call.operation == Operation::Truncate && call.is_before_statement());
         let Some(call) = call else { Error::NotATrigger { function: "capture_truncate" }.raise() };
         let target = call.data.tg_relation;
         let command = (raw::GetTopFullTransactionId().value, raw::GetCurrentCommandId(false));

@@ -185,7 +185,8 @@ unsafe fn origin() -> Option<Vec<u8>> {
 unsafe fn role_name(role: pg_sys::Oid) -> Vec<u8> {
     // SAFETY: a catalog lookup that returns null for a role that is gone.
     unsafe {
-        text(pg_sys::GetUserNameFromId(role, true)).map_or_else(|| role.to_u32().to_string().into(), |name| name.to_bytes().to_vec())
+        text(pg_sys::GetUserNameFromId(role, true))
+            .map_or_else(|| role.to_u32().to_string().into(), |name| name.to_bytes().to_vec())
     }
 }
 

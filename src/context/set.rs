@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 use std::ffi::CString;
 
-use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 
 use crate::error::Error;
@@ -77,7 +77,9 @@ unsafe fn object_text(jsonb: &[u8]) -> Vec<u8> {
     // SAFETY: the container follows the varlena header; the text is NUL-terminated.
     let text = unsafe {
         let container = jsonb.as_ptr().add(4).cast_mut().cast();
-        pg_sys::ffi::pg_guard_ffi_boundary(|| CStr::from_ptr(raw::JsonbToCString(core::ptr::null_mut(), container, length)))
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            CStr::from_ptr(raw::JsonbToCString(core::ptr::null_mut(), container, length))
+        })
     };
     if !settings::is_object(text.to_bytes()) {
         Error::BadArgument {

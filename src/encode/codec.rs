@@ -93,8 +93,13 @@ impl Codec {
                     CHAROID => Codec::Char,
                     UUIDOID => Codec::Uuid,
                     // The types after bytea have no input function.
-                    BYTEAOID | PG_NDISTINCTOID | PG_DEPENDENCIESOID | PG_MCV_LISTOID | PG_BRIN_BLOOM_SUMMARYOID
-                    | PG_BRIN_MINMAX_MULTI_SUMMARYOID | GTSVECTOROID => Codec::Bytea,
+                    BYTEAOID
+                    | PG_NDISTINCTOID
+                    | PG_DEPENDENCIESOID
+                    | PG_MCV_LISTOID
+                    | PG_BRIN_BLOOM_SUMMARYOID
+                    | PG_BRIN_MINMAX_MULTI_SUMMARYOID
+                    | GTSVECTOROID => Codec::Bytea,
                     DATEOID => Codec::Date,
                     TIMEOID => Codec::Time,
                     TIMETZOID => Codec::TimeTz,

@@ -58,7 +58,9 @@ pub unsafe fn output(writer: &mut Writer, function: Oid, value: Datum) -> Kind {
 fn is_cancel(error: &CaughtError) -> bool {
     use pgrx::PgSqlErrorCode::{ERRCODE_ADMIN_SHUTDOWN, ERRCODE_QUERY_CANCELED};
     match error {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) | CaughtError::RustPanic { ereport: report, .. } => {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => {
             matches!(report.sql_error_code(), ERRCODE_QUERY_CANCELED | ERRCODE_ADMIN_SHUTDOWN)
         }
     }
@@ -66,8 +68,8 @@ fn is_cancel(error: &CaughtError) -> bool {
 
 fn message(error: &CaughtError) -> String {
     match error {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) | CaughtError::RustPanic { ereport: report, .. } => {
-            report.message().to_owned()
-        }
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report.message().to_owned(),
     }
 }

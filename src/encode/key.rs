@@ -55,7 +55,13 @@ pub unsafe fn text<Column: Keyed>(out: &mut Vec<u8>, scratch: &mut Writer, colum
 
 /// # Safety
 /// As [`text`].
-unsafe fn append<Column: Keyed>(out: &mut Vec<u8>, scratch: &mut Writer, column: &Column, value: Datum, in_array: bool) {
+unsafe fn append<Column: Keyed>(
+    out: &mut Vec<u8>,
+    scratch: &mut Writer,
+    column: &Column,
+    value: Datum,
+    in_array: bool,
+) {
     // SAFETY: per the contract.
     unsafe {
         match column.redaction() {
@@ -111,7 +117,8 @@ fn integer(out: &mut Vec<u8>, value: i64) {
 unsafe fn number(out: &mut Vec<u8>, numeric: &[u8]) {
     // SAFETY: numeric_out takes a numeric and returns a NUL-terminated text.
     unsafe {
-        let text = raw::DirectFunctionCall1Coll(Some(raw::numeric_out), pg_sys::InvalidOid, Datum::from(numeric.as_ptr()));
+        let text =
+            raw::DirectFunctionCall1Coll(Some(raw::numeric_out), pg_sys::InvalidOid, Datum::from(numeric.as_ptr()));
         out.extend_from_slice(core::ffi::CStr::from_ptr(text.cast_mut_ptr()).to_bytes());
     }
 }

@@ -90,7 +90,14 @@ unsafe fn stored(header: *const pg_sys::varlena) -> Digested {
 }
 
 /// Reads a slice of what TOAST holds. Guarded: the caller's decompressor owns memory.
-unsafe fn fetch(toast: pg_sys::Relation, value: pg_sys::Oid, size: i32, offset: i32, length: i32, slice: *mut pg_sys::varlena) {
+unsafe fn fetch(
+    toast: pg_sys::Relation,
+    value: pg_sys::Oid,
+    size: i32,
+    offset: i32,
+    length: i32,
+    slice: *mut pg_sys::varlena,
+) {
     // SAFETY: the slice has room for its length and a header.
     unsafe {
         pg_sys::ffi::pg_guard_ffi_boundary(|| raw::heap_fetch_toast_slice(toast, value, size, offset, length, slice));

@@ -61,8 +61,18 @@ pub fn needs_names(type_id: Oid) -> bool {
     // The reg* types, and money, which looks at lc_monetary; not aclitem, which names roles but no schema.
     use pg_sys::BuiltinOid::*;
     [
-        REGPROCOID, REGOPEROID, REGPROCEDUREOID, REGOPERATOROID, REGCLASSOID, REGTYPEOID, REGCONFIGOID, REGDICTIONARYOID,
-        REGNAMESPACEOID, REGROLEOID, REGCOLLATIONOID, MONEYOID,
+        REGPROCOID,
+        REGOPEROID,
+        REGPROCEDUREOID,
+        REGOPERATOROID,
+        REGCLASSOID,
+        REGTYPEOID,
+        REGCONFIGOID,
+        REGDICTIONARYOID,
+        REGNAMESPACEOID,
+        REGROLEOID,
+        REGCOLLATIONOID,
+        MONEYOID,
     ]
     .iter()
     .any(|named| Oid::from(*named) == type_id)
@@ -76,7 +86,9 @@ fn inner_types(type_id: Oid) -> Option<Vec<Oid>> {
         if base != type_id {
             return Some(vec![base]);
         }
-        for inner in [pg_sys::get_element_type(base), pg_sys::get_range_subtype(base), pg_sys::get_multirange_range(base)] {
+        for inner in
+            [pg_sys::get_element_type(base), pg_sys::get_range_subtype(base), pg_sys::get_multirange_range(base)]
+        {
             if inner != Oid::INVALID {
                 return Some(vec![inner]);
             }

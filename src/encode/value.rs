@@ -165,7 +165,8 @@ unsafe fn array(writer: &mut Writer, codec: &ArrayCodec, value: Datum) -> Kind {
             return Kind::Container;
         }
         let plain = codec.native && dimensions == 1 && *bounds.add(1) == 1;
-        let body = |writer: &mut Writer| if plain { elements(writer, codec, array) } else { text(writer, codec, array) };
+        let body =
+            |writer: &mut Writer| if plain { elements(writer, codec, array) } else { text(writer, codec, array) };
         if (*array).dataoffset != 0 && !raw::array_contains_nulls(array) {
             return marker::wrap(writer, b"bitmap", body);
         }

@@ -32,9 +32,15 @@ unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
         };
         match event_type {
             kind::ROW_UPDATE if changes.is_array() => changes.names().for_each(|name| push(name, None, None)),
-            kind::ROW_UPDATE => changes.pairs().for_each(|(name, pair)| push(name, Side::Old.of(pair), Side::New.of(pair))),
-            _ if Side::Old.is_all_of(event_type) => changes.pairs().for_each(|(name, value)| push(name, Some(value), None)),
-            _ if Side::New.is_all_of(event_type) => changes.pairs().for_each(|(name, value)| push(name, None, Some(value))),
+            kind::ROW_UPDATE => {
+                changes.pairs().for_each(|(name, pair)| push(name, Side::Old.of(pair), Side::New.of(pair)))
+            }
+            _ if Side::Old.is_all_of(event_type) => {
+                changes.pairs().for_each(|(name, value)| push(name, Some(value), None))
+            }
+            _ if Side::New.is_all_of(event_type) => {
+                changes.pairs().for_each(|(name, value)| push(name, None, Some(value)))
+            }
             _ => {}
         }
     }

@@ -6,8 +6,8 @@
 use core::ffi::{c_char, c_int};
 
 use pgrx::pg_sys::{
-    ArrayType, Datum, FmgrInfo, FunctionCallInfo, HeapTuple, HeapTupleHeader, MemoryContext, Oid, Relation, TimestampTz,
-    TupleDesc, int32, varlena,
+    ArrayType, Datum, FmgrInfo, FunctionCallInfo, HeapTuple, HeapTupleHeader, MemoryContext, Oid, Relation,
+    TimestampTz, TupleDesc, int32, varlena,
 };
 
 unsafe extern "C-unwind" {
@@ -75,7 +75,13 @@ unsafe extern "C-unwind" {
     ) -> *mut ArrayType;
     pub fn array_contains_nulls(array: *mut ArrayType) -> bool;
 
-    pub fn heap_insert(relation: Relation, tuple: HeapTuple, command: u32, options: c_int, bulk: *mut core::ffi::c_void);
+    pub fn heap_insert(
+        relation: Relation,
+        tuple: HeapTuple,
+        command: u32,
+        options: c_int,
+        bulk: *mut core::ffi::c_void,
+    );
     pub fn index_insert(
         index: Relation,
         values: *mut Datum,
@@ -87,7 +93,11 @@ unsafe extern "C-unwind" {
         info: *mut pgrx::pg_sys::IndexInfo,
     ) -> bool;
     pub fn nextval_internal(sequence: Oid, check_permissions: bool) -> i64;
-    pub fn find_all_inheritors(relation: Oid, lock: c_int, parents: *mut *mut pgrx::pg_sys::List) -> *mut pgrx::pg_sys::List;
+    pub fn find_all_inheritors(
+        relation: Oid,
+        lock: c_int,
+        parents: *mut *mut pgrx::pg_sys::List,
+    ) -> *mut pgrx::pg_sys::List;
     pub fn find_inheritance_children(relation: Oid, lock: c_int) -> *mut pgrx::pg_sys::List;
     pub fn toast_flatten_tuple(tuple: HeapTuple, descriptor: TupleDesc) -> HeapTuple;
     pub fn get_partition_ancestors(relation: Oid) -> *mut pgrx::pg_sys::List;

@@ -122,7 +122,9 @@ pub unsafe fn list_pointer<T>(list: *const pg_sys::List, position: usize) -> *mu
 pub unsafe fn members(target: Oid, lock: u32) -> *mut pg_sys::List {
     let lock = lock.cast_signed();
     // SAFETY: per the contract; the boundary carries an ERROR.
-    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| super::raw::find_all_inheritors(target, lock, core::ptr::null_mut())) }
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| super::raw::find_all_inheritors(target, lock, core::ptr::null_mut()))
+    }
 }
 
 /// The direct children of a relation, locked.

@@ -13,7 +13,11 @@ pub struct Condition {
 ///
 /// # Safety
 /// `table` must be a plain table; the conditions must be of its columns' types; inside a transaction.
-pub unsafe fn rows(table: Oid, conditions: &[Condition], mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool) {
+pub unsafe fn rows(
+    table: Oid,
+    conditions: &[Condition],
+    mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
+) {
     // SAFETY: the relation stays open and the snapshot registered for the whole scan.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);

@@ -63,9 +63,9 @@ pub fn is_infinite(_interval: &pg_sys::Interval) -> bool {
     }
     #[cfg(not(any(feature = "pg15", feature = "pg16")))]
     {
-        [(i32::MIN, i64::MIN), (i32::MAX, i64::MAX)].iter().any(|(extreme, time)| {
-            _interval.month == *extreme && _interval.day == *extreme && _interval.time == *time
-        })
+        [(i32::MIN, i64::MIN), (i32::MAX, i64::MAX)]
+            .iter()
+            .any(|(extreme, time)| _interval.month == *extreme && _interval.day == *extreme && _interval.time == *time)
     }
 }
 

@@ -29,22 +29,14 @@ pub fn pairs(statement: &[u8], standard_conforming_strings: bool) -> Option<Vec<
 
 /// The value of the first pair with this key.
 pub fn value<'a>(pairs: &'a [Pair], key: &[u8]) -> Option<&'a [u8]> {
-    pairs
-        .iter()
-        .find(|pair| pair.key == key)
-        .map(|pair| pair.value.as_slice())
+    pairs.iter().find(|pair| pair.key == key).map(|pair| pair.value.as_slice())
 }
 
 /// The trace id in a W3C `traceparent` of version 00 (`00-<trace id>-<parent id>-<flags>`, lower-case hexadecimal,
 /// neither id all zeros); none when it is anything else.
 pub fn trace_id(traceparent: &[u8]) -> Option<&str> {
     let mut fields = traceparent.split(|&byte| byte == b'-');
-    let (version, trace, parent, flags) = (
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-        fields.next()?,
-    );
+    let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let identifies = |id: &[u8]| id.iter().any(|&byte| byte != b'0');
     let valid = fields.next().is_none()
         && version == b"00"
@@ -72,9 +64,7 @@ fn content(statement: &[u8], standard_conforming_strings: bool) -> Option<&[u8]>
             _ => (begun, trailing) = (true, None),
         }
     }
-    let comment: Token = trailing
-        .or(leading)
-        .filter(|comment: &Token| comment.terminated)?;
+    let comment: Token = trailing.or(leading).filter(|comment: &Token| comment.terminated)?;
     comment.text.strip_prefix(b"/*")?.strip_suffix(b"*/")
 }
 
@@ -88,10 +78,7 @@ fn parse(content: &[u8]) -> Option<Vec<Pair>> {
         if key.is_empty() {
             return None;
         }
-        pairs.push(Pair {
-            key,
-            value: decode(value)?,
-        });
+        pairs.push(Pair { key, value: decode(value)? });
         rest = match after.trim_ascii_start() {
             [] => return Some(pairs),
             [b',', next @ ..] => next,
@@ -123,11 +110,7 @@ fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(plain.len());
     let mut bytes = plain.into_iter();
     while let Some(byte) = bytes.next() {
-        let byte = if byte == b'%' {
-            hex(bytes.next()?)? << 4 | hex(bytes.next()?)?
-        } else {
-            byte
-        };
+        let byte = if byte == b'%' { hex(bytes.next()?)? << 4 | hex(bytes.next()?)? } else { byte };
         if byte == 0 {
             return None;
         }
@@ -146,8 +129,5 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 fn is_hex(field: &[u8], length: usize) -> bool {
-    field.len() == length
-        && field
-            .iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    field.len() == length && field.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

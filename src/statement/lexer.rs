@@ -22,11 +22,7 @@ pub struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     /// Reads `text` from its beginning; the flag is the setting of that name under which the text was parsed.
     pub fn new(text: &'a [u8], standard_conforming_strings: bool) -> Self {
-        Self {
-            text,
-            at: 0,
-            standard_conforming_strings,
-        }
+        Self { text, at: 0, standard_conforming_strings }
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
@@ -40,10 +36,7 @@ impl<'a> Lexer<'a> {
     /// The first offset from `at` on whose byte is not of the class.
     fn skip(&self, at: usize, class: fn(u8) -> bool) -> usize {
         let rest = self.rest(at);
-        at + rest
-            .iter()
-            .position(|&byte| !class(byte))
-            .unwrap_or(rest.len())
+        at + rest.iter().position(|&byte| !class(byte)).unwrap_or(rest.len())
     }
 
     /// Kind, end and termination of the token that begins with `first` at `at`.
@@ -59,21 +52,13 @@ impl<'a> Lexer<'a> {
             (b'e' | b'E', Some(b'\'')) => self.quoted(Kind::String, at + 2, true),
             (b'b' | b'B' | b'x' | b'X', Some(b'\'')) => self.quoted(Kind::String, at + 2, false),
             // Without standard_conforming_strings PostgreSQL refuses U&'…': then the setting's own reading stands.
-            (b'u' | b'U', Some(b'&')) if self.byte(at + 2) == Some(b'\'') => {
-                self.quoted(Kind::String, at + 3, plain)
-            }
+            (b'u' | b'U', Some(b'&')) if self.byte(at + 2) == Some(b'\'') => self.quoted(Kind::String, at + 3, plain),
             (b'u' | b'U', Some(b'&')) if self.byte(at + 2) == Some(b'"') => {
                 self.quoted(Kind::QuotedIdentifier, at + 3, false)
             }
             (b'"', _) => self.quoted(Kind::QuotedIdentifier, at + 1, false),
-            (b'$', Some(b'0'..=b'9')) => (
-                Kind::Parameter,
-                self.skip(at + 1, |byte| byte.is_ascii_digit()),
-                true,
-            ),
-            (b'$', _) => self
-                .dollar_string(at)
-                .unwrap_or((Kind::Punctuation, at + 1, true)),
+            (b'$', Some(b'0'..=b'9')) => (Kind::Parameter, self.skip(at + 1, |byte| byte.is_ascii_digit()), true),
+            (b'$', _) => self.dollar_string(at).unwrap_or((Kind::Punctuation, at + 1, true)),
             (b'0'..=b'9', _) | (b'.', Some(b'0'..=b'9')) => (Kind::Number, self.number(at), true),
             (byte, _) if is_word_start(byte) => (Kind::Word, self.skip(at, is_word), true),
             (byte, _) if is_operator(byte) => (Kind::Operator, self.operator(at), true),
@@ -143,10 +128,7 @@ impl<'a> Lexer<'a> {
         }
         let body = tag_end + 1;
         let delimiter = self.text.get(start..body)?;
-        let closing = self
-            .rest(body)
-            .windows(delimiter.len())
-            .position(|window| window == delimiter);
+        let closing = self.rest(body).windows(delimiter.len()).position(|window| window == delimiter);
         Some(match closing {
             Some(length) => (Kind::DollarString, body + length + delimiter.len(), true),
             None => (Kind::DollarString, self.text.len(), false),
@@ -161,10 +143,7 @@ impl<'a> Lexer<'a> {
         }
         if let Some(b'e' | b'E') = self.byte(at) {
             let sign = usize::from(matches!(self.byte(at + 1), Some(b'+' | b'-')));
-            if self
-                .byte(at + 1 + sign)
-                .is_some_and(|byte| byte.is_ascii_digit())
-            {
+            if self.byte(at + 1 + sign).is_some_and(|byte| byte.is_ascii_digit()) {
                 at = self.skip(at + 1 + sign, is_digits);
             }
         }
@@ -175,13 +154,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn operator(&self, start: usize) -> usize {
-        let run = self
-            .text
-            .get(start..self.skip(start, is_operator))
-            .unwrap_or_default();
-        let comment = run
-            .windows(2)
-            .position(|pair| pair == b"/*" || pair == b"--");
+        let run = self.text.get(start..self.skip(start, is_operator)).unwrap_or_default();
+        let comment = run.windows(2).position(|pair| pair == b"/*" || pair == b"--");
         let mut name = run.get(..comment.unwrap_or(run.len())).unwrap_or_default();
         // The SQL standard's operators do not end in a sign: `=-1` is `=` and `-`, but `@-` stays.
         while let [head @ .., b'+' | b'-'] = name
@@ -202,12 +176,7 @@ impl<'a> Iterator for Lexer<'a> {
         let (kind, end, terminated) = self.token(self.byte(start)?, start);
         let text = self.text.get(start..end.min(self.text.len()))?;
         self.at = start + text.len();
-        Some(Token {
-            kind,
-            start,
-            text,
-            terminated,
-        })
+        Some(Token { kind, start, text, terminated })
     }
 }
 

@@ -29,11 +29,7 @@ pub fn single(text: &[u8], location: i32, len: i32) -> &[u8] {
     let Ok(location) = usize::try_from(location) else {
         return trim(text);
     };
-    let start = if text.get(..location).is_some_and(only_blanks) {
-        0
-    } else {
-        location
-    };
+    let start = if text.get(..location).is_some_and(only_blanks) { 0 } else { location };
     let end = match usize::try_from(len) {
         Ok(len @ 1..) => location.saturating_add(len).min(text.len()),
         _ => text.len(),
@@ -67,13 +63,7 @@ fn only_blanks(text: &[u8]) -> bool {
 }
 
 fn trim(text: &[u8]) -> &[u8] {
-    let start = text
-        .iter()
-        .position(|&byte| !is_space(byte))
-        .unwrap_or(text.len());
-    let end = text
-        .iter()
-        .rposition(|&byte| !is_space(byte))
-        .map_or(start, |last| last + 1);
+    let start = text.iter().position(|&byte| !is_space(byte)).unwrap_or(text.len());
+    let end = text.iter().rposition(|&byte| !is_space(byte)).map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or_default()
 }

@@ -14,11 +14,7 @@ use super::lexer::{Kind, Lexer, Token};
 /// The text with `?` for each constant and no comments, in the encoding of the text; white space at its ends is
 /// dropped.
 pub fn redact(text: &[u8]) -> Vec<u8> {
-    let mut writer = Writer {
-        out: Vec::with_capacity(text.len()),
-        signs: None,
-        operand: false,
-    };
+    let mut writer = Writer { out: Vec::with_capacity(text.len()), signs: None, operand: false };
     for (token, other) in Lexer::new(text, true).zip(Lexer::new(text, false)) {
         if token != other {
             writer.constant();
@@ -64,28 +60,21 @@ impl Writer {
     }
 
     fn constant(&mut self) {
-        self.out
-            .truncate(self.signs.take().unwrap_or(self.out.len()));
+        self.out.truncate(self.signs.take().unwrap_or(self.out.len()));
         self.out.push(b'?');
         self.operand = true;
     }
 
     /// Keeps apart what a comment kept apart.
     fn separate(&mut self) {
-        if self
-            .out
-            .last()
-            .is_some_and(|byte| !byte.is_ascii_whitespace())
-        {
+        if self.out.last().is_some_and(|byte| !byte.is_ascii_whitespace()) {
             self.out.push(b' ');
         }
     }
 }
 
 fn is_among(words: &str, word: &[u8]) -> bool {
-    words
-        .split(' ')
-        .any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+    words.split(' ').any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
 /// Words that are constants.

@@ -48,9 +48,6 @@ impl Token<'_> {
 
     /// Whether it means nothing to the parser: white space or a comment.
     pub fn is_blank(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Space | Kind::LineComment | Kind::BlockComment
-        )
+        matches!(self.kind, Kind::Space | Kind::LineComment | Kind::BlockComment)
     }
 }

@@ -2,10 +2,10 @@
 
 use pgrx::pg_sys::{self, Datum};
 
+use super::id;
 use super::leaf::Parent;
 use super::open::{self, Table};
 use super::tuple::{Former, Stamp};
-use super::id;
 use crate::event::Event;
 use crate::pg::{raw, version};
 

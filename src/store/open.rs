@@ -100,8 +100,9 @@ unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
 
         let list = pg_sys::RelationGetIndexList(relation);
         let count = crate::pg::relation::list_length(list);
-        let indexes = pg_sys::palloc(count.max(1) * size_of::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>())
-            .cast::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>();
+        let indexes =
+            pg_sys::palloc(count.max(1) * size_of::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>())
+                .cast::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>();
         let mut has_plain_indexes = true;
         for position in 0..count {
             let index = crate::pg::relation::list_oid(list, position);
@@ -115,9 +116,10 @@ unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
 
         let indexes = core::slice::from_raw_parts(indexes, count);
         let tables = &mut *(&raw mut TABLES);
-        let free = tables.iter().position(Option::is_none).unwrap_or_else(|| {
-            Error::Internal { problem: "one transaction writes to too many leaves".into() }.raise()
-        });
+        let free = tables
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or_else(|| Error::Internal { problem: "one transaction writes to too many leaves".into() }.raise());
         tables[free].insert(Table { oid, relation, indexes, has_plain_indexes })
     }
 }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::dictionary;
 use super::leaf::Parent;
+use crate::pg::raw;
 use crate::pg::relation;
 use crate::pg::scan;
-use crate::pg::raw;
 
 /// What a row of `audit.relations` says about a table as it is now.
 pub struct Version {
@@ -37,7 +37,8 @@ pub unsafe fn describe(target: Oid) -> Version {
         let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
         let schema = CStr::from_ptr(pg_sys::get_namespace_name((*(*opened).rd_rel).relnamespace)).to_owned();
         let table = CStr::from_ptr((*(*opened).rd_rel).relname.data.as_ptr()).to_owned();
-        let attributes: Vec<_> = relation::attributes((*opened).rd_att).filter(|attribute| !attribute.dropped).collect();
+        let attributes: Vec<_> =
+            relation::attributes((*opened).rd_att).filter(|attribute| !attribute.dropped).collect();
         let columns = attributes
             .iter()
             .map(|attribute| {
@@ -164,14 +165,17 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
         dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
             let attribute = |number| scan::attribute(tuple, number, descriptor);
             let text = |number| attribute(number).and_then(|datum| String::from_datum(datum, false));
-            let Some(lineage) = attribute(3).and_then(|datum| pgrx::Uuid::from_datum(datum, false)) else { return true };
+            let Some(lineage) = attribute(3).and_then(|datum| pgrx::Uuid::from_datum(datum, false)) else {
+                return true;
+            };
             let is_here = attribute(1).is_some_and(|node| node.value() as i32 == node_id);
             let since = attribute(10).map_or(0, |since| since.value() as i64);
             let same_name = text(6).as_deref() == Some(&version.schema) && text(7).as_deref() == Some(&version.table);
             if is_here && attribute(4).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid) {
                 if by_oid.is_none_or(|(newest, _)| since >= newest) {
                     by_oid = Some((since, lineage));
-                    let columns = attribute(8).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
+                    let columns =
+                        attribute(8).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
                     let names = attribute(9).and_then(|datum| Vec::<String>::from_datum(datum, false));
                     // Only the newest version counts: a name that comes back is a version again.
                     let is_same = same_name && columns.as_ref() == Some(&version.columns) && names == key;

@@ -18,16 +18,8 @@ pub fn of(server: &Server, database: &str, entity: &str) -> String {
 /// Asserts that these are the events of a table, and that every event has all that it refers to.
 #[track_caller]
 pub fn expect(server: &Server, database: &str, entity: &str, lines: &str) {
-    let expected: Vec<_> = lines
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    assert_eq!(
-        of(server, database, entity).lines().collect::<Vec<_>>(),
-        expected,
-        "events of {entity}"
-    );
+    let expected: Vec<_> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(of(server, database, entity).lines().collect::<Vec<_>>(), expected, "events of {entity}");
     expect_whole(server, database);
 }
 
@@ -41,9 +33,5 @@ pub fn expect_whole(server: &Server, database: &str) {
                          JOIN audit.contexts c USING (node_id, context_id) JOIN audit.sessions s USING (node_id, session_id) \
                          JOIN audit.nodes n USING (node_id) LEFT JOIN audit.relations r USING (node_id, relation_id) \
                          WHERE e.relation_id = 0 OR r.relation_id IS NOT NULL)";
-    assert_eq!(
-        server.query(database, sql),
-        "0|0",
-        "events share an id or miss what they refer to"
-    );
+    assert_eq!(server.query(database, sql), "0|0", "events share an id or miss what they refer to");
 }

@@ -50,10 +50,7 @@ impl Server {
     /// A second server that holds what this one holds now: a physical copy that has become a primary of its own.
     pub fn copy(&self) -> Self {
         let directory = temporary_directory("copy");
-        let copy = Self {
-            directory,
-            port: free_port(),
-        };
+        let copy = Self { directory, port: free_port() };
         let target = format!("--pgdata={}", copy.directory.join("data").display());
         let output = as_server(&program("pg_basebackup"))
             .args([&target, "--checkpoint=fast", "--username=postgres"])
@@ -62,10 +59,7 @@ impl Server {
         expect_success("pg_basebackup", &output.unwrap());
         copy.set(&[
             ("port", &copy.port.to_string()),
-            (
-                "unix_socket_directories",
-                &copy.directory.display().to_string(),
-            ),
+            ("unix_socket_directories", &copy.directory.display().to_string()),
         ]);
         copy.launch();
         copy
@@ -92,11 +86,7 @@ impl Server {
     /// What is needed to connect, for tests that add something to it.
     pub fn config(&self, role: &str, database: &str) -> Config {
         let mut config = Config::new();
-        config
-            .host_path(&self.directory)
-            .port(self.port)
-            .user(role)
-            .dbname(database);
+        config.host_path(&self.directory).port(self.port).user(role).dbname(database);
         config
     }
 
@@ -115,45 +105,27 @@ impl Server {
 
     /// What the server has logged since it was made.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.directory.join("log")).unwrap_or_default())
-            .into_owned()
+        String::from_utf8_lossy(&fs::read(self.directory.join("log")).unwrap_or_default()).into_owned()
     }
 
     /// A client program of PostgreSQL (`pg_dump`, `pgbench`, …) that finds this server in its environment.
     pub fn client(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
-        command
-            .env_clear()
-            .envs(self.environment())
-            .stdin(Stdio::null())
-            .current_dir(&self.directory);
+        command.env_clear().envs(self.environment()).stdin(Stdio::null()).current_dir(&self.directory);
         command
     }
 
     /// Runs SQL in psql, statement by statement and past errors, exactly as a user sees it with VERBOSITY verbose.
     pub fn psql(&self, database: &str, sql: &str) -> Output {
         let mut command = self.client("psql");
-        command.args([
-            "--no-psqlrc",
-            "--quiet",
-            "--set=VERBOSITY=verbose",
-            "--dbname",
-            database,
-            "--file=-",
-        ]);
+        command.args(["--no-psqlrc", "--quiet", "--set=VERBOSITY=verbose", "--dbname", database, "--file=-"]);
         with_input(&mut command, sql)
     }
 
     /// Runs SQL that has to succeed and returns what it prints, unaligned and without headers.
     pub fn query(&self, database: &str, sql: &str) -> String {
         let mut command = self.client("psql");
-        command.args([
-            "--no-psqlrc",
-            "--quiet",
-            "--set=ON_ERROR_STOP=1",
-            "--no-align",
-            "--tuples-only",
-        ]);
+        command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--no-align", "--tuples-only"]);
         let output = with_input(command.args(["--dbname", database, "--file=-"]), sql);
         expect_success(sql, &output)
     }
@@ -178,10 +150,7 @@ impl Server {
         let archive = archive.to_str().unwrap();
         self.run("pg_dump", &["--format=custom", "--file", archive, from]);
         target.create_database(to);
-        target.run(
-            "pg_restore",
-            &[&["--exit-on-error", "--dbname", to], options, &[archive]].concat(),
-        );
+        target.run("pg_restore", &[&["--exit-on-error", "--dbname", to], options, &[archive]].concat());
     }
 
     /// Runs a pgbench script with these options; returns its report.
@@ -206,9 +175,7 @@ impl Server {
         let mut processes = children(postmaster);
         processes.push(postmaster);
         signal("KILL", &processes);
-        wait_until("the processes are gone", || {
-            processes.iter().all(|pid| !is_alive(*pid))
-        });
+        wait_until("the processes are gone", || processes.iter().all(|pid| !is_alive(*pid)));
         // In a container nobody may collect the dead, whose number then still looks like a running server's.
         let _ = fs::remove_file(self.data_directory().join("postmaster.pid"));
         let _ = fs::remove_file(self.directory.join(format!(".s.PGSQL.{}.lock", self.port)));
@@ -216,60 +183,31 @@ impl Server {
 
     /// Starts a server that was stopped or killed.
     pub fn launch(&self) {
-        let output = self.pg_ctl(
-            "start",
-            &["--log", self.directory.join("log").to_str().unwrap()],
-        );
-        assert!(
-            output.status.success(),
-            "the server does not start:\n{}",
-            self.log()
-        );
+        let output = self.pg_ctl("start", &["--log", self.directory.join("log").to_str().unwrap()]);
+        assert!(output.status.success(), "the server does not start:\n{}", self.log());
     }
 
     pub fn stop(&self) {
         let output = self.pg_ctl("stop", &["--mode=fast"]);
-        assert!(
-            output.status.success(),
-            "the server does not stop:\n{}",
-            self.log()
-        );
+        assert!(output.status.success(), "the server does not stop:\n{}", self.log());
     }
 
     fn pg_ctl(&self, action: &str, options: &[&str]) -> Output {
         let mut command = as_server(&program("pg_ctl"));
-        command
-            .args([action, "--wait", "--silent", "--pgdata"])
-            .arg(self.data_directory())
-            .args(options);
+        command.args([action, "--wait", "--silent", "--pgdata"]).arg(self.data_directory()).args(options);
         // pgrx adds Rust backtraces to the DETAIL of errors where this is set. The server would keep a pipe open.
-        command
-            .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Output {
-            status: command.status().unwrap(),
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-        }
+        command.env_remove("RUST_BACKTRACE").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Output { status: command.status().unwrap(), stdout: Vec::new(), stderr: Vec::new() }
     }
 
     fn postmaster(&self) -> Option<u32> {
         let file = fs::read_to_string(self.data_directory().join("postmaster.pid")).ok()?;
-        file.lines()
-            .next()?
-            .parse()
-            .ok()
-            .filter(|pid| is_alive(*pid))
+        file.lines().next()?.parse().ok().filter(|pid| is_alive(*pid))
     }
 
     fn environment(&self) -> [(&'static str, String); 7] {
         [
-            (
-                "PATH",
-                format!("{}:/usr/sbin:/usr/bin:/bin", tree().join("bin").display()),
-            ),
+            ("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", tree().join("bin").display())),
             ("PGHOST", self.directory.display().to_string()),
             ("PGPORT", self.port.to_string()),
             ("PGUSER", "postgres".to_owned()),
@@ -285,9 +223,7 @@ impl Drop for Server {
         if thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
-            let end = lines
-                .get(lines.len().saturating_sub(40)..)
-                .unwrap_or_default();
+            let end = lines.get(lines.len().saturating_sub(40)..).unwrap_or_default();
             eprintln!("the end of the server's log:\n{}", end.join("\n"));
         }
         if let Some(postmaster) = self.postmaster() {
@@ -300,10 +236,8 @@ impl Drop for Server {
 
 /// The installation that all servers run from.
 pub fn tree() -> PathBuf {
-    let tree = std::env::var_os("AUDIT_PG_TREE")
-        .map_or_else(|| repository().join("target/pg/15"), PathBuf::from);
-    tree.canonicalize()
-        .unwrap_or_else(|error| panic!("{}: {error}; run pgrx-config/tree", tree.display()))
+    let tree = std::env::var_os("AUDIT_PG_TREE").map_or_else(|| repository().join("target/pg/15"), PathBuf::from);
+    tree.canonicalize().unwrap_or_else(|error| panic!("{}: {error}; run pgrx-config/tree", tree.display()))
 }
 
 /// The path of one of PostgreSQL's programs.
@@ -314,14 +248,8 @@ pub fn program(name: &str) -> PathBuf {
 /// The standard output of a command that has to succeed.
 pub fn expect_success(what: &str, output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{what}: {}\n{errors}",
-        output.status
-    );
-    String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned()
+    assert!(output.status.success(), "{what}: {}\n{errors}", output.status);
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
 /// Waits, for at most a minute, until something is so.
@@ -347,9 +275,7 @@ fn setting(name: &str, value: &str) -> String {
 
 fn is_root() -> bool {
     static ROOT: OnceLock<bool> = OnceLock::new();
-    *ROOT.get_or_init(|| {
-        expect_success("id", &Command::new("id").arg("-u").output().unwrap()) == "0"
-    })
+    *ROOT.get_or_init(|| expect_success("id", &Command::new("id").arg("-u").output().unwrap()) == "0")
 }
 
 /// A command that runs as the user of the servers, from a directory that this user can enter.
@@ -368,11 +294,7 @@ fn as_server(program: &Path) -> Command {
 /// An empty directory that only the user of the servers may enter, with a path short enough for a socket in it.
 fn temporary_directory(purpose: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "audit-{purpose}-{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("audit-{purpose}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let mut parent = std::env::temp_dir();
     if parent.as_os_str().len() > 50 {
         parent = PathBuf::from("/tmp");
@@ -385,16 +307,10 @@ fn temporary_directory(purpose: &str) -> PathBuf {
 }
 
 fn make_private_directory(directory: &Path) {
-    let output = Command::new("mkdir")
-        .arg("--mode=700")
-        .arg(directory)
-        .output();
+    let output = Command::new("mkdir").arg("--mode=700").arg(directory).output();
     expect_success("mkdir", &output.unwrap());
     if is_root() {
-        let output = Command::new("chown")
-            .arg("postgres:")
-            .arg(directory)
-            .output();
+        let output = Command::new("chown").arg("postgres:").arg(directory).output();
         expect_success("chown", &output.unwrap());
     }
 }
@@ -409,10 +325,7 @@ fn clone_template(target: &Path) {
         }
         template.join("data")
     });
-    let output = as_server(Path::new("cp"))
-        .args(["--recursive", "--reflink=auto"])
-        .args([template, target])
-        .output();
+    let output = as_server(Path::new("cp")).args(["--recursive", "--reflink=auto"]).args([template, target]).output();
     expect_success("cp", &output.unwrap());
 }
 
@@ -421,44 +334,23 @@ fn make_template(template: &Path) {
     let draft = template.with_extension(std::process::id().to_string());
     make_private_directory(&draft);
     let mut initdb = as_server(&program("initdb"));
-    initdb.args([
-        "--username=postgres",
-        "--encoding=UTF8",
-        "--no-locale",
-        "--no-sync",
-        "--auth-local=trust",
-    ]);
-    initdb
-        .args(["--auth-host=scram-sha-256", "--pgdata"])
-        .arg(draft.join("data"));
+    initdb.args(["--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "--auth-local=trust"]);
+    initdb.args(["--auth-host=scram-sha-256", "--pgdata"]).arg(draft.join("data"));
     expect_success("initdb", &initdb.output().unwrap());
     let configuration = draft.join("data/postgresql.conf");
-    fs::write(
-        &configuration,
-        format!("{}include 'test.conf'\n", read(&configuration)),
-    )
-    .unwrap();
+    fs::write(&configuration, format!("{}include 'test.conf'\n", read(&configuration))).unwrap();
     if fs::rename(&draft, template).is_err() {
         fs::remove_dir_all(&draft).unwrap();
     }
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn with_input(command: &mut Command, input: &str) -> Output {
     use std::io::Write;
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // On a thread of its own, because a client that prints much stops reading.
     thread::scope(|scope| {
@@ -472,9 +364,7 @@ fn with_input(command: &mut Command, input: &str) -> Output {
 
 fn signal(name: &str, processes: &[u32]) {
     let mut command = Command::new("kill");
-    command
-        .arg(format!("-{name}"))
-        .args(processes.iter().map(u32::to_string));
+    command.arg(format!("-{name}")).args(processes.iter().map(u32::to_string));
     // Some may have ended by themselves.
     let _ = command.stderr(Stdio::null()).status().unwrap();
 }
@@ -496,7 +386,5 @@ fn is_alive(pid: u32) -> bool {
 fn children(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers
-        .filter(|pid| process(*pid).is_some_and(|(of, _)| of == parent))
-        .collect()
+    numbers.filter(|pid| process(*pid).is_some_and(|(of, _)| of == parent)).collect()
 }

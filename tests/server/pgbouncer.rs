@@ -32,20 +32,10 @@ impl Pgbouncer {
         );
         fs::write(&configuration, text).unwrap();
         let mut command = as_server(Path::new("/usr/sbin/pgbouncer"));
-        command
-            .arg(&configuration)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg(&configuration).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().expect("pgbouncer is installed");
-        let bouncer = Self {
-            process,
-            directory,
-            port,
-        };
-        wait_until("pgbouncer accepts", || {
-            bouncer.config("postgres").connect(NoTls).is_ok()
-        });
+        let bouncer = Self { process, directory, port };
+        wait_until("pgbouncer accepts", || bouncer.config("postgres").connect(NoTls).is_ok());
         bouncer
     }
 
@@ -57,11 +47,7 @@ impl Pgbouncer {
     /// What is needed to connect through the pool, for tests that add something to it.
     pub fn config(&self, database: &str) -> Config {
         let mut config = Config::new();
-        config
-            .host_path(&self.directory)
-            .port(self.port)
-            .user("postgres")
-            .dbname(database);
+        config.host_path(&self.directory).port(self.port).user("postgres").dbname(database);
         config
     }
 }

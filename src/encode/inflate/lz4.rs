@@ -29,12 +29,7 @@ pub enum Lz4 {
 
 impl Lz4 {
     /// Reads on in `chunk`.
-    pub fn read(
-        &mut self,
-        mut chunk: &[u8],
-        window: &mut Window,
-        sink: Sink,
-    ) -> Result<(), Corrupt> {
+    pub fn read(&mut self, mut chunk: &[u8], window: &mut Window, sink: Sink) -> Result<(), Corrupt> {
         while let [byte, rest @ ..] = chunk {
             if let Self::Literal { literals, length } = *self {
                 let (now, later) = chunk.split_at(literals.min(chunk.len()));

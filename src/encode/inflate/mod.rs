@@ -52,10 +52,7 @@ pub struct Inflate {
 impl Inflate {
     /// Begins a value in pglz format of `size` bytes when decompressed.
     pub fn pglz(size: usize) -> Self {
-        Self::new(
-            Window::new(size, pglz::REACH),
-            Format::Pglz(Pglz::default()),
-        )
+        Self::new(Window::new(size, pglz::REACH), Format::Pglz(Pglz::default()))
     }
 
     /// Begins a value in LZ4 block format of `size` bytes when decompressed.
@@ -64,11 +61,7 @@ impl Inflate {
     }
 
     fn new(window: Window, format: Format) -> Self {
-        Self {
-            window,
-            format,
-            failed: None,
-        }
+        Self { window, format, failed: None }
     }
 
     /// Takes the next compressed bytes and gives all that they yield to `sink` before it returns. Once it has failed it
@@ -96,11 +89,7 @@ impl Inflate {
             Format::Pglz(_) => true,
             Format::Lz4(lz4) => lz4.may_end(),
         };
-        if ended && self.window.room() == 0 {
-            Ok(())
-        } else {
-            Err(Corrupt::Truncated)
-        }
+        if ended && self.window.room() == 0 { Ok(()) } else { Err(Corrupt::Truncated) }
     }
 }
 

@@ -41,9 +41,7 @@ impl Pglz {
 
     fn step(self, byte: u8, window: &mut Window, sink: Sink) -> Result<Self, Corrupt> {
         match self {
-            Self::Control => Ok(Self::Item {
-                flags: u16::from(byte) | 0x100,
-            }),
+            Self::Control => Ok(Self::Item { flags: u16::from(byte) | 0x100 }),
             Self::Item { flags } if flags & 1 == 1 => Ok(Self::Offset { flags, first: byte }),
             Self::Item { flags } => {
                 window.append(&[byte], sink)?;
@@ -56,20 +54,12 @@ impl Pglz {
                     length => Self::refer(flags, offset, length, window, sink),
                 }
             }
-            Self::Length { flags, offset } => {
-                Self::refer(flags, offset, LONG + usize::from(byte), window, sink)
-            }
+            Self::Length { flags, offset } => Self::refer(flags, offset, LONG + usize::from(byte), window, sink),
         }
     }
 
     /// PostgreSQL lets a reference reach beyond the end of the value and takes what fits.
-    fn refer(
-        flags: u16,
-        offset: usize,
-        length: usize,
-        window: &mut Window,
-        sink: Sink,
-    ) -> Result<Self, Corrupt> {
+    fn refer(flags: u16, offset: usize, length: usize, window: &mut Window, sink: Sink) -> Result<Self, Corrupt> {
         window.repeat(offset, length.min(window.room()), sink)?;
         Ok(Self::after(flags))
     }

@@ -19,12 +19,7 @@ pub struct Window {
 impl Window {
     /// A window for a value of `size` bytes whose references reach back less than `reach` bytes.
     pub fn new(size: usize, reach: usize) -> Self {
-        Self {
-            buffer: Vec::with_capacity(size.min(2 * reach)),
-            sent: 0,
-            reach,
-            room: size,
-        }
+        Self { buffer: Vec::with_capacity(size.min(2 * reach)), sent: 0, reach, room: size }
     }
 
     /// How many bytes of the value are still missing.

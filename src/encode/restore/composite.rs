@@ -12,7 +12,10 @@ pub fn read(codec: &CompositeCodec, object: Container<'_>) -> Result<Datum, Prob
     let mut row = Row::empty(codec.descriptor);
     for (name, item) in object.pairs() {
         let Ok(found) = codec.fields.binary_search_by(|(_, field, _)| key_order(field, name)) else {
-            return Err(Problem::Mismatch(format!("an attribute \"{}\" that its type lacks", String::from_utf8_lossy(name))));
+            return Err(Problem::Mismatch(format!(
+                "an attribute \"{}\" that its type lacks",
+                String::from_utf8_lossy(name)
+            )));
         };
         let (index, _, field) = &codec.fields[found];
         // SAFETY: the index is one of the descriptor's attributes.

@@ -23,7 +23,11 @@ pub fn text(item: Item<'_>) -> Datum {
     // SAFETY: the datum is a jsonb; its container follows the four-byte header.
     let text = unsafe {
         let container = datum.cast_mut_ptr::<u8>().add(4).cast::<pg_sys::JsonbContainer>();
-        CStr::from_ptr(pg_sys::JsonbToCString(core::ptr::null_mut(), container, i32::try_from(payload.len()).unwrap_or(0)))
+        CStr::from_ptr(pg_sys::JsonbToCString(
+            core::ptr::null_mut(),
+            container,
+            i32::try_from(payload.len()).unwrap_or(0),
+        ))
     };
     memory::varlena(text.to_bytes())
 }

@@ -34,9 +34,9 @@ pub fn read<'a>(item: &Item<'a>) -> Result<Option<Marker<'a>>, Problem> {
         [(b"bitmap", item)] => Ok(Some(Marker::Bitmap(item))),
         [(b"row", item)] => Ok(Some(Marker::Row(item))),
         [(b"hash", _)] => Err(Problem::NoValue("Only a keyed hash of the value is kept.".into())),
-        [(b"capped", _)] => {
-            Err(Problem::NoValue("The value was over audit.max_value_bytes; only its length and SHA-256 are kept.".into()))
-        }
+        [(b"capped", _)] => Err(Problem::NoValue(
+            "The value was over audit.max_value_bytes; only its length and SHA-256 are kept.".into(),
+        )),
         [(b"unreadable", Item::String(message))] => Err(Problem::NoValue(format!(
             "The output function of its type failed: {}",
             String::from_utf8_lossy(message)

@@ -26,9 +26,7 @@ pub fn input(type_id: Oid, text: &[u8]) -> Result<Datum, Problem> {
 pub fn array(element: Oid, text: &[u8]) -> Result<Datum, Problem> {
     let text = CString::new(text).map_err(|_| Problem::Mismatch("a text with a zero byte".into()))?;
     // SAFETY: array_in with a NUL-terminated text and the element's type.
-    unsafe {
-        Ok(pg_sys::OidInputFunctionCall(Oid::from(pg_sys::F_ARRAY_IN), text.as_ptr().cast_mut(), element, -1))
-    }
+    unsafe { Ok(pg_sys::OidInputFunctionCall(Oid::from(pg_sys::F_ARRAY_IN), text.as_ptr().cast_mut(), element, -1)) }
 }
 
 /// The type whose text the encoder writes, which is another one where a type's own text is ambiguous.
@@ -51,7 +49,9 @@ pub fn name(text: &[u8]) -> Datum {
 /// A `"char"`: nothing for zero, `\ooo` for a byte that is no ASCII character, else the character.
 pub fn char(text: &[u8]) -> Datum {
     let byte = match text {
-        [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] => ((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'),
+        [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] => {
+            ((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0')
+        }
         [byte, ..] => *byte,
         [] => 0,
     };
