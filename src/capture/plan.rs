@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::pg::relation::{self, Attribute};
 use crate::settings;
 use crate::store::relations::{self, Version};
+use crate::store::settings as settings_of_tables;
 
 /// One recorded column.
 pub struct Column {
@@ -133,6 +134,10 @@ impl Plan {
             let enabled = enabled_relation((*target).rd_id, trigger);
             let options = options(target, trigger);
             let version = relations::describe(enabled);
+            // The function is open to PUBLIC, because PostgreSQL asks whoever adds a partition for it.
+            if !settings_of_tables::has(&version) {
+                Error::NotEnabled { table: version.entity }.raise();
+            }
             let trusted =
                 options.relation == enabled.to_u32() && !options.columns().any(|column| has_moved(column, enabled));
             // Options name columns of the table that was enabled; a partition may number its own otherwise.

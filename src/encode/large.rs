@@ -80,7 +80,10 @@ unsafe fn stored(header: *const pg_sys::varlena) -> Digested {
             let header = length as u32 + 4;
             slice.cast::<u32>().write(if cfg!(target_endian = "little") { header << 2 } else { header });
             fetch(toast, pointer.va_valueid, stored_size, offset, length, slice);
-            digester.push(core::slice::from_raw_parts(slice.cast::<u8>().add(4), length as usize));
+            // What TOAST holds of a compressed value begins with its size word (toast_save_datum).
+            let skipped = if is_compressed && offset == 0 { 4 } else { 0 };
+            let bytes = core::slice::from_raw_parts(slice.cast::<u8>().add(4), length as usize);
+            digester.push(bytes.get(skipped..).unwrap_or_default());
             offset += length;
         }
         pg_sys::pfree(slice.cast());

@@ -2,7 +2,7 @@
 //!
 //! * [`codec`] decides once per column how its type is written, by what [`lookup`] finds; [`value`] writes one value.
 //! * [`jsonb`] is the binary writer; [`number`] and [`time`] write what has no text of its own there.
-//! * [`json`] embeds the types json and jsonb; [`marker`] writes what a plain value cannot say.
+//! * [`json`] embeds the types json and jsonb, [`scanner`] reads the former; [`marker`] writes what a plain value cannot say.
 //! * [`irregular`] has the built-in types whose own text does not always read back.
 //! * [`foreign`] is the only place that calls output code which is not PostgreSQL's own.
 //! * [`pin`] holds the settings that text depends on still; [`large`] digests what is over the cap, with [`inflate`].
@@ -22,6 +22,7 @@ mod number;
 pub mod pin;
 pub mod redact;
 mod restore;
+mod scanner;
 mod time;
 pub mod value;
 

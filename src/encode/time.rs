@@ -40,11 +40,8 @@ pub fn timestamp(writer: &mut Writer, microseconds: i64, zone: &[u8]) {
 /// A time of day in microseconds, up to 24:00:00.
 pub fn time(writer: &mut Writer, microseconds: i64) {
     let seconds = microseconds / 1_000_000;
-    two(writer, seconds / 3600);
-    writer.push(b":");
-    two(writer, seconds / 60 % 60);
-    writer.push(b":");
-    two(writer, seconds % 60);
+    let ([a, b], [c, d], [e, f]) = (two(seconds / 3600), two(seconds / 60 % 60), two(seconds % 60));
+    writer.push(&[a, b, b':', c, d, b':', e, f]);
     fraction(writer, microseconds % 1_000_000);
 }
 
@@ -52,15 +49,15 @@ pub fn time(writer: &mut Writer, microseconds: i64) {
 pub fn zone(writer: &mut Writer, seconds_west: i32) {
     let seconds = i64::from(seconds_west.unsigned_abs());
     writer.push(if seconds_west <= 0 { b"+" } else { b"-" });
-    two(writer, seconds / 3600);
+    writer.push(&two(seconds / 3600));
     let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
     if minutes != 0 || seconds != 0 {
-        writer.push(b":");
-        two(writer, minutes);
+        let [a, b] = two(minutes);
+        writer.push(&[b':', a, b]);
     }
     if seconds != 0 {
-        writer.push(b":");
-        two(writer, seconds);
+        let [a, b] = two(seconds);
+        writer.push(&[b':', a, b]);
     }
 }
 
@@ -79,11 +76,15 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 fn year_month_day(writer: &mut Writer, year: i64, month: i64, day: i64) {
     let year = if year > 0 { year } else { 1 - year };
-    number(writer, year, 4);
-    writer.push(b"-");
-    two(writer, month);
-    writer.push(b"-");
-    two(writer, day);
+    if year < 10_000 {
+        let [a, b] = two(year / 100);
+        let [c, d] = two(year % 100);
+        writer.push(&[a, b, c, d]);
+    } else {
+        writer.push(year.to_string().as_bytes());
+    }
+    let ([m, n], [d, e]) = (two(month), two(day));
+    writer.push(&[b'-', m, n, b'-', d, e]);
 }
 
 fn before_christ(writer: &mut Writer, year: i64) {
@@ -92,30 +93,20 @@ fn before_christ(writer: &mut Writer, year: i64) {
     }
 }
 
+/// The fraction of a second, without trailing zeros.
 fn fraction(writer: &mut Writer, microseconds: i64) {
     if microseconds == 0 {
         return;
     }
-    writer.push(b".");
-    let start = writer.len();
-    number(writer, microseconds, 6);
-    let zeros = (0..6).take_while(|power| microseconds % 10_i64.pow(power + 1) == 0).count();
-    writer.truncate(start + 6 - zeros);
+    let ([a, b], [c, d], [e, f]) = (two(microseconds / 10_000), two(microseconds / 100 % 100), two(microseconds % 100));
+    let digits = [b'.', a, b, c, d, e, f];
+    let length = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+    writer.push(&digits[..length]);
 }
 
-fn two(writer: &mut Writer, value: i64) {
-    number(writer, value, 2);
-}
-
-/// Decimal digits, padded with zeros to `width`.
-fn number(writer: &mut Writer, value: i64, width: usize) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    let mut rest = value.unsigned_abs();
-    while rest != 0 {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
-    writer.push(&digits[start.min(digits.len() - width)..]);
+/// Two decimal digits of a number below 100.
+#[inline]
+fn two(value: i64) -> [u8; 2] {
+    let value = u8::try_from(value).unwrap_or(0);
+    [b'0' + value / 10, b'0' + value % 10]
 }

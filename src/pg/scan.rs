@@ -21,7 +21,9 @@ pub unsafe fn rows(
     // SAFETY: the relation stays open and the snapshot registered for the whole scan.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        // Not an MVCC snapshot, which would take predicate locks: bookkeeping of ours must not make SERIALIZABLE
+        // transactions of others fail. What this transaction has written is seen at once.
+        let snapshot = &raw mut pg_sys::SnapshotSelfData;
         let mut keys: Vec<pg_sys::ScanKeyData> = Vec::with_capacity(conditions.len());
         for condition in conditions {
             let mut key = pg_sys::ScanKeyData::default();
@@ -49,7 +51,6 @@ pub unsafe fn rows(
             }
         }
         pg_sys::systable_endscan(scan);
-        pg_sys::UnregisterSnapshot(snapshot);
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
     }
 }

@@ -3,6 +3,7 @@
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
 //! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
+//! * [`settings`] knows which tables `audit.enable` was asked for.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, and [`overflow`] moves events to their leaves, past publications.
 
@@ -15,6 +16,7 @@ pub mod leaf;
 pub mod open;
 mod overflow;
 pub mod relations;
+pub mod settings;
 mod tuple;
 
 /// Registers what PostgreSQL has to tell the store.

@@ -124,6 +124,9 @@ SELECT audit.move_events('audit.events_overflow_all', 'data', now(), now(), 'aud
 SELECT audit.put(ROW(1));
 CREATE TEMP TABLE item (id integer PRIMARY KEY, v text);
 CREATE TRIGGER "!audit_row" AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION audit.capture_row('{"level": "standard"}');
+\set VERBOSITY sqlstate
+INSERT INTO item VALUES (1, 'forged');
+\set VERBOSITY default
 DROP TABLE item;
 RESET ROLE;
 DROP ROLE regress_audit_forger;
