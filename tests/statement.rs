@@ -274,11 +274,11 @@ fn constants_are_replaced() {
 #[test]
 fn nothing_survives_that_may_be_a_constant() {
     for (text, expected) in [
-        ("SELECT 'secret", "SELECT ?"),
-        ("SELECT E'a\\'secret", "SELECT ?"),
-        ("SELECT $x$ $$ secret", "SELECT ?"),
-        ("SELECT \"a, 'secret'", "SELECT ?"),
-        ("SELECT 1 /* secret", "SELECT ?"),
+        ("SELECT 'secret", "?"),
+        ("SELECT E'a\\'secret", "?"),
+        ("SELECT $x$ $$ secret", "?"),
+        ("SELECT \"a, 'secret'", "?"),
+        ("SELECT 1 /* secret", "?"),
         ("SELECT 'a'\n-- c\n'secret'", "SELECT ?"),
         ("SELECT 0x5EC, 5_000, 5ecret", "SELECT ?, ?, ?"),
         // Which of the two texts is a string depends on standard_conforming_strings.

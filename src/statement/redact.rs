@@ -14,6 +14,10 @@ use super::lexer::{Kind, Lexer, Token};
 /// The text with `?` for each constant and no comments, in the encoding of the text; white space at its ends is
 /// dropped.
 pub fn redact(text: &[u8]) -> Vec<u8> {
+    // What ends amid a constant under either setting has never run, and what seems an identifier may be none.
+    if [true, false].iter().all(|setting| Lexer::new(text, *setting).any(|token| !token.terminated)) {
+        return b"?".to_vec();
+    }
     let mut writer = Writer { out: Vec::with_capacity(text.len()), signs: None, operand: false };
     for (token, other) in Lexer::new(text, true).zip(Lexer::new(text, false)) {
         if token != other {

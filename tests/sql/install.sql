@@ -12,8 +12,12 @@ SELECT c.relkind, c.oid::regclass AS relation
 FROM members m JOIN pg_class c ON c.oid = m.objid AND m.catalog = 'pg_class'::regclass
 WHERE c.relkind IN ('r', 'p', 'S') ORDER BY c.relkind, c.relname;
 
--- Every object has a comment.
-SELECT m.object FROM members m WHERE obj_description(m.objid, m.catalog::text::name) IS NULL ORDER BY m.object;
+-- Every object has a comment. From 18 on, the types that come with tables and views are members too.
+SELECT m.object FROM members m
+WHERE obj_description(m.objid, m.catalog::text::name) IS NULL
+  AND NOT EXISTS (SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+                  WHERE m.catalog = 'pg_type'::regclass AND t.oid = m.objid AND (t.typcategory = 'A' OR c.relkind <> 'c'))
+ORDER BY m.object;
 
 -- Nobody has to quote a column or an argument.
 SELECT c.relname, a.attname
