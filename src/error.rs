@@ -81,7 +81,7 @@ impl Error {
             Error::Evidence { action, object } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {action} {object}: it holds audit evidence"),
-                Some("Evidence leaves by retention, or with the whole trail.".into()),
+                Some("Evidence leaves only with the whole trail.".into()),
                 Some(
                     "To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into(),
                 ),
@@ -90,7 +90,7 @@ impl Error {
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {operation} audit.{table}: evidence is never changed"),
                 None,
-                Some("Use audit.set_retention and audit.prune to let events go.".into()),
+                Some("Events leave only with the whole trail, by audit.uninstall.".into()),
             ),
             Error::NoValue { column, why } => (
                 ERRCODE_NO_DATA_FOUND,
