@@ -128,7 +128,7 @@ impl Error {
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("event type \"{name}\" does not exist"),
                 None,
-                Some("audit.event_types lists them; audit.define_event_type makes new ones.".into()),
+                Some("audit.event_types lists them.".into()),
             ),
         };
         let mut report = ErrorReport::new(code, message, function_name!());
