@@ -28,6 +28,8 @@ pub struct Buffers {
     scratch: Writer,
     pub entity_id: Vec<u8>,
     pub new_entity_id: Vec<u8>,
+    /// Whether an update changed the key; the new one may be an empty text.
+    pub has_new_key: bool,
     pub label: Vec<u8>,
     /// What a row's values take to detoast and print, reset after each row.
     pub context: pg_sys::MemoryContext,
@@ -44,6 +46,7 @@ pub static mut BUFFERS: Buffers = Buffers {
     scratch: Writer::new(),
     entity_id: Vec::new(),
     new_entity_id: Vec::new(),
+    has_new_key: false,
     label: Vec::new(),
     context: core::ptr::null_mut(),
 };
@@ -201,9 +204,10 @@ impl Buffers {
         // SAFETY: per the contract.
         unsafe {
             key::write(&mut self.entity_id, &mut self.scratch, plan.key_columns(), values, nulls);
-            self.new_entity_id.clear();
-            if row.old.is_some() && row.new.is_some() && plan.key.iter().any(|position| self.changed.contains(position))
-            {
+            self.has_new_key = row.old.is_some()
+                && row.new.is_some()
+                && plan.key.iter().any(|position| self.changed.contains(position));
+            if self.has_new_key {
                 key::write(&mut self.new_entity_id, &mut self.scratch, plan.key_columns(), &self.new, &self.new_nulls);
             }
             self.label.clear();

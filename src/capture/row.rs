@@ -136,7 +136,7 @@ unsafe fn write(buffers: &mut Buffers, plan: &mut Plan, row: &Row) {
             changes: has_changes.then(|| buffers.changes.finish()),
             image: (is_update && plan.level == Level::Comprehensive).then(|| buffers.image.finish()),
             entity_label: (!buffers.label.is_empty()).then_some(&*buffers.label),
-            new_entity_id: (!buffers.new_entity_id.is_empty()).then_some(&*buffers.new_entity_id),
+            new_entity_id: buffers.has_new_key.then_some(&*buffers.new_entity_id),
             ..Event::new(row.kind, Category::Data)
         };
         append::write(&event, reference.context_id, reference.node_id);
