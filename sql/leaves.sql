@@ -40,7 +40,7 @@ BEGIN
     IF is_events THEN
         EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
                        'autovacuum_vacuum_insert_scale_factor = 0.2)', leaf);
-        EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at, event_id)', leaf || '_time', leaf);
+        EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf || '_time', leaf);
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
     END IF;

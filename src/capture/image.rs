@@ -1,6 +1,7 @@
 //! The images of a row: taken apart, compared and written into buffers that are kept between rows.
 
 use pgrx::pg_sys::{self, Datum};
+use pgrx::varlena::{varsize_1b, varsize_any};
 
 use super::options::Level;
 use super::plan::{Column, Plan};
@@ -116,15 +117,19 @@ impl Buffers {
         if column.by_value {
             return old.value() != new.value();
         }
+        let (one, other) = (old.cast_mut_ptr::<u8>(), new.cast_mut_ptr::<u8>());
         // SAFETY: neither is NULL, and both are of the column's type.
         unsafe {
+            if let Ok(length) = usize::try_from(column.length) {
+                return !is_equal(one, other, length);
+            }
             if column.length == -1 {
-                let (one, other) = (old.cast_mut_ptr::<pg_sys::varlena>(), new.cast_mut_ptr::<pg_sys::varlena>());
-                let (size, other_size) = (pgrx::varlena::varsize_any(one), pgrx::varlena::varsize_any(other));
-                if size == other_size
-                    && core::slice::from_raw_parts(one.cast::<u8>(), size)
-                        == core::slice::from_raw_parts(other.cast::<u8>(), size)
-                {
+                // Two values with headers of one byte, as most are, are equal where their bytes are.
+                if value::is_short(one.cast()) && value::is_short(other.cast()) {
+                    return *one != *other || !is_equal(one, other, varsize_1b(one.cast()));
+                }
+                let size = varsize_any(one.cast());
+                if size == varsize_any(other.cast()) && is_equal(one, other, size) {
                     return false;
                 }
             }
@@ -183,7 +188,7 @@ impl Buffers {
         for position in &self.changed {
             let column = &plan.columns[*position];
             let index = column.index;
-            let mut pair = self.changes.array(2);
+            let mut pair = self.changes.pair();
             for (value, is_null) in [(self.old[index], self.old_nulls[index]), (self.new[index], self.new_nulls[index])]
             {
                 // SAFETY: per the contract.
@@ -225,6 +230,14 @@ impl Buffers {
     }
 }
 
+/// # Safety
+/// Both must be so long.
+#[inline]
+unsafe fn is_equal(one: *const u8, other: *const u8, length: usize) -> bool {
+    // SAFETY: per the contract.
+    unsafe { core::slice::from_raw_parts(one, length) == core::slice::from_raw_parts(other, length) }
+}
+
 /// `{"column": value, …}` of all columns.
 ///
 /// # Safety
@@ -260,7 +273,8 @@ unsafe fn one(
         if is_null {
             return Kind::Null;
         }
-        if column.length == -1 && large::is_over(writer, cap, value) {
+        let is_small = column.length != -1 || (cap >= 126 && value::is_short(value.cast_mut_ptr()));
+        if !is_small && large::is_over(writer, cap, value) {
             return large::write(writer, value);
         }
         value::write(writer, &column.codec, value)

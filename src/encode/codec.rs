@@ -35,6 +35,11 @@ pub enum Codec {
         output: *mut pg_sys::FmgrInfo,
         input: *mut pg_sys::FmgrInfo,
     },
+    /// inet, or cidr where `is_network`: an output function for what is not IPv4.
+    Address {
+        output: *mut pg_sys::FmgrInfo,
+        is_network: bool,
+    },
     Json,
     Jsonb,
     Array(Box<ArrayCodec>),
@@ -108,6 +113,8 @@ impl Codec {
                     MONEYOID => Codec::Money,
                     INTERVALOID => Codec::Interval(output_of(base, context)),
                     TSQUERYOID => Codec::Query { output: output_of(base, context), input: input_of(base, context) },
+                    INETOID => Codec::Address { output: output_of(base, context), is_network: false },
+                    CIDROID => Codec::Address { output: output_of(base, context), is_network: true },
                     JSONOID => Codec::Json,
                     JSONBOID => Codec::Jsonb,
                     // These two are ambiguous by name alone; their signatures are not.

@@ -84,6 +84,18 @@ impl Writer {
         self.open(ARRAY, count, count)
     }
 
+    /// Opens an array of two elements.
+    #[inline]
+    pub fn pair(&mut self) -> Container {
+        self.pad();
+        let next_entry = self.bytes.len() + 4;
+        let mut head = [0; 12];
+        head[..4].copy_from_slice(&(ARRAY | 2).to_ne_bytes());
+        self.bytes.extend_from_slice(&head);
+        let data = self.bytes.len();
+        Container { next_entry, index: 0, data, last_end: data }
+    }
+
     fn open(&mut self, flags: u32, count: usize, children: usize) -> Container {
         self.pad();
         let header = flags | u32::try_from(count).unwrap_or(0x0FFF_FFFF);
@@ -129,14 +141,17 @@ impl Writer {
         self.close(container, Kind::String);
     }
 
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Pads to the alignment of numbers and containers.
+    #[inline]
     pub fn pad(&mut self) {
-        while !self.bytes.len().is_multiple_of(4) {
-            self.bytes.push(0);
+        let beyond = self.bytes.len() % 4;
+        if beyond != 0 {
+            self.bytes.extend_from_slice(&[0; 4][beyond..]);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The one-key objects `{"$audit": …}` that stand where a plain JSON value would mislead.
 
+use super::digits::HEXADECIMAL;
 use super::jsonb::{Container, Kind, Writer};
 
 /// The key that marks such an object.
@@ -63,8 +64,11 @@ pub fn capped(writer: &mut Writer, bytes: usize, digest: &[u8]) -> Kind {
 
 /// Lower-case hexadecimal digits.
 pub fn hexadecimal(writer: &mut Writer, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        writer.push(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    for chunk in bytes.chunks(32) {
+        let mut text = [[0; 2]; 32];
+        for (pair, byte) in text.iter_mut().zip(chunk) {
+            *pair = HEXADECIMAL[usize::from(*byte)];
+        }
+        writer.push(text[..chunk.len()].as_flattened());
     }
 }

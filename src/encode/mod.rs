@@ -1,7 +1,8 @@
 //! Values to jsonb and back, losslessly.
 //!
 //! * [`codec`] decides once per column how its type is written, by what [`lookup`] finds; [`value`] writes one value.
-//! * [`jsonb`] is the binary writer; [`number`] and [`time`] write what has no text of its own there.
+//! * [`jsonb`] is the binary writer; [`number`], [`time`] and [`network`] write binary forms without PostgreSQL's
+//!   output functions, with [`digits`].
 //! * [`json`] embeds the types json and jsonb, [`scanner`] reads the former; [`marker`] writes what a plain value cannot say.
 //! * [`irregular`] has the built-in types whose own text does not always read back.
 //! * [`foreign`] is the only place that calls output code which is not PostgreSQL's own.
@@ -9,6 +10,7 @@
 //! * [`redact`] hides columns; [`key`] is the text a row is filed under; [`restore`] is the inverse.
 
 pub mod codec;
+mod digits;
 mod foreign;
 mod inflate;
 mod irregular;
@@ -18,6 +20,7 @@ pub mod key;
 pub mod large;
 mod lookup;
 pub mod marker;
+mod network;
 mod number;
 pub mod pin;
 pub mod redact;

@@ -12,6 +12,9 @@ const LONG_NEGATIVE: u16 = 0x4000;
 /// The header bits of NaN and the infinities.
 const SPECIAL: u16 = 0xC000;
 
+/// 32 digits, and up to three zeros after them.
+const MOST_GROUPS: usize = 9;
+
 /// Whether a numeric's payload is NaN or an infinity, which JSON has no number for.
 pub fn is_special(payload: &[u8]) -> bool {
     matches!(payload, [low, high, ..] if u16::from_ne_bytes([*low, *high]) & SPECIAL == SPECIAL)
@@ -32,52 +35,54 @@ pub fn special_text(payload: &[u8]) -> &'static [u8] {
 /// Writes a numeric whose payload is already canonical.
 pub fn numeric(writer: &mut Writer, payload: &[u8]) {
     writer.pad();
-    varlena(writer, payload.len());
+    writer.push(&header(payload.len() + 4).to_ne_bytes());
     writer.push(payload);
 }
 
 /// Writes an integer.
 pub fn integer(writer: &mut Writer, value: i64) {
-    let mut groups = [0_i16; 5];
-    let mut count = 0;
-    let mut rest = value.unsigned_abs();
-    while rest != 0 {
-        // A group is below 10000.
-        groups[4 - count] = i16::try_from(rest % 10_000).unwrap_or(0);
-        rest /= 10_000;
-        count += 1;
+    let magnitude = value.unsigned_abs();
+    if magnitude < 10_000 {
+        let groups = [magnitude as u16];
+        return write(writer, value < 0, 0, 0, &groups[..usize::from(magnitude != 0)]);
     }
-    let weight = i32::try_from(count).unwrap_or(0) - 1;
-    write(writer, value < 0, weight, 0, &groups[5 - count..]);
+    scaled(writer, value < 0, u128::from(magnitude), 0, 0);
 }
 
-/// Writes a finite number from its shortest decimal text, such as `-1.5e-07`.
+/// Writes a finite number from its decimal text, such as `-1.5e-07`, of no more than 32 characters.
 pub fn decimal(writer: &mut Writer, text: &[u8]) {
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    let split = text.iter().position(|byte| *byte == b'e').unwrap_or(text.len());
-    let (mantissa, exponent) = (&text[..split], exponent(text.get(split + 1..).unwrap_or_default()));
+    // Eighteen digits and a point fit a word, which is quicker.
+    let (mantissa, power) = if text.len() <= 19 {
+        let mut word = 0_u64;
+        let power = digits(text, |digit| word = word * 10 + u64::from(digit));
+        (u128::from(word), power)
+    } else {
+        let mut wide = 0_u128;
+        let power = digits(text, |digit| wide = wide * 10 + u128::from(digit));
+        (wide, power)
+    };
+    scaled(writer, negative, mantissa, power, (-power).max(0));
+}
 
-    let mut digits = [0_u8; 40];
-    let mut count = 0;
-    let mut fraction = 0;
-    let mut point: Option<i32> = None;
-    for byte in mantissa {
-        if *byte == b'.' {
-            point = i32::try_from(count).ok();
-        } else if count < digits.len() {
-            digits[count] = byte - b'0';
-            count += 1;
-            fraction += i32::from(point.is_some());
+/// Hands over the digits of a number without sign, and returns the power of ten that the last one counts.
+#[inline]
+fn digits(text: &[u8], mut take: impl FnMut(u8)) -> i32 {
+    let (mut fraction, mut after_point) = (0, 0);
+    for (position, byte) in text.iter().enumerate() {
+        match byte {
+            b'.' => after_point = 1,
+            b'e' | b'E' => return exponent(&text[position + 1..]) - fraction,
+            digit => {
+                take(digit - b'0');
+                fraction += after_point;
+            }
         }
     }
-    let scale = (fraction - exponent).max(0);
-    let point = point.unwrap_or(i32::try_from(count).unwrap_or(0)) + exponent;
-    let leading = digits[..count].iter().take_while(|digit| **digit == 0).count();
-    let significant = &digits[leading..count];
-    groups(writer, negative, significant, point - i32::try_from(leading).unwrap_or(0), scale);
+    -fraction
 }
 
 fn exponent(text: &[u8]) -> i32 {
@@ -90,54 +95,72 @@ fn exponent(text: &[u8]) -> i32 {
     if negative { -value } else { value }
 }
 
-/// Groups decimal digits by four around the decimal point; `point` counts the digits before it.
-fn groups(writer: &mut Writer, negative: bool, digits: &[u8], point: i32, scale: i32) {
-    if digits.is_empty() {
+/// Writes `mantissa` × 10^`power`, displayed with `scale` digits after the point.
+fn scaled(writer: &mut Writer, negative: bool, mantissa: u128, power: i32, scale: i32) {
+    // The lowest group counts a power of 10000.
+    let shift = [1, 10, 100, 1000][power.rem_euclid(4) as usize];
+    let mut groups = [0_u16; MOST_GROUPS];
+    let mut first = groups.len();
+    let mut rest = match u64::try_from(mantissa).ok().and_then(|mantissa| mantissa.checked_mul(shift)) {
+        Some(rest) => rest,
+        None => {
+            let mut wide = mantissa * u128::from(shift);
+            while wide > u128::from(u64::MAX) {
+                first -= 1;
+                groups[first] = (wide % 10_000) as u16;
+                wide /= 10_000;
+            }
+            wide as u64
+        }
+    };
+    while rest != 0 {
+        first -= 1;
+        groups[first] = (rest % 10_000) as u16;
+        rest /= 10_000;
+    }
+    let count = groups.len() - first;
+    let weight = power.div_euclid(4) + count as i32 - 1;
+    let mut last = groups.len();
+    while last > first && groups[last - 1] == 0 {
+        last -= 1;
+    }
+    if first == last {
         return write(writer, false, 0, scale, &[]);
     }
-    let weight = (point - 1).div_euclid(4);
-    let padding = usize::try_from((weight + 1) * 4 - point).unwrap_or(0);
-    let mut groups = [0_i16; 12];
-    for (position, digit) in digits.iter().enumerate() {
-        let place = padding + position;
-        let unit = [1000, 100, 10, 1][place % 4];
-        if let Some(group) = groups.get_mut(place / 4) {
-            *group += i16::from(*digit) * unit;
-        }
-    }
-    let count = (padding + digits.len()).div_ceil(4).min(groups.len());
-    write(writer, negative, weight, scale, &groups[..count]);
+    write(writer, negative, weight, scale, &groups[first..last]);
 }
 
-fn write(writer: &mut Writer, negative: bool, weight: i32, scale: i32, groups: &[i16]) {
-    let used = groups.iter().rposition(|group| *group != 0).map_or(0, |last| last + 1);
-    let groups = &groups[..used];
-    let (negative, weight) = if used == 0 { (false, 0) } else { (negative, weight) };
-    writer.pad();
-    if scale <= 63 && (-64..=63).contains(&weight) {
-        varlena(writer, 2 + used * 2);
-        let mut header = SHORT | (u16::try_from(scale).unwrap_or(0) << 7);
+/// Writes groups without leading or trailing zeros, of which there are [`MOST_GROUPS`] at most.
+fn write(writer: &mut Writer, negative: bool, weight: i32, scale: i32, groups: &[u16]) {
+    let mut bytes = [0_u8; 8 + 2 * MOST_GROUPS];
+    let digits = if scale <= 63 && (-64..=63).contains(&weight) {
+        let mut header = SHORT | (scale as u16) << 7 | (weight & 0x3F) as u16;
         if negative {
             header |= SHORT_NEGATIVE;
         }
         if weight < 0 {
             header |= SHORT_WEIGHT_NEGATIVE;
         }
-        header |= u16::try_from(weight.rem_euclid(64)).unwrap_or(0) & 0x3F;
-        writer.push(&header.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&header.to_ne_bytes());
+        6
     } else {
-        varlena(writer, 4 + used * 2);
-        let header = u16::try_from(scale).unwrap_or(0) & 0x3FFF | if negative { LONG_NEGATIVE } else { 0 };
-        writer.push(&header.to_ne_bytes());
-        writer.push(&i16::try_from(weight).unwrap_or(0).to_ne_bytes());
-    }
+        let header = (scale as u16) & 0x3FFF | if negative { LONG_NEGATIVE } else { 0 };
+        bytes[4..6].copy_from_slice(&header.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&(weight as i16).to_ne_bytes());
+        8
+    };
+    let mut length = digits;
     for group in groups {
-        writer.push(&group.to_ne_bytes());
+        bytes[length..length + 2].copy_from_slice(&group.to_ne_bytes());
+        length += 2;
     }
+    bytes[..4].copy_from_slice(&header(length).to_ne_bytes());
+    writer.pad();
+    writer.push(&bytes[..length]);
 }
 
-fn varlena(writer: &mut Writer, payload: usize) {
-    let length = u32::try_from(payload + 4).unwrap_or(4);
-    let header = if cfg!(target_endian = "little") { length << 2 } else { length };
-    writer.push(&header.to_ne_bytes());
+/// The four-byte header of a varlena of this length, header included.
+fn header(length: usize) -> u32 {
+    let length = u32::try_from(length).unwrap_or(4);
+    if cfg!(target_endian = "little") { length << 2 } else { length }
 }

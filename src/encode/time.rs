@@ -3,9 +3,14 @@
 //! The same text as `to_jsonb` gives with TimeZone set to UTC (EncodeDateTime with USE_XSD_DATES), and
 //! read back by the type's own input function whatever the session's settings are.
 
+use super::digits::PAIRS;
 use super::jsonb::Writer;
 
 const DAY: i64 = 86_400_000_000;
+/// Days of the 400 years after which the Gregorian calendar repeats itself.
+const ERA: i64 = 146_097;
+/// Eras before the year 0 that the calendar is counted from, so that no day PostgreSQL knows (from 4714 BC on) is negative.
+const ERAS_BEFORE: i64 = 12;
 /// Days from 0000-03-01 to 2000-01-01, PostgreSQL's epoch, in the proleptic Gregorian calendar.
 const EPOCH: i64 = 730_425;
 
@@ -14,9 +19,9 @@ pub fn date(writer: &mut Writer, days: i32) {
         i32::MIN => writer.push(b"-infinity"),
         i32::MAX => writer.push(b"infinity"),
         _ => {
-            let (year, month, day) = civil(i64::from(days));
-            year_month_day(writer, year, month, day);
-            before_christ(writer, year);
+            let day = Day::new(i64::from(days));
+            day.write(writer);
+            day.end(writer);
         }
     }
 }
@@ -27,27 +32,25 @@ pub fn timestamp(writer: &mut Writer, microseconds: i64, zone: &[u8]) {
         i64::MIN => writer.push(b"-infinity"),
         i64::MAX => writer.push(b"infinity"),
         _ => {
-            let (year, month, day) = civil(microseconds.div_euclid(DAY));
-            year_month_day(writer, year, month, day);
-            writer.push(b"T");
-            time(writer, microseconds.rem_euclid(DAY));
+            let day = Day::new(microseconds.div_euclid(DAY));
+            day.write(writer);
+            let (clock, length) = clock(microseconds.rem_euclid(DAY));
+            writer.push(&clock[..length]);
             writer.push(zone);
-            before_christ(writer, year);
+            day.end(writer);
         }
     }
 }
 
 /// A time of day in microseconds, up to 24:00:00.
 pub fn time(writer: &mut Writer, microseconds: i64) {
-    let seconds = microseconds / 1_000_000;
-    let ([a, b], [c, d], [e, f]) = (two(seconds / 3600), two(seconds / 60 % 60), two(seconds % 60));
-    writer.push(&[a, b, b':', c, d, b':', e, f]);
-    fraction(writer, microseconds % 1_000_000);
+    let (clock, length) = clock(microseconds);
+    writer.push(&clock[1..length]);
 }
 
 /// A zone offset in seconds west of Greenwich, as ISO text: `+02`, `-03:30`.
 pub fn zone(writer: &mut Writer, seconds_west: i32) {
-    let seconds = i64::from(seconds_west.unsigned_abs());
+    let seconds = seconds_west.unsigned_abs();
     writer.push(if seconds_west <= 0 { b"+" } else { b"-" });
     writer.push(&two(seconds / 3600));
     let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
@@ -61,52 +64,70 @@ pub fn zone(writer: &mut Writer, seconds_west: i32) {
     }
 }
 
-/// Year (astronomical: 0 is 1 BC), month and day of a day counted from 2000-01-01.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + EPOCH;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+/// A day of the calendar.
+struct Day {
+    /// Astronomical: 0 is 1 BC.
+    year: i64,
+    month: u32,
+    day: u32,
 }
 
-fn year_month_day(writer: &mut Writer, year: i64, month: i64, day: i64) {
-    let year = if year > 0 { year } else { 1 - year };
-    if year < 10_000 {
-        let [a, b] = two(year / 100);
-        let [c, d] = two(year % 100);
-        writer.push(&[a, b, c, d]);
-    } else {
-        writer.push(year.to_string().as_bytes());
+impl Day {
+    /// The day so many days after 2000-01-01, after Neri and Schneider, "Euclidean affine functions and their
+    /// application to calendar algorithms" (2022): years begin in March, and no division is by a variable.
+    fn new(days: i64) -> Day {
+        let days = u64::try_from(days + EPOCH + ERAS_BEFORE * ERA).unwrap_or(0);
+        let quarters = 4 * days + 3;
+        let century = quarters / 146_097;
+        let of_century = (quarters % 146_097) as u32 | 3;
+        let product = u64::from(of_century) * 2_939_745;
+        let year_of_century = product >> 32;
+        let day_of_year = (product as u32) / 2_939_745 / 4;
+        let months = day_of_year * 2141 + 197_913;
+        let (month, day) = (months >> 16, (months & 0xFFFF) / 2141 + 1);
+        let is_next_year = day_of_year >= 306;
+        let year = (century * 100 + year_of_century) as i64 - 400 * ERAS_BEFORE + i64::from(is_next_year);
+        Day { year, month: if is_next_year { month - 12 } else { month }, day }
     }
-    let ([m, n], [d, e]) = (two(month), two(day));
-    writer.push(&[b'-', m, n, b'-', d, e]);
+
+    fn write(&self, writer: &mut Writer) {
+        let ([m, n], [d, e]) = (two(self.month), two(self.day));
+        if let 1..10_000 = self.year {
+            let year = self.year as u32;
+            let ([a, b], [c, f]) = (two(year / 100), two(year % 100));
+            return writer.push(&[a, b, c, f, b'-', m, n, b'-', d, e]);
+        }
+        let year = if self.year > 0 { self.year } else { 1 - self.year };
+        writer.push(format!("{year:04}").as_bytes());
+        writer.push(&[b'-', m, n, b'-', d, e]);
+    }
+
+    /// What stands after the time of a day before the first year.
+    fn end(&self, writer: &mut Writer) {
+        if self.year <= 0 {
+            writer.push(b" BC");
+        }
+    }
 }
 
-fn before_christ(writer: &mut Writer, year: i64) {
-    if year <= 0 {
-        writer.push(b" BC");
+/// `Thh:mm:ss` and the fraction of the second without trailing zeros, with the length of it all.
+fn clock(microseconds: i64) -> ([u8; 16], usize) {
+    let (seconds, fraction) = ((microseconds / 1_000_000) as u32, (microseconds % 1_000_000) as u32);
+    let ([a, b], [c, d], [e, f]) = (two(seconds / 3600), two(seconds / 60 % 60), two(seconds % 60));
+    let ([g, h], [i, j], [k, l]) = (two(fraction / 10_000), two(fraction / 100 % 100), two(fraction % 100));
+    let text = [b'T', a, b, b':', c, d, b':', e, f, b'.', g, h, i, j, k, l];
+    let mut length = text.len();
+    if fraction == 0 {
+        length = 9;
     }
-}
-
-/// The fraction of a second, without trailing zeros.
-fn fraction(writer: &mut Writer, microseconds: i64) {
-    if microseconds == 0 {
-        return;
+    while text[length - 1] == b'0' && length > 10 {
+        length -= 1;
     }
-    let ([a, b], [c, d], [e, f]) = (two(microseconds / 10_000), two(microseconds / 100 % 100), two(microseconds % 100));
-    let digits = [b'.', a, b, c, d, e, f];
-    let length = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
-    writer.push(&digits[..length]);
+    (text, length)
 }
 
 /// Two decimal digits of a number below 100.
 #[inline]
-fn two(value: i64) -> [u8; 2] {
-    let value = u8::try_from(value).unwrap_or(0);
-    [b'0' + value / 10, b'0' + value % 10]
+fn two(value: u32) -> [u8; 2] {
+    PAIRS[value as usize % 100]
 }

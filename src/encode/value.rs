@@ -1,11 +1,12 @@
 //! Writes one value by its codec. The hot path: raw calls only, nothing with a destructor.
 
 use pgrx::pg_sys::{self, Datum};
-use pgrx::varlena::{vardata_any, varsize_any_exhdr};
+use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, vardata_any, varsize_any, varsize_any_exhdr};
 
 use super::codec::{ArrayCodec, Codec, CompositeCodec};
 use super::jsonb::{Kind, Writer};
-use super::{foreign, irregular, json, marker, number, pin, time};
+use super::digits::HEXADECIMAL;
+use super::{foreign, irregular, json, marker, network, number, pin, time};
 use crate::pg::raw;
 
 /// Writes `value`, which is not NULL, and returns the type bits of its entry.
@@ -44,6 +45,11 @@ pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
             Codec::Money => money(writer, value.value() as i64),
             Codec::Interval(function) => return irregular::interval(writer, *function, value),
             Codec::Query { output, input } => return irregular::query(writer, *output, *input, value),
+            Codec::Address { output: function, is_network } => {
+                if !network::ipv4(writer, packed(value), *is_network) {
+                    output(writer, *function, value);
+                }
+            }
             Codec::Json => return json::text(writer, packed(value)),
             Codec::Jsonb => return json::binary(writer, packed(value)),
             Codec::Array(codec) => return array(writer, codec, value),
@@ -60,12 +66,26 @@ pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
 ///
 /// # Safety
 /// `value` must be a varlena. The bytes live as long as the tuple or the current memory context.
+#[inline]
 pub unsafe fn packed<'a>(value: Datum) -> &'a [u8] {
     // SAFETY: per the contract of this function.
     unsafe {
-        let value = raw::pg_detoast_datum_packed(value.cast_mut_ptr());
+        let mut value = value.cast_mut_ptr::<pg_sys::varlena>();
+        if !is_short(value) {
+            value = raw::pg_detoast_datum_packed(value);
+        }
         core::slice::from_raw_parts(vardata_any(value).cast(), varsize_any_exhdr(value))
     }
+}
+
+/// Whether a varlena has a one-byte header and follows it, which is what most values are.
+///
+/// # Safety
+/// `value` must be a varlena.
+#[inline]
+pub unsafe fn is_short(value: *const pg_sys::varlena) -> bool {
+    // SAFETY: per the contract; these read the first byte.
+    unsafe { varatt_is_1b(value) && !varatt_is_1b_e(value) }
 }
 
 fn integer(writer: &mut Writer, value: i64) -> Kind {
@@ -113,12 +133,13 @@ fn numeric(writer: &mut Writer, payload: &[u8]) -> Kind {
 }
 
 fn uuid(writer: &mut Writer, bytes: &[u8]) {
-    for (start, end) in [(0, 4), (4, 6), (6, 8), (8, 10), (10, 16)] {
-        if start > 0 {
-            writer.push(b"-");
-        }
-        marker::hexadecimal(writer, &bytes[start..end]);
+    let mut text = *b"00000000-0000-0000-0000-000000000000";
+    let mut position = 0;
+    for byte in bytes {
+        text[position..position + 2].copy_from_slice(&HEXADECIMAL[usize::from(*byte)]);
+        position += if let 6 | 11 | 16 | 21 = position { 3 } else { 2 };
     }
+    writer.push(&text);
 }
 
 /// Money as cash_out prints it where lc_monetary is C, so that the setting does not show in the trail.
@@ -195,6 +216,12 @@ unsafe fn text(writer: &mut Writer, codec: &ArrayCodec, array: *mut pg_sys::Arra
 /// # Safety
 /// As [`write`]; `array` is one-dimensional.
 unsafe fn elements(writer: &mut Writer, codec: &ArrayCodec, array: *mut pg_sys::ArrayType) -> Kind {
+    // SAFETY: the array is of the codec's element type.
+    unsafe {
+        if codec.length == -1 && (*array).dataoffset == 0 {
+            return varlenas(writer, codec, array);
+        }
+    }
     let (mut values, mut nulls, mut count) = (core::ptr::null_mut(), core::ptr::null_mut(), 0);
     // SAFETY: the storage properties are those of the element type.
     unsafe {
@@ -213,6 +240,30 @@ unsafe fn elements(writer: &mut Writer, codec: &ArrayCodec, array: *mut pg_sys::
         for index in 0..count {
             let kind = if *nulls.add(index) { Kind::Null } else { write(writer, &codec.element, *values.add(index)) };
             writer.close(&mut container, kind);
+        }
+    }
+    Kind::Container
+}
+
+/// The elements of an array of varlenas without NULLs, where they stand.
+///
+/// # Safety
+/// As [`elements`].
+unsafe fn varlenas(writer: &mut Writer, codec: &ArrayCodec, array: *mut pg_sys::ArrayType) -> Kind {
+    let alignment = if codec.alignment == b'd'.cast_signed() { 8 } else { 4 };
+    // SAFETY: the array's header, one length and one bound are 24 bytes; an element begins where the one before
+    // ends or, unless its header is of one byte, at its alignment (att_align_pointer of access/tupmacs.h).
+    unsafe {
+        let count = usize::try_from(*array.cast::<i32>().add(4)).unwrap_or(0);
+        let mut container = writer.array(count);
+        let mut element = array.cast::<u8>().add(24);
+        for _ in 0..count {
+            if *element == 0 {
+                element = element.add(element.align_offset(alignment));
+            }
+            let kind = write(writer, &codec.element, Datum::from(element));
+            writer.close(&mut container, kind);
+            element = element.add(varsize_any(element.cast()));
         }
     }
     Kind::Container

@@ -44,7 +44,8 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
 
 /// Past logical decoding, unless the trail is meant to be replicated.
 pub fn options() -> i32 {
-    if crate::settings::replicate() { 0 } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() }
+    let options = if crate::settings::replicate() { 0 } else { pg_sys::HEAP_INSERT_NO_LOGICAL };
+    (options | pg_sys::HEAP_INSERT_SKIP_FSM).cast_signed()
 }
 
 /// # Safety
@@ -56,8 +57,8 @@ unsafe fn insert_plain(
     tuple: pg_sys::HeapTuple,
     value: impl Fn(usize) -> Option<Datum>,
 ) {
-    let mut values = [Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
-    let mut nulls = [false; pg_sys::INDEX_MAX_KEYS as usize];
+    let mut values = [Datum::null(); open::PLAIN_COLUMNS];
+    let mut nulls = [false; open::PLAIN_COLUMNS];
     // SAFETY: per the contract; attribute numbers of a plain index are those of columns every event has.
     unsafe {
         let columns = usize::try_from((*info).ii_NumIndexAttrs).unwrap_or(0);

@@ -19,6 +19,9 @@ pub struct Table {
     pub has_plain_indexes: bool,
 }
 
+/// The most columns of an index that is filled from the columns of every event.
+pub const PLAIN_COLUMNS: usize = 8;
+
 /// More tables than one transaction writes to: six categories, four dictionaries and the overflow.
 const MOST: usize = 12;
 
@@ -127,7 +130,8 @@ unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
 /// Whether the columns of every event are enough to fill the index.
 fn is_plain(info: &pg_sys::IndexInfo) -> bool {
     let columns = usize::try_from(info.ii_NumIndexAttrs).unwrap_or(0);
-    info.ii_Expressions.is_null()
+    columns <= PLAIN_COLUMNS
+        && info.ii_Expressions.is_null()
         && info.ii_Predicate.is_null()
         && info.ii_ExclusionOps.is_null()
         && !info.ii_Unique

@@ -12,6 +12,8 @@ pub const COLUMNS: usize = 18;
 /// The first column that may be NULL.
 const FIRST_OPTIONAL: usize = 9;
 const HEADER: usize = 23;
+/// Bytes of the columns of fixed size.
+const FIXED: usize = 56;
 
 /// The columns in order: name and type, as a leaf must have them.
 pub const DESCRIPTION: [(&[u8], pg_sys::Oid); COLUMNS] = [
@@ -57,41 +59,33 @@ impl Former {
 
     /// Forms the tuple; it lives until the next call.
     pub fn form(&mut self, event: &Event, stamp: &Stamp) -> pg_sys::HeapTupleData {
+        // Of jsonb, which comes with a four-byte header, the payload.
         let optional = [
-            event.entity_id.map(Value::Text),
-            event.changes.map(Value::Varlena),
-            event.image.map(Value::Varlena),
-            event.entity_label.map(Value::Text),
-            event.parameters.map(Value::Varlena),
-            event.new_entity_id.map(Value::Text),
-            event.entity.map(Value::Text),
-            event.failed.then_some(Value::Text(b"failure")),
+            event.entity_id,
+            event.changes.map(payload),
+            event.image.map(payload),
+            event.entity_label,
+            event.parameters.map(payload),
+            event.new_entity_id,
+            event.entity,
+            if event.failed { Some(b"failure".as_slice()) } else { None },
         ];
         let present = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let optional = &optional[..present];
         let attributes = FIRST_OPTIONAL + present;
-        let has_nulls = optional[..present].iter().any(Option::is_none);
+        let has_nulls = optional.iter().any(Option::is_none);
         let bitmap = if has_nulls { attributes.div_ceil(8) } else { 0 };
         let start = (HEADER + bitmap).next_multiple_of(8);
 
-        let room = start + 128 + optional[..present].iter().flatten().map(Value::room).sum::<usize>();
-        self.clear(room);
-        self.skip_to(start);
-        self.push(&stamp.occurred_at.to_ne_bytes());
-        self.push(&stamp.id);
-        self.push(&stamp.transaction_id.to_ne_bytes());
-        self.push(&stamp.context_id.to_ne_bytes());
-        self.push(&stamp.node_id.to_ne_bytes());
-        self.push(&event.kind.to_ne_bytes());
-        self.push(&event.relation_id.to_ne_bytes());
-        self.push(&event.command_id.to_ne_bytes());
-        self.text(event.category.name().as_bytes());
-        for value in optional[..present].iter().flatten() {
-            match value {
-                Value::Text(text) => self.text(text),
-                Value::Varlena(bytes) => self.varlena(&bytes[4..]),
-            }
+        self.clear(start + FIXED + 16 + optional.iter().flatten().map(|value| value.len() + 8).sum::<usize>());
+        self.words[..start / 8].fill(0);
+        self.length = start;
+        self.push(&fixed(event, stamp));
+        self.varlena(event.category.name().as_bytes());
+        for value in optional.iter().flatten() {
+            self.varlena(value);
         }
-        self.header(attributes, start, has_nulls, &optional[..present])
+        self.header(attributes, start, has_nulls, optional)
     }
 
     fn header(
@@ -99,7 +93,7 @@ impl Former {
         attributes: usize,
         start: usize,
         has_nulls: bool,
-        optional: &[Option<Value>],
+        optional: &[Option<&[u8]>],
     ) -> pg_sys::HeapTupleData {
         let length = self.length;
         let bytes = self.bytes();
@@ -153,20 +147,11 @@ impl Former {
         unsafe { core::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), length) }
     }
 
-    fn skip_to(&mut self, position: usize) {
-        let from = self.length;
-        self.bytes()[from..position].fill(0);
-        self.length = position;
-    }
-
+    #[inline]
     fn push(&mut self, value: &[u8]) {
         let from = self.length;
         self.bytes()[from..from + value.len()].copy_from_slice(value);
         self.length += value.len();
-    }
-
-    fn text(&mut self, text: &[u8]) {
-        self.varlena(text);
     }
 
     /// A varlena with the shortest header that fits: one byte up to 126 bytes of payload, else four, aligned.
@@ -176,7 +161,9 @@ impl Former {
             let header = if cfg!(target_endian = "little") { length << 1 | 1 } else { length | 0x80 };
             self.push(&[header]);
         } else {
-            self.skip_to(self.length.next_multiple_of(4));
+            let aligned = self.length.next_multiple_of(4);
+            self.push(&[0; 4]);
+            self.length = aligned;
             let length = u32::try_from(payload.len() + 4).unwrap_or(0);
             let header = if cfg!(target_endian = "little") { length << 2 } else { length };
             self.push(&header.to_ne_bytes());
@@ -185,18 +172,22 @@ impl Former {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Value<'a> {
-    Text(&'a [u8]),
-    /// With a four-byte header.
-    Varlena(&'a [u8]),
+/// The columns of fixed size, which come first.
+#[inline]
+fn fixed(event: &Event, stamp: &Stamp) -> [u8; FIXED] {
+    let mut bytes = [0; FIXED];
+    bytes[..8].copy_from_slice(&stamp.occurred_at.to_ne_bytes());
+    bytes[8..24].copy_from_slice(&stamp.id);
+    bytes[24..32].copy_from_slice(&stamp.transaction_id.to_ne_bytes());
+    bytes[32..40].copy_from_slice(&stamp.context_id.to_ne_bytes());
+    bytes[40..44].copy_from_slice(&stamp.node_id.to_ne_bytes());
+    bytes[44..48].copy_from_slice(&event.kind.to_ne_bytes());
+    bytes[48..52].copy_from_slice(&event.relation_id.to_ne_bytes());
+    bytes[52..].copy_from_slice(&event.command_id.to_ne_bytes());
+    bytes
 }
 
-impl Value<'_> {
-    /// The most a value may take, alignment included.
-    fn room(&self) -> usize {
-        match self {
-            Value::Text(bytes) | Value::Varlena(bytes) => bytes.len() + 8,
-        }
-    }
+/// What follows the four-byte header of a varlena.
+fn payload(varlena: &[u8]) -> &[u8] {
+    &varlena[4..]
 }
