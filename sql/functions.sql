@@ -17,24 +17,25 @@ CREATE FUNCTION audit.baseline(target regclass) RETURNS bigint
 COMMENT ON FUNCTION audit.baseline(regclass) IS
     'Records one event a row that exists now, so that history begins at the beginning; writers of the table wait meanwhile';
 
--- What a row event says. The event type and the columns changes and image of audit.events go in.
+-- What a row event says. The event type, the columns changes and image of audit.events and recorded_columns of
+-- audit.relations go in.
 
 CREATE FUNCTION audit.changed_columns(event_type integer, changes jsonb) RETURNS text[]
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_changed_columns';
 COMMENT ON FUNCTION audit.changed_columns(integer, jsonb) IS 'Names of the columns that an update changed; null for other events';
 
-CREATE FUNCTION audit.old_values(event_type integer, changes jsonb, image jsonb) RETURNS jsonb
+CREATE FUNCTION audit.old_values(event_type integer, changes jsonb, image jsonb, recorded_columns jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_old_values';
-COMMENT ON FUNCTION audit.old_values(integer, jsonb, jsonb) IS 'The values before a row event; null for an insert';
+COMMENT ON FUNCTION audit.old_values(integer, jsonb, jsonb, jsonb) IS 'The values before a row event; null for an insert';
 
-CREATE FUNCTION audit.new_values(event_type integer, changes jsonb, image jsonb) RETURNS jsonb
+CREATE FUNCTION audit.new_values(event_type integer, changes jsonb, image jsonb, recorded_columns jsonb) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_new_values';
-COMMENT ON FUNCTION audit.new_values(integer, jsonb, jsonb) IS 'The values after a row event; null for a delete';
+COMMENT ON FUNCTION audit.new_values(integer, jsonb, jsonb, jsonb) IS 'The values after a row event; null for a delete';
 
-CREATE FUNCTION audit.column_changes(event_type integer, changes jsonb)
+CREATE FUNCTION audit.column_changes(event_type integer, changes jsonb, recorded_columns jsonb)
     RETURNS TABLE (column_name text, old_value jsonb, new_value jsonb)
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 5 AS 'MODULE_PATHNAME', 'audit_column_changes';
-COMMENT ON FUNCTION audit.column_changes(integer, jsonb) IS
+COMMENT ON FUNCTION audit.column_changes(integer, jsonb, jsonb) IS
     'A row event as one row a column: all of an insert or delete, the changed ones of an update';
 
 CREATE FUNCTION audit.summary(actor text, phrase text, entity text, entity_id text, entity_label text, event_type integer,

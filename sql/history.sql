@@ -39,7 +39,8 @@ LANGUAGE sql STABLE ROWS 5
 BEGIN ATOMIC
     SELECT d.column_name, d.old_value, d.new_value
     FROM audit.event_row(event_id) e
-    CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes) d;
+    LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+    CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes, r.recorded_columns) d;
 END;
 COMMENT ON FUNCTION audit.diff(uuid) IS
     'An event as one row a changed column; null stands for the missing side of an insert or delete, JSON null for a null column';

@@ -65,8 +65,9 @@ COMMENT ON COLUMN audit.events.event_id IS 'UUID version 7, increasing within on
 COMMENT ON COLUMN audit.events.transaction_id IS 'The top-level transaction that wrote the event';
 COMMENT ON COLUMN audit.events.relation_id IS 'The version of the table in audit.relations, 0 for an event that concerns no audited table';
 COMMENT ON COLUMN audit.events.command_id IS 'The command within the transaction; versions of a row are ordered by (transaction, command, id)';
-COMMENT ON COLUMN audit.events.changes IS 'Insert: {column: new}; delete: {column: old}; update: {column: [old, new]}, or the names alone at level minimal';
-COMMENT ON COLUMN audit.events.image IS 'The whole old row of an update at level comprehensive';
+COMMENT ON COLUMN audit.events.changes IS
+    'Insert: [new, …]; delete: [old, …], both in the order of recorded_columns in audit.relations; update: {column: [old, new]}, or the names alone at level minimal';
+COMMENT ON COLUMN audit.events.image IS 'The whole old row of an update at level comprehensive, in the order of recorded_columns';
 COMMENT ON COLUMN audit.events.new_entity_id IS 'The new key where an update changed it; entity_id is then the old one';
 COMMENT ON COLUMN audit.events.entity IS 'The object concerned where it is not the audited table of relation_id';
 COMMENT ON COLUMN audit.events.result IS 'failure, or null for success';
@@ -147,9 +148,12 @@ CREATE TABLE audit.relations (
     table_name   text NOT NULL,
     columns      jsonb NOT NULL,
     key_columns  text[],
-    since        timestamptz NOT NULL
+    since        timestamptz NOT NULL,
+    recorded_columns jsonb
 ) PARTITION BY RANGE (relation_id);
 COMMENT ON TABLE audit.relations IS 'Audited tables over time: a row per version of name and columns; lineage stays the same for one table';
+COMMENT ON COLUMN audit.relations.recorded_columns IS
+    'Names of the columns whose values a whole row holds, in their order; null in a version that no row event has needed';
 
 CREATE TABLE audit.table_settings (
     schema_name text NOT NULL,

@@ -27,8 +27,8 @@ SELECT e.event_id,
        e.entity_id,
        e.entity_label,
        audit.changed_columns(e.event_type, e.changes) AS changed_columns,
-       audit.old_values(e.event_type, e.changes, e.image) AS old_values,
-       audit.new_values(e.event_type, e.changes, e.image) AS new_values,
+       audit.old_values(e.event_type, e.changes, e.image, r.recorded_columns) AS old_values,
+       audit.new_values(e.event_type, e.changes, e.image, r.recorded_columns) AS new_values,
        coalesce(e.parameters, c.statement_parameters) AS parameters,
        c.statement,
        n.name AS server,
@@ -39,6 +39,7 @@ SELECT e.event_id,
        e.event_type,
        e.new_entity_id,
        e.changes,
+       r.recorded_columns,
        e.parameters AS event_parameters
 FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
 LEFT JOIN audit.event_types t ON t.event_type = e.event_type
@@ -82,7 +83,7 @@ COMMENT ON COLUMN audit.trail.server IS 'The node that captured the event';
 CREATE VIEW audit.changes AS
 SELECT e.event_id, e.occurred_at, e.actor, e.entity, e.entity_id, d.column_name, d.old_value, d.new_value
 FROM audit.trail_events e
-CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes) d
+CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes, e.recorded_columns) d
 WHERE e.category = 'data' AND e.event_type BETWEEN 1 AND 4;
 COMMENT ON VIEW audit.changes IS
     'One row a changed column: every column of an inserted or deleted row, the changed ones of an updated one';

@@ -238,17 +238,17 @@ unsafe fn is_equal(one: *const u8, other: *const u8, length: usize) -> bool {
     unsafe { core::slice::from_raw_parts(one, length) == core::slice::from_raw_parts(other, length) }
 }
 
-/// `{"column": value, …}` of all columns.
+/// `[value, …]` of all columns; their names stand once in `audit.relations`.
 ///
 /// # Safety
 /// As [`Buffers::encode`].
 unsafe fn whole(plan: &Plan, writer: &mut Writer, scratch: &mut Writer, values: &[Datum], nulls: &[bool], cap: usize) {
     writer.begin();
-    let mut object = writer.object_from(&plan.template);
+    let mut array = writer.array(plan.columns.len());
     for column in &plan.columns {
         // SAFETY: per the contract.
         let kind = unsafe { one(column, writer, scratch, values[column.index], nulls[column.index], cap) };
-        writer.close(&mut object, kind);
+        writer.close(&mut array, kind);
     }
 }
 

@@ -8,7 +8,7 @@ use super::options::{Level, Options};
 use super::triggers::{enabled_relation, is_redundant};
 use crate::context::StatementUse;
 use crate::encode::codec::Codec;
-use crate::encode::jsonb::{Template, key_order};
+use crate::encode::jsonb::{self, key_order};
 use crate::encode::key::Keyed;
 use crate::encode::redact::{self, Redaction};
 use crate::error::Error;
@@ -47,8 +47,6 @@ pub struct Plan {
     pub statement_use: StatementUse,
     /// In jsonb's key order, ignored columns left out.
     pub columns: Vec<Column>,
-    /// The object of all columns.
-    pub template: Template,
     /// Positions in `columns` of the key, in key order; empty without a key.
     pub key: Vec<usize>,
     /// Position in `columns` of the column whose value names the record.
@@ -133,7 +131,7 @@ impl Plan {
             let descriptor = (*target).rd_att;
             let enabled = enabled_relation((*target).rd_id, trigger);
             let options = options(target, trigger);
-            let version = relations::describe(enabled);
+            let mut version = relations::describe(enabled);
             // The function is open to PUBLIC, because PostgreSQL asks whoever adds a partition for it.
             if !settings_of_tables::has(&version) {
                 Error::NotEnabled { table: version.entity }.raise();
@@ -179,6 +177,7 @@ impl Plan {
                 .unwrap_or_default();
             let mut row_types = Vec::new();
             columns.iter().for_each(|column| column.codec.row_types(&mut row_types));
+            version.recorded = Some(jsonb::strings(columns.iter().map(|column| &*column.name)));
             let is_redacted = columns.iter().any(|column| column.redaction.is_some());
             Plan {
                 level: options.level,
@@ -187,7 +186,6 @@ impl Plan {
                     (Level::Comprehensive, true) => StatementUse::Redacted,
                     _ => StatementUse::Omit,
                 },
-                template: Template::new(columns.iter().map(|column| &*column.name)),
                 key,
                 label,
                 attributes: usize::try_from((*descriptor).natts).unwrap_or(0),

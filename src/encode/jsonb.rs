@@ -106,15 +106,6 @@ impl Writer {
         Container { next_entry, index: 0, data, last_end: data }
     }
 
-    /// Starts an object from a template made by [`Writer::template`]; its keys are written already.
-    pub fn object_from(&mut self, template: &Template) -> Container {
-        self.pad();
-        let next_entry = self.bytes.len() + 4 + template.count * 4;
-        let data = self.bytes.len() + 4 + template.count * 8;
-        self.bytes.extend_from_slice(&template.bytes);
-        Container { next_entry, index: template.count, data, last_end: self.bytes.len() }
-    }
-
     /// Closes the child that was just written: all bytes since the child before belong to it.
     #[inline]
     pub fn close(&mut self, container: &mut Container, kind: Kind) {
@@ -166,23 +157,16 @@ impl Writer {
     }
 }
 
-/// An object's header, key entries and key bytes, ready to be copied.
-pub struct Template {
-    bytes: Vec<u8>,
-    count: usize,
-}
-
-impl Template {
-    /// Makes the template of an object with these keys, which must be in jsonb's order.
-    pub fn new<'a>(names: impl ExactSizeIterator<Item = &'a [u8]>) -> Template {
-        let count = names.len();
-        let mut writer = Writer::new();
-        let mut container = writer.object(count);
-        for name in names {
-            writer.key(&mut container, name);
-        }
-        Template { bytes: writer.bytes, count }
+/// A jsonb array of these strings, as a whole varlena.
+pub fn strings<'a>(texts: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.begin();
+    let mut array = writer.array(texts.len());
+    for text in texts {
+        writer.string(&mut array, text);
     }
+    writer.finish();
+    writer.bytes
 }
 
 /// jsonb's order of keys: shorter first, then by bytes (lengthCompareJsonbString).

@@ -4,6 +4,7 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 
 use super::call;
 use super::reader::Value;
+use super::row::Row;
 use super::rows::Rows;
 use super::values::Side;
 use crate::encode::jsonb::Writer;
@@ -13,7 +14,7 @@ use crate::pg::guard::entry_point;
 
 entry_point!(audit_column_changes, pg_finfo_audit_column_changes, column_changes);
 
-/// `column_changes(event_type, changes) returns table (column_name text, old_value jsonb, new_value jsonb)`:
+/// `column_changes(event_type, changes, recorded_columns) returns table (column_name text, old_value jsonb, new_value jsonb)`:
 /// every column of an insert or delete, the changed ones of an update, of which level minimal has no values.
 ///
 /// # Safety
@@ -25,6 +26,7 @@ unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
         let arguments = Arguments::new(arguments);
         let Some(changes) = call::jsonb(arguments, 1) else { return Datum::null() };
         let event_type = call::integer(arguments, 0);
+        let row = Row { values: changes, names: call::jsonb(arguments, 2) };
         let mut writer = Writer::new();
         let mut push = |name: &[u8], old: Option<Value>, new: Option<Value>| {
             let [old, new] = [old, new].map(|value| value.map(|value| value.datum(&mut writer)));
@@ -36,10 +38,10 @@ unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
                 changes.pairs().for_each(|(name, pair)| push(name, Side::Old.of(pair), Side::New.of(pair)))
             }
             _ if Side::Old.is_all_of(event_type) => {
-                changes.pairs().for_each(|(name, value)| push(name, Some(value), None))
+                row.pairs().for_each(|(name, value)| push(name, Some(value), None))
             }
             _ if Side::New.is_all_of(event_type) => {
-                changes.pairs().for_each(|(name, value)| push(name, None, Some(value)))
+                row.pairs().for_each(|(name, value)| push(name, None, Some(value)))
             }
             _ => {}
         }

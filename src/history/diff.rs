@@ -60,7 +60,7 @@ impl Diff {
     }
 
     fn objects(&mut self, old: Option<Container>, new: Option<Container>) {
-        for (name, old, new) in merge(old, new) {
+        for (name, old, new) in merge(pairs(old), pairs(new)) {
             let parent = self.path.enter_key(name);
             self.part(old, new);
             self.path.leave(parent);
@@ -97,4 +97,9 @@ impl Diff {
             }
         }
     }
+}
+
+/// The members of an object that may be missing.
+fn pairs(object: Option<Container<'_>>) -> impl Iterator<Item = (&[u8], Value<'_>)> {
+    object.into_iter().flat_map(Container::pairs)
 }

@@ -5,7 +5,7 @@
 //! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it into the trail's text;
 //! * [`server`] says how the library is loaded.
 //!
-//! All of it works on the binary form through [`reader`]: numbers keep their scale, nested values are copied.
+//! All of it works on the binary form through [`reader`], whole rows through [`row`]: numbers keep their scale, nested values are copied.
 
 mod call;
 mod columns;
@@ -13,6 +13,7 @@ mod diff;
 mod lookup;
 mod path;
 mod reader;
+mod row;
 mod rows;
 mod server;
 mod summary;

@@ -117,10 +117,13 @@ impl<'a> Value<'a> {
 /// A member of one object or the other, or of both.
 pub type Member<'a> = (&'a [u8], Option<Value<'a>>, Option<Value<'a>>);
 
-/// The members of two objects by name, in jsonb's order.
-pub fn merge<'a>(one: Option<Container<'a>>, other: Option<Container<'a>>) -> impl Iterator<Item = Member<'a>> {
-    let mut one = one.into_iter().flat_map(Container::pairs).peekable();
-    let mut other = other.into_iter().flat_map(Container::pairs).peekable();
+/// The members of two objects by name; both must be in jsonb's order.
+pub fn merge<'a>(
+    one: impl Iterator<Item = (&'a [u8], Value<'a>)>,
+    other: impl Iterator<Item = (&'a [u8], Value<'a>)>,
+) -> impl Iterator<Item = Member<'a>> {
+    let mut one = one.peekable();
+    let mut other = other.peekable();
     std::iter::from_fn(move || {
         let order = match (one.peek(), other.peek()) {
             (Some((one, _)), Some((other, _))) => key_order(one, other),

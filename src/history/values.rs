@@ -1,13 +1,14 @@
 //! What a row event says: which columns changed, the values before, the values after.
 //!
-//! An insert or baseline holds {column: new}, a delete or the image of a truncated row {column: old}, an
-//! update {column: [old, new]}; at level minimal an update holds the names alone, and at level comprehensive
-//! the whole old row beside the changes.
+//! An insert or baseline holds the new values of a whole row, a delete or the image of a truncated row the old
+//! ones, without the names, which the version of the table has; an update {column: [old, new]}; at level minimal
+//! an update holds the names alone, and at level comprehensive the whole old row beside the changes.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::call;
 use super::reader::{Container, Value, merge};
+use super::row::Row;
 use crate::encode::jsonb::{Kind, Writer};
 use crate::event::kind;
 use crate::pg::arguments::Arguments;
@@ -80,7 +81,7 @@ unsafe fn changed_columns(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// `old_values(event_type, changes, image) returns jsonb`.
+/// `old_values(event_type, changes, image, recorded_columns) returns jsonb`.
 ///
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
@@ -89,7 +90,7 @@ unsafe fn old_values(arguments: FunctionCallInfo) -> Datum {
     unsafe { values(arguments, Side::Old) }
 }
 
-/// `new_values(event_type, changes, image) returns jsonb`.
+/// `new_values(event_type, changes, image, recorded_columns) returns jsonb`.
 ///
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
@@ -105,21 +106,24 @@ unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
     unsafe {
         let arguments = Arguments::new(arguments);
         let event_type = call::integer(arguments, 0);
-        let whole = |position| arguments.datum(position).unwrap_or_else(|| arguments.null());
-        if side.is_all_of(event_type) {
-            return whole(1);
-        }
-        if event_type != kind::ROW_UPDATE {
-            return arguments.null();
-        }
-        let changes = call::jsonb(arguments, 1).filter(|changes| changes.is_object());
-        let image = call::jsonb(arguments, 2);
+        let names = call::jsonb(arguments, 3);
+        let row = |position| call::jsonb(arguments, position).map(|values| Row { values, names });
         let writer = &mut *(&raw mut WRITER);
-        match (image, changes) {
-            (Some(_), _) if side == Side::Old => return whole(2),
-            (Some(image), changes) => overlay(writer, image, changes),
-            (None, Some(changes)) => one_side(writer, changes, side),
-            (None, None) => return arguments.null(),
+        if side.is_all_of(event_type) {
+            match row(1) {
+                Some(row) => row.write(writer),
+                None => return arguments.null(),
+            }
+        } else if event_type != kind::ROW_UPDATE {
+            return arguments.null();
+        } else {
+            let changes = call::jsonb(arguments, 1).filter(|changes| changes.is_object());
+            match (row(2), changes) {
+                (Some(image), _) if side == Side::Old => image.write(writer),
+                (Some(image), changes) => overlay(writer, image, changes),
+                (None, Some(changes)) => one_side(writer, changes, side),
+                (None, None) => return arguments.null(),
+            }
         }
         let result = call::varlena_value(writer.finish());
         writer.shrink(KEPT);
@@ -141,8 +145,8 @@ fn one_side(writer: &mut Writer, changes: Container, side: Side) {
 }
 
 /// The whole old row with the new values of what changed.
-fn overlay(writer: &mut Writer, image: Container, changes: Option<Container>) {
-    let merged = || merge(Some(image), changes);
+fn overlay(writer: &mut Writer, image: Row, changes: Option<Container>) {
+    let merged = || merge(image.pairs(), changes.into_iter().flat_map(Container::pairs));
     writer.begin();
     let mut object = writer.object(merged().count());
     for (name, _, _) in merged() {

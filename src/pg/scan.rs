@@ -84,3 +84,15 @@ pub unsafe fn pending(tuple: pg_sys::HeapTuple) -> u32 {
         }
     }
 }
+
+/// The bytes of a varlena without its header.
+///
+/// # Safety
+/// `value` must be a varlena. The bytes live as long as the tuple or the current memory context.
+pub unsafe fn payload<'a>(value: Datum) -> &'a [u8] {
+    // SAFETY: per the contract.
+    unsafe {
+        let value = pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr());
+        core::slice::from_raw_parts(pgrx::varlena::vardata_any(value).cast(), pgrx::varlena::varsize_any_exhdr(value))
+    }
+}

@@ -25,6 +25,8 @@ pub struct Version {
     pub columns: Value,
     /// Names of the key's columns, in key order.
     pub key: Vec<String>,
+    /// Names of the recorded columns as a jsonb array, in the order of a whole row's values; none for who writes no row.
+    pub recorded: Option<Vec<u8>>,
 }
 
 /// Describes a table.
@@ -67,6 +69,7 @@ pub unsafe fn describe(target: Oid) -> Version {
             table: table.to_string_lossy().into_owned(),
             columns,
             key,
+            recorded: None,
         }
     }
 }
@@ -138,6 +141,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
             JsonB(version.columns.clone()).into_datum(),
             key.into_datum(),
             Some(Datum::from(raw::GetCurrentTimestamp())),
+            version.recorded.as_ref().map(|names| Datum::from(names.as_ptr())),
         ];
         dictionary::append(Parent::Relations, i64::from(id), &mut values);
         (id, raw::GetCurrentSubTransactionId())
@@ -177,8 +181,12 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
                     let columns =
                         attribute(8).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
                     let names = attribute(9).and_then(|datum| Vec::<String>::from_datum(datum, false));
+                    let recorded = attribute(11).map(|datum| scan::payload(datum));
                     // Only the newest version counts: a name that comes back is a version again.
-                    let is_same = same_name && columns.as_ref() == Some(&version.columns) && names == key;
+                    let is_same = same_name
+                        && columns.as_ref() == Some(&version.columns)
+                        && names == key
+                        && version.recorded.as_ref().is_none_or(|names| recorded == names.get(4..));
                     known.found =
                         is_same.then(|| (attribute(2).map_or(0, |id| id.value() as i32), scan::pending(tuple)));
                 }
