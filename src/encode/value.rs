@@ -4,8 +4,8 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, vardata_any, varsize_any, varsize_any_exhdr};
 
 use super::codec::{ArrayCodec, Codec, CompositeCodec};
-use super::jsonb::{Kind, Writer};
 use super::digits::HEXADECIMAL;
+use super::jsonb::{Kind, Writer};
 use super::{foreign, irregular, json, marker, network, number, pin, time};
 use crate::pg::raw;
 

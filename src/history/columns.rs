@@ -37,12 +37,8 @@ unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
             kind::ROW_UPDATE => {
                 changes.pairs().for_each(|(name, pair)| push(name, Side::Old.of(pair), Side::New.of(pair)))
             }
-            _ if Side::Old.is_all_of(event_type) => {
-                row.pairs().for_each(|(name, value)| push(name, Some(value), None))
-            }
-            _ if Side::New.is_all_of(event_type) => {
-                row.pairs().for_each(|(name, value)| push(name, None, Some(value)))
-            }
+            _ if Side::Old.is_all_of(event_type) => row.pairs().for_each(|(name, value)| push(name, Some(value), None)),
+            _ if Side::New.is_all_of(event_type) => row.pairs().for_each(|(name, value)| push(name, None, Some(value))),
             _ => {}
         }
     }

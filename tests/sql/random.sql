@@ -8,7 +8,8 @@ SELECT setseed(0.42);
 CREATE TABLE sample (
     id int PRIMARY KEY, small int2, large int8, real4 float4, real8 float8, exact numeric, scaled numeric(30, 12),
     truth bool, words text, padded char(7), moment timestamptz, plain_moment timestamp, day date, hour time, token uuid,
-    bits bytea, document jsonb, numbers int[], texts text[], decimals numeric[], doubles float8[], address inet, span interval
+    bits bytea, document jsonb, numbers int[], texts text[], decimals numeric[], doubles float8[], address inet, span interval,
+    network cidr, sixth inet, few int2, amount numeric(12, 2), round_number float8, rounded real
 );
 SELECT audit.enable('sample');
  
@@ -34,7 +35,12 @@ SELECT i, maybe(((random() - 0.5) * 65535)::int2), maybe(((random() - 0.5) * 1.8
        maybe(ARRAY(SELECT maybe(number()) FROM generate_series(1, (random() * 5)::int + i - i))),
        maybe(ARRAY(SELECT (random() - 0.5) * 10 ^ ((random() - 0.5) * 600) FROM generate_series(1, (random() * 5)::int + i - i))),
        maybe(('10.' || (random() * 255)::int || '.0.' || (random() * 255)::int || '/' || (random() * 32)::int)::inet),
-       maybe((random() - 0.5) * interval '9000 years' + (random() - 0.5) * interval '400 days')
+       maybe((random() - 0.5) * interval '9000 years' + (random() - 0.5) * interval '400 days'),
+       maybe(network(('10.' || (random() * 255)::int || '.7.0/' || (random() * 32)::int)::inet)::cidr),
+       maybe((to_hex((random() * 65535)::int) || '::' || to_hex((random() * 65535)::int) || '/' || (random() * 128)::int)::inet),
+       maybe(((random() - 0.5) * 20)::int2), maybe(((random() - 0.5) * 10 ^ (random() * 9))::numeric(12, 2)),
+       maybe(((random() - 0.5) * 10 ^ (random() * 5))::int * 10.0 ^ ((random() - 0.5) * 24)::int),
+       maybe((((random() - 0.5) * 2000)::int * 10.0 ^ ((random() - 0.5) * 12)::int)::real)
 FROM generate_series(1, 3000) i;
 
 -- Every column of a row becomes another row's, so that every change has two sides.
@@ -52,10 +58,24 @@ JOIN audit.trail i ON i.entity = u.entity AND i.entity_id = u.entity_id AND i.ev
 WHERE u.entity = 'random_values.sample' AND u.event = 'row.update';
 SELECT count(*) AS images, count(*) FILTER (WHERE t.new_values::text <> to_jsonb(s)::text) AS differ
 FROM audit.trail t JOIN sample s ON s.id = t.entity_id::int WHERE t.entity = 'random_values.sample' AND t.event = 'row.insert' AND s.id > 1500;
+SELECT count(*) AS images, count(*) FILTER (WHERE t.new_values::text <> (SELECT jsonb_object_agg(k, to_jsonb(s) -> k)::text
+                                                                         FROM unnest(t.changed_columns) k)) AS differ
+FROM audit.trail t JOIN sample s ON s.id = t.entity_id::int WHERE t.entity = 'random_values.sample' AND t.event = 'row.update';
 DELETE FROM sample;
 SELECT count(*) AS deletes, count(*) FILTER (WHERE NOT audit.row(NULL::sample, t.old_values) *= audit.row(audit.row(NULL::sample, i.new_values),
        coalesce((SELECT u.new_values FROM audit.trail u WHERE u.entity = t.entity AND u.entity_id = t.entity_id AND u.event = 'row.update'), '{}'))) AS wrong
 FROM audit.trail t JOIN audit.trail i ON i.entity = t.entity AND i.entity_id = t.entity_id AND i.event = 'row.insert'
 WHERE t.entity = 'random_values.sample' AND t.event = 'row.delete' AND t.entity_id::int > 2500;
+-- Days through all the years that there are, with times of day, and integers on both sides of each power of ten.
+CREATE TABLE calendar (id int PRIMARY KEY, day date, moment timestamptz, hour timetz, number int8);
+SELECT audit.enable('calendar');
+INSERT INTO calendar
+SELECT n, d, CASE WHEN d BETWEEN '4713-01-01 BC' AND '290000-01-01' THEN d + n * interval '1.030507 s' END, timetz '00:00:00+00' + make_interval(secs => n * 1.3),
+       (CASE WHEN n % 2 = 0 THEN -1 ELSE 1 END) * ((10::numeric ^ (n % 19)) - n % 3)::int8
+FROM (SELECT n, CASE WHEN n < 30000 THEN date '4714-11-24 BC' + n * 61 ELSE date '4714-11-24 BC' + (n - 30000) * 700001 END AS d
+      FROM generate_series(0, 33067) n) s;
+SELECT count(*) AS days, min(day) AS first_day, max(day) AS last_day,
+       count(*) FILTER (WHERE t.new_values::text <> to_jsonb(c)::text) AS differ
+FROM calendar c JOIN audit.trail t ON t.entity_id::int = c.id WHERE t.entity = 'random_values.calendar' AND t.event = 'row.insert';
 SET client_min_messages = warning;
 DROP SCHEMA random_values CASCADE;
