@@ -36,7 +36,11 @@ CREATE SCHEMA reconcile;
 -- All that is read of the trail. A table that was renamed, moved or restored keeps its lineage.
 CREATE VIEW reconcile.events AS
 SELECT current.relation_oid AS target, t.name AS event, e.node_id, e.transaction_id, e.command_id, e.occurred_at,
-       e.event_id, e.entity_id, e.new_entity_id, e.changes, e.image
+       e.event_id, e.entity_id, e.new_entity_id,
+       CASE WHEN t.name IN ('row.insert', 'row.baseline') THEN audit.new_values(e.event_type, e.changes, NULL, r.recorded_columns)
+            WHEN t.name IN ('row.delete', 'row.truncate') THEN audit.old_values(e.event_type, e.changes, NULL, r.recorded_columns)
+            ELSE e.changes END AS changes,
+       CASE WHEN e.image IS NOT NULL THEN audit.old_values(e.event_type, e.changes, e.image, r.recorded_columns) END AS image
 FROM (SELECT * FROM audit.events WHERE category = 'data' UNION ALL
       SELECT * FROM audit.events_overflow WHERE category = 'data') e
 JOIN audit.event_types t ON t.event_type = e.event_type AND (t.name LIKE 'row.%' OR t.name = 'table.truncate')

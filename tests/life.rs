@@ -146,8 +146,8 @@ fn a_crash_keeps_events_and_changes_together() {
         server.launch();
 
         let entries = "SELECT count(*) FROM ((SELECT id::text, counter FROM entry EXCEPT ALL
-                         SELECT e.entity_id, (e.changes ->> 'counter')::int FROM audit.events e WHERE e.changes ? 'note')
-                       UNION ALL (SELECT e.entity_id, (e.changes ->> 'counter')::int FROM audit.events e WHERE e.changes ? 'note'
+                         SELECT t.entity_id, (t.new_values ->> 'counter')::int FROM audit.trail t WHERE t.entity = 'public.entry' AND t.event = 'row.insert')
+                       UNION ALL (SELECT t.entity_id, (t.new_values ->> 'counter')::int FROM audit.trail t WHERE t.entity = 'public.entry' AND t.event = 'row.insert'
                          EXCEPT ALL SELECT id::text, counter FROM entry)) difference";
         assert_eq!(server.query("postgres", entries), "0", "round {round}");
         let counters = "SELECT count(*), coalesce(bool_or(c.n <> coalesce(e.updates, 0) OR c.n <> coalesce(e.latest, 0)), false)

@@ -7,7 +7,10 @@ use super::server::Server;
 
 /// The row events of a table in the order of its versions: kind, key (`old -> new` where it changed), changes.
 pub fn of(server: &Server, database: &str, entity: &str) -> String {
-    let sql = "SELECT concat_ws(' ', replace(t.name, 'row.', ''), e.entity_id, '-> ' || e.new_entity_id, e.changes) \
+    let sql = "SELECT concat_ws(' ', replace(t.name, 'row.', ''), e.entity_id, '-> ' || e.new_entity_id, \
+                                CASE WHEN t.name = 'row.update' THEN e.changes \
+                                     ELSE coalesce(audit.new_values(e.event_type, e.changes, NULL, r.recorded_columns), \
+                                                   audit.old_values(e.event_type, e.changes, NULL, r.recorded_columns)) END) \
                FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e \
                JOIN audit.event_types t USING (event_type) JOIN audit.relations r USING (node_id, relation_id) \
                WHERE e.category = 'data' AND r.entity = :'entity' \
