@@ -60,6 +60,14 @@ SELECT pg_temp.print('toast', format('%s rows beside a TOASTed value of 100 kB t
 SELECT pg_temp.print('single', 'Prepared statements of one row of 20 columns, 1 client: a second', '{update,insert}', 0);
 SELECT pg_temp.print('tpcb', 'TPC-B of pgbench, prepared, all four tables audited: transactions a second',
                      (SELECT array_agg(m ORDER BY split_part(m, ' ', 1)::integer) FROM (SELECT DISTINCT measure AS m FROM result WHERE subject = 'tpcb') t), 0);
+SELECT pg_temp.print('writers', '16 clients, transactions of one inserted row: a second', '{one table,sixteen tables}', 0);
+SELECT E'\nWhat these clients wait for, percent of the times that one was at work, where it is 1 or more\n' || string_agg(line, E'\n' ORDER BY position, kind)
+FROM (SELECT c.position, w.kind, rpad(c.label, 20) || '   ' || rpad(w.kind, 17)
+             || string_agg(format('%s %s', w.event, round(w.share)), ', ' ORDER BY w.share DESC) AS line
+      FROM (SELECT contender, split_part(measure, ': ', 1) AS kind, split_part(measure, ': ', 2) AS event,
+                   percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS share FROM result WHERE subject = 'waits' GROUP BY 1, 2, 3) w
+      JOIN contender c ON c.name = w.contender WHERE w.share >= 1 GROUP BY 1, 2, c.label) lines
+HAVING count(*) > 0;
 SELECT pg_temp.print('volume', format('WAL of the update of 4 of 20 columns of %s rows: MB', :'rows'), '{wal,"wal after a checkpoint"}', 1, 1048576);
 
 SELECT E'\nTrail bytes an update event of one column, with indexes, actor, trace and reason\n' || rpad('', 20)

@@ -82,6 +82,11 @@ CREATE TABLE single (LIKE customer INCLUDING ALL);
 INSERT INTO single SELECT * FROM staging.customer;
 CREATE TABLE added (LIKE customer INCLUDING ALL);
 
+-- For many writers: what each of them inserts into, the same one or each its own.
+SELECT format('CREATE TABLE lane_%s (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, client integer, note text, at timestamptz DEFAULT now())', n)
+FROM generate_series(1, 16) n
+\gexec
+
 CREATE TABLE copied (id bigint PRIMARY KEY, note text NOT NULL DEFAULT 'copied', at timestamptz NOT NULL DEFAULT now());
 
 -- What the bulk update sets: four columns, two of the narrow table.
