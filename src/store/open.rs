@@ -7,7 +7,9 @@ use pgrx::pg_sys::{self, Oid};
 
 use super::leaf;
 use super::leaf::Parent;
+use super::tuple::DESCRIPTION;
 use crate::error::Error;
+use crate::pg::version;
 
 /// A leaf, open for appending.
 pub struct Table {
@@ -66,7 +68,7 @@ pub unsafe fn close_all() {
         for slot in (*(&raw mut TABLES)).iter_mut() {
             if let Some(table) = slot.take() {
                 for (index, info) in table.indexes {
-                    crate::pg::version::index_insert_cleanup(*index, *info);
+                    version::index_insert_cleanup(*index, *info);
                     pg_sys::index_close(*index, pg_sys::NoLock as i32);
                 }
                 pg_sys::table_close(table.relation, pg_sys::NoLock as i32);
@@ -143,11 +145,17 @@ fn is_plain(info: &pg_sys::IndexInfo) -> bool {
 /// # Safety
 /// `relation` must be open.
 unsafe fn check(relation: pg_sys::Relation) {
-    // SAFETY: the descriptor of an open relation.
-    let descriptor = unsafe { (*relation).rd_att };
-    let matches = crate::pg::relation::attributes(descriptor)
-        .map(|attribute| (attribute.name, attribute.type_id, attribute.dropped))
-        .eq(super::tuple::DESCRIPTION.iter().map(|(name, type_id)| (name.to_vec(), *type_id, false)));
+    // SAFETY: the descriptor of an open relation, whose attributes are as many as it says.
+    let matches = unsafe {
+        let descriptor = (*relation).rd_att;
+        usize::try_from((*descriptor).natts) == Ok(DESCRIPTION.len())
+            && DESCRIPTION.iter().enumerate().all(|(index, (name, type_id))| {
+                let attribute = &*version::attribute(descriptor, index);
+                crate::pg::relation::name(&attribute.attname) == *name
+                    && attribute.atttypid == *type_id
+                    && !attribute.attisdropped
+            })
+    };
     if !matches {
         // SAFETY: the name of an open relation.
         let name = unsafe { crate::pg::relation::name(&(*(*relation).rd_rel).relname) };
