@@ -43,6 +43,28 @@ CREATE FUNCTION audit.summary(actor text, phrase text, entity text, entity_id te
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_summary';
 COMMENT ON FUNCTION audit.summary(text, text, text, text, text, integer, jsonb) IS 'An event in one sentence';
 
+CREATE TYPE audit.attribution AS (
+    login                text,
+    role                 text,
+    effective_role       text,
+    application_name     text,
+    actor                text,
+    actor_source         text,
+    trace_id             text,
+    reason               text,
+    context              jsonb,
+    statement            text,
+    statement_parameters jsonb,
+    token                text,
+    client_addr          inet
+);
+COMMENT ON TYPE audit.attribution IS 'Who did it and why: a row of audit.contexts with what its session adds';
+
+CREATE FUNCTION audit.attribution(node_id integer, context_id bigint) RETURNS audit.attribution
+    LANGUAGE c STABLE PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'audit_attribution';
+COMMENT ON FUNCTION audit.attribution(integer, bigint) IS
+    'The context of an event with its session, past permissions; null where retention has let it go';
+
 CREATE FUNCTION audit.key_text(hashed boolean[], VARIADIC key "any") RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_key_text';
 COMMENT ON FUNCTION audit.key_text(boolean[], "any") IS

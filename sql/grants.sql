@@ -53,6 +53,9 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Reads the dictionaries past permissions.
+REVOKE EXECUTE ON FUNCTION audit.attribution(integer, bigint) FROM audit_admin;
+
 GRANT EXECUTE ON FUNCTION
     audit.enable(regclass, text, text[], text[], jsonb, boolean, text), audit.disable(regclass),
     audit.enable_schema(regnamespace, text, text[], text[], jsonb, boolean, text), audit.disable_schema(regnamespace),

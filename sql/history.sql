@@ -8,23 +8,33 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.event_time(uuid) IS 'The time inside the id of an event, exact to the millisecond';
 
--- An id runs ahead of the clock where that stepped back, so the hours around it are searched first, then everything.
+-- The time of an id is that of its event, or later where the clock stood or stepped back: so the search goes back from it in
+-- growing steps, each of which meets only the leaves of its time, and ends with everything. The plan must be that of the times.
 CREATE FUNCTION audit.event_row(event_id uuid) RETURNS audit.events
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET jit = off
 AS $$
 DECLARE
     wanted uuid := event_id;
-    estimate timestamptz := audit.event_time(event_id);
+    newest timestamptz := audit.event_time(event_id) + interval '1 millisecond';
+    oldest timestamptz;
+    step interval;
     found_event audit.events;
 BEGIN
-    SELECT e.* INTO found_event
-    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-    WHERE e.occurred_at BETWEEN estimate - interval '1 hour' AND estimate + interval '1 hour' AND e.event_id = wanted;
-    IF NOT FOUND THEN
+    FOREACH step IN ARRAY ARRAY['2 milliseconds', '1 second', '1 minute', '1 hour', '1 day']::interval[] LOOP
+        oldest := newest - step;
         SELECT e.* INTO found_event
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e WHERE e.event_id = wanted;
-    END IF;
+        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        WHERE e.occurred_at >= oldest AND e.occurred_at < newest AND e.event_id = wanted;
+        IF FOUND THEN
+            RETURN found_event;
+        END IF;
+        newest := oldest;
+    END LOOP;
+    SELECT e.* INTO found_event
+    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e WHERE e.event_id = wanted;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'event % does not exist', coalesce(wanted::text, 'null')
             USING ERRCODE = 'no_data_found', HINT = 'Event ids are in audit.trail; retention may have let this one go.';
@@ -32,7 +42,7 @@ BEGIN
     RETURN found_event;
 END;
 $$;
-COMMENT ON FUNCTION audit.event_row(uuid) IS 'The stored event of this id, found by the time inside it; internal';
+COMMENT ON FUNCTION audit.event_row(uuid) IS 'The stored event of this id, found by the time inside it: what a function that is given an id begins with; internal';
 
 CREATE FUNCTION audit.diff(event_id uuid) RETURNS TABLE (column_name text, old_value jsonb, new_value jsonb)
 LANGUAGE sql STABLE ROWS 5
@@ -221,6 +231,7 @@ COMMENT ON FUNCTION audit.same_rows(audit.row_step[], text) IS 'The events of ro
 CREATE FUNCTION audit.row_steps(target regclass, key text) RETURNS audit.row_step[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 DECLARE
     relation_ids integer[];
@@ -236,9 +247,10 @@ BEGIN
     WHILE new_keys <> '{}' LOOP
         SELECT array_agg(ROW(e.occurred_at, e.event_id, e.node_id, e.transaction_id, e.command_id, e.event_type, e.entity_id,
                              e.new_entity_id, NULL)::audit.row_step) INTO more
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        FROM (SELECT u.* FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) u WHERE u.entity_id = ANY (new_keys)
+              UNION ALL
+              SELECT u.* FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) u WHERE u.new_entity_id = ANY (new_keys)) e
         WHERE e.category = 'data' AND e.event_type BETWEEN 1 AND 5 AND e.relation_id = ANY (relation_ids)
-          AND (e.entity_id = ANY (new_keys) OR e.new_entity_id = ANY (new_keys))
           AND EXISTS (SELECT FROM unnest(relation_ids, nodes) v (relation_id, node_id)
                       WHERE (v.relation_id, v.node_id) = (e.relation_id, e.node_id));
         steps := steps || more;
@@ -266,6 +278,7 @@ COMMENT ON FUNCTION audit.row_steps(regclass, text) IS 'The events of the rows t
 CREATE FUNCTION audit.history(target regclass, entity_id text) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 DECLARE
     steps audit.row_step[];

@@ -201,13 +201,84 @@ BEGIN
     PERFORM audit.make_leaves_of('events_' || oldest.category, oldest.occurred_at, oldest.occurred_at);
     SELECT l.* INTO STRICT leaf FROM audit.leaves l
     WHERE l.parent = 'events_' || oldest.category AND l.since <= oldest.occurred_at AND l.until > oldest.occurred_at;
-    moved := audit.move_events('audit.events_overflow_all', oldest.category, leaf.since, leaf.until, leaf.leaf, max_rows);
+    BEGIN
+        moved := audit.move_events('audit.events_overflow_all', oldest.category, leaf.since, leaf.until, leaf.leaf, max_rows);
+    EXCEPTION WHEN program_limit_exceeded THEN
+        -- A key too long for a B-tree of the closed leaf: closed again, it gets the other kind.
+        EXECUTE format('DROP INDEX IF EXISTS audit.%I, audit.%I', leaf.leaf_name || '_row', leaf.leaf_name || '_renamed');
+        moved := audit.move_events('audit.events_overflow_all', oldest.category, leaf.since, leaf.until, leaf.leaf, max_rows);
+    END;
     PERFORM audit.emit('evidence.move', jsonb_build_object('events', moved, 'since', leaf.since, 'until', leaf.until),
                        'audit.' || leaf.leaf_name, NULL, NULL, NULL);
     RETURN moved;
 END;
 $$;
 COMMENT ON FUNCTION audit.empty_overflow(bigint) IS 'Moves a batch of events from the overflow to their leaf; returns how many';
+
+-- The indexes of a closed leaf beside that of the open one: of every event its id, which ascends with the pages, so that a
+-- summary of each range of pages does; of row events the key, and the key that an update changed it to. A key may be too
+-- long for a B-tree; a hash index then takes its place.
+CREATE FUNCTION audit.closed_leaf_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text)
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT i.suffix, i.definition, i.otherwise
+    FROM (VALUES
+        ('_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL),
+        ('_row', '(entity_id, relation_id)', 'USING hash (entity_id)'),
+        ('_renamed', '(new_entity_id) WHERE new_entity_id IS NOT NULL', 'USING hash (new_entity_id) WHERE new_entity_id IS NOT NULL')
+    ) i (suffix, definition, otherwise)
+    WHERE closed_leaf_indexes.parent = 'events_data' OR i.suffix = '_event';
+END;
+COMMENT ON FUNCTION audit.closed_leaf_indexes(text) IS 'What a leaf of this parent is given when it closes: the end of the name, the definition, another one for long keys; internal';
+
+-- Leaves of events whose time is over and that lack an index of closed leaves, oldest first. For some minutes more a clock that
+-- is set right may still lead writers to them.
+CREATE FUNCTION audit.leaves_to_close() RETURNS TABLE (leaf regclass, leaf_name text, parent text, suffixes text[])
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT l.leaf, l.leaf_name, l.parent, array_agg(d.suffix ORDER BY d.suffix)
+    FROM audit.leaves l CROSS JOIN LATERAL audit.closed_leaf_indexes(l.parent) d
+    WHERE l.parent LIKE 'events\_%' AND l.until < now() - interval '10 minutes'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+                      WHERE i.indrelid = l.leaf::oid AND i.indisvalid AND c.relname = l.leaf_name || d.suffix)
+    GROUP BY l.leaf, l.leaf_name, l.parent, l.until
+    ORDER BY l.until, l.parent;
+END;
+COMMENT ON FUNCTION audit.leaves_to_close() IS 'Leaves whose time is over and the indexes that they lack; internal';
+
+-- Closes one leaf: builds its indexes and takes its statistics, in one transaction. Readers go on. The lock that keeps late
+-- writers out is taken only where nobody has to be waited for; a leaf that somebody still writes to is left to the next call.
+CREATE FUNCTION audit.close_leaf() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    closing record;
+    wanted record;
+BEGIN
+    FOR closing IN SELECT * FROM audit.leaves_to_close() LOOP
+        BEGIN
+            EXECUTE format('LOCK TABLE audit.%I IN SHARE MODE NOWAIT', closing.leaf_name);
+        EXCEPTION WHEN lock_not_available THEN
+            CONTINUE;
+        END;
+        FOR wanted IN
+            SELECT d.*, closing.leaf_name || d.suffix AS index_name
+            FROM audit.closed_leaf_indexes(closing.parent) d WHERE d.suffix = ANY (closing.suffixes)
+        LOOP
+            BEGIN
+                EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, closing.leaf_name, wanted.definition);
+            EXCEPTION WHEN program_limit_exceeded THEN
+                EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, closing.leaf_name, wanted.otherwise);
+            END;
+        END LOOP;
+        EXECUTE format('ANALYZE audit.%I', closing.leaf_name);
+        RETURN true;
+    END LOOP;
+    RETURN false;
+END;
+$$;
+COMMENT ON FUNCTION audit.close_leaf() IS 'Gives one leaf whose time is over the indexes of a closed one; false where there is none; internal';
 
 -- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that a
 -- step needs is waited for half a second; the step is then left to the next call.
@@ -222,7 +293,7 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN false;
     END IF;
-    RETURN audit.make_leaves() > 0 OR audit.empty_overflow() > 0;
+    RETURN audit.make_leaves() > 0 OR audit.empty_overflow() > 0 OR audit.close_leaf();
 EXCEPTION WHEN lock_not_available THEN
     RAISE NOTICE 'maintenance met a lock and goes on next time: %', sqlerrm;
     RETURN false;
@@ -257,4 +328,4 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON PROCEDURE audit.maintain(interval) IS 'Makes leaves ahead and empties the overflow, committing after each step';
+COMMENT ON PROCEDURE audit.maintain(interval) IS 'Makes leaves ahead, empties the overflow and closes leaves whose time is over, committing after each step';

@@ -1,7 +1,7 @@
 -- The trail as people and reports read it.
 
--- One row an event with everything that is known about it. The dictionaries are joined from the left: an event
--- is shown even where retention has let its context go. The overflow is read like any leaf.
+-- One row an event with everything that is known about it. An event is shown even where
+-- retention has let its context go. The overflow is read like any leaf.
 CREATE VIEW audit.trail_events AS
 SELECT e.event_id,
        e.occurred_at,
@@ -9,28 +9,28 @@ SELECT e.event_id,
        e.category,
        t.risk,
        coalesce(e.result, 'success') AS result,
-       audit.summary(coalesce(c.actor, c.login), t.phrase, coalesce(e.entity, r.entity), e.entity_id, e.entity_label,
+       audit.summary(coalesce((e.who).actor, (e.who).login), t.phrase, coalesce(e.entity, r.entity), e.entity_id, e.entity_label,
                      e.event_type, e.changes) AS summary,
-       coalesce(c.actor, c.login) AS actor,
-       c.actor_source,
-       c.login,
-       c.role,
-       c.effective_role,
-       c.application_name,
-       s.client_addr,
-       s.token AS session_id,
+       coalesce((e.who).actor, (e.who).login) AS actor,
+       (e.who).actor_source,
+       (e.who).login,
+       (e.who).role,
+       (e.who).effective_role,
+       (e.who).application_name,
+       (e.who).client_addr,
+       (e.who).token AS session_id,
        coalesce(e.subject_transaction_id, e.transaction_id) AS transaction_id,
-       c.trace_id,
-       c.reason,
-       c.context,
+       (e.who).trace_id,
+       (e.who).reason,
+       (e.who).context,
        coalesce(e.entity, r.entity) AS entity,
        e.entity_id,
        e.entity_label,
        audit.changed_columns(e.event_type, e.changes) AS changed_columns,
        audit.old_values(e.event_type, e.changes, e.image, r.recorded_columns) AS old_values,
        audit.new_values(e.event_type, e.changes, e.image, r.recorded_columns) AS new_values,
-       coalesce(e.parameters, c.statement_parameters) AS parameters,
-       c.statement,
+       coalesce(e.parameters, (e.who).statement_parameters) AS parameters,
+       (e.who).statement,
        n.name AS server,
        e.node_id,
        e.relation_id,
@@ -41,10 +41,11 @@ SELECT e.event_id,
        e.changes,
        r.recorded_columns,
        e.parameters AS event_parameters
-FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+FROM (
+    SELECT u.*, audit.attribution(u.node_id, u.context_id) AS who
+    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) u
+) e
 LEFT JOIN audit.event_types t ON t.event_type = e.event_type
-LEFT JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
-LEFT JOIN audit.sessions s ON s.node_id = c.node_id AND s.session_id = c.session_id
 LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
 LEFT JOIN audit.nodes n ON n.node_id = e.node_id;
 COMMENT ON VIEW audit.trail_events IS 'audit.trail with the keys behind its columns, for the functions and views of the extension';

@@ -26,6 +26,13 @@ fn shop(server: &Server) {
            CREATE TABLE app.later (id int PRIMARY KEY);
            INSERT INTO app.later VALUES (1);"#,
     );
+    // A leaf whose time is over has indexes of its own.
+    server.query("shop", "SELECT audit.make_leaves_of('events_data', '2021-01-01', '2021-01-01')");
+    server.query("shop", "CALL audit.maintain()");
+    assert_eq!(
+        server.query("shop", "SELECT count(*) FROM pg_indexes i WHERE i.tablename = 'events_data_20210101'"),
+        "4"
+    );
 }
 
 const ITEM: &str = r#"insert 1 {"id": 1, "name": "lamp", "secret": {"$audit": "masked"}}
@@ -38,10 +45,12 @@ const SETTINGS: &str = "SELECT string_agg(concat_ws(' ', s.schema_name, s.table_
                         FROM audit.table_settings s";
 const TRIGGERS: &str = "SELECT string_agg(concat_ws(' ', t.tgrelid::regclass, t.tgname, t.tgenabled), chr(10) ORDER BY t.tgrelid::regclass::text, t.tgname) \
                         FROM pg_trigger t WHERE t.tgname LIKE '!audit%'";
+const INDEXES: &str =
+    "SELECT string_agg(i.indexdef, chr(10) ORDER BY i.indexdef) FROM pg_indexes i WHERE i.schemaname = 'audit'";
 
 /// A restored database holds what the other one held, and goes on: a node of its own, the same lineage of each table.
 fn expect_restored(from: &Server, server: &Server, database: &str) {
-    for sql in [TRAIL, SETTINGS, TRIGGERS] {
+    for sql in [TRAIL, SETTINGS, TRIGGERS, INDEXES] {
         assert_eq!(server.query(database, sql), from.query("shop", sql), "{sql}");
     }
     expect(server, database, "public.item", ITEM);

@@ -3,10 +3,12 @@
 //! * [`values`] gives an event's changed columns, its values before and its values after;
 //! * [`columns`] gives the same as one row a column, [`diff`] compares any two documents, [`path`] names their parts;
 //! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it into the trail's text;
+//! * [`attribution`] finds who did it and why;
 //! * [`server`] says how the library is loaded.
 //!
 //! All of it works on the binary form through [`reader`], whole rows through [`row`]: numbers keep their scale, nested values are copied.
 
+mod attribution;
 mod call;
 mod columns;
 mod diff;

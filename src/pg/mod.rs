@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod background;
 pub mod guard;
+pub mod partition;
 pub mod raw;
 pub mod relation;
 pub mod scan;

@@ -1,0 +1,229 @@
+//! Who and why of an event: a row of the contexts with what its session adds.
+//!
+//! The dictionaries have as many leaves as the trail has months. Joined, each leaf would be planned and locked for every
+//! query, and a day's events would meet a hash of all contexts ever; here an event opens the one leaf that its context's
+//! id leads to. Neighbours in time share contexts, and rows are never updated: what is found is kept for the transaction.
+
+use core::ptr;
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
+use crate::pg::{partition, relation};
+
+entry_point!(audit_attribution, pg_finfo_audit_attribution, attribution);
+
+/// Columns of the type audit.attribution.
+const COLUMNS: usize = 13;
+/// Contexts that a transaction keeps, by the lower bits of their ids: neighbours in time have consecutive ones.
+const KEPT: usize = 1024;
+/// The longest row that is kept.
+const LONGEST: usize = 8192;
+/// The column of both dictionaries that is their id; the one before it is the node.
+const ID: i16 = 2;
+/// The column of audit.contexts that is the session; what the result shows begins after it (sql/schema.sql).
+const SESSION_ID: i32 = 3;
+
+/// What the transaction has looked up, in its memory; null before the first.
+static mut KNOWN: *mut Known = ptr::null_mut();
+
+struct Known {
+    descriptor: pg_sys::TupleDesc,
+    forget: pg_sys::MemoryContextCallback,
+    rows: [Row; KEPT],
+}
+
+struct Row {
+    node_id: i32,
+    context_id: i64,
+    /// Null where nothing is kept.
+    row: *mut pg_sys::HeapTupleHeaderData,
+}
+
+/// `audit.attribution(node_id integer, context_id bigint) returns audit.attribution`: null where there is no such
+/// context. The result is the caller's own copy: the next call may take the place of what is kept.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn attribution(call: FunctionCallInfo) -> Datum {
+    // SAFETY: the declaration in sql/functions.sql. Nothing here owns memory of Rust's.
+    unsafe {
+        let arguments = Arguments::new(call);
+        let (Some(node), Some(context)) = (arguments.datum(0), arguments.datum(1)) else { return arguments.null() };
+        let (node_id, context_id) = (node.value() as i32, context.value() as i64);
+        let known = known(call);
+        let kept = &mut (*known).rows[usize::try_from(context_id & (KEPT as i64 - 1)).unwrap_or(0)];
+        if !kept.row.is_null() && kept.node_id == node_id && kept.context_id == context_id {
+            return Datum::from(copy(kept.row, pg_sys::CurrentMemoryContext));
+        }
+        let Some(found) = look_up((*known).descriptor, node_id, context_id) else { return arguments.null() };
+        if pgrx::varlena::varsize(found.cast()) <= LONGEST {
+            if !kept.row.is_null() {
+                pg_sys::pfree(kept.row.cast());
+                kept.row = ptr::null_mut();
+            }
+            *kept = Row { node_id, context_id, row: copy(found, pg_sys::TopTransactionContext) };
+        }
+        Datum::from(found)
+    }
+}
+
+/// # Safety
+/// `row` must be a composite datum.
+unsafe fn copy(
+    row: *mut pg_sys::HeapTupleHeaderData,
+    memory: pg_sys::MemoryContext,
+) -> *mut pg_sys::HeapTupleHeaderData {
+    // SAFETY: a composite datum says its length as every varlena does.
+    unsafe {
+        let length = pgrx::varlena::varsize(row.cast());
+        let copy = pg_sys::MemoryContextAlloc(memory, length).cast::<u8>();
+        copy.copy_from_nonoverlapping(row.cast(), length);
+        copy.cast()
+    }
+}
+
+/// # Safety
+/// The call must be current, inside a transaction.
+unsafe fn known(call: FunctionCallInfo) -> *mut Known {
+    // SAFETY: a plain variable; zeroed memory is a Known that keeps nothing, and it is forgotten before it is freed.
+    unsafe {
+        if KNOWN.is_null() {
+            let memory = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
+            let known = pg_sys::palloc0(size_of::<Known>()).cast::<Known>();
+            let mut descriptor = ptr::null_mut();
+            pg_sys::get_call_result_type(call, ptr::null_mut(), &mut descriptor);
+            (*known).descriptor = pg_sys::CreateTupleDescCopy(descriptor);
+            (*known).forget.func = Some(forget);
+            pg_sys::MemoryContextRegisterResetCallback(pg_sys::TopTransactionContext, &mut (*known).forget);
+            pg_sys::MemoryContextSwitchTo(memory);
+            KNOWN = known;
+        }
+        KNOWN
+    }
+}
+
+unsafe extern "C-unwind" fn forget(_argument: *mut core::ffi::c_void) {
+    // SAFETY: a plain variable of a single-threaded process.
+    unsafe { KNOWN = ptr::null_mut() }
+}
+
+/// Forms the row in the current memory context, which the executor resets for each.
+///
+/// # Safety
+/// The descriptor must be the result's; inside a query.
+unsafe fn look_up(
+    descriptor: pg_sys::TupleDesc,
+    node_id: i32,
+    context_id: i64,
+) -> Option<*mut pg_sys::HeapTupleHeaderData> {
+    let mut values = [Datum::null(); COLUMNS];
+    let mut nulls = [true; COLUMNS];
+    let mut formed = None;
+    // SAFETY: values point into the tuples, which live until their visit ends.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"audit".as_ptr(), false);
+        let dictionary = |name: &core::ffi::CStr| pg_sys::get_relname_relid(name.as_ptr(), schema);
+        visit(dictionary(c"contexts"), node_id, context_id, |context, columns| {
+            // login, role, effective_role, application_name, actor, actor_source, trace_id, reason, context, statement,
+            // statement_parameters stand in this order in both.
+            for column in 0..11 {
+                values[column] =
+                    pg_sys::heap_getattr(context, SESSION_ID + 1 + column as i32, columns, &mut nulls[column]);
+            }
+            let mut is_null = false;
+            let session_id = pg_sys::heap_getattr(context, SESSION_ID, columns, &mut is_null).value() as i64;
+            let has_session = visit(dictionary(c"sessions"), node_id, session_id, |session, columns| {
+                values[11] = pg_sys::heap_getattr(session, 3, columns, &mut nulls[11]);
+                values[12] = pg_sys::heap_getattr(session, 6, columns, &mut nulls[12]);
+                formed = Some(form(descriptor, &mut values, &mut nulls));
+            });
+            if !has_session {
+                formed = Some(form(descriptor, &mut values, &mut nulls));
+            }
+        });
+    }
+    formed
+}
+
+/// # Safety
+/// The values must be of the descriptor.
+unsafe fn form(
+    descriptor: pg_sys::TupleDesc,
+    values: &mut [Datum; COLUMNS],
+    nulls: &mut [bool; COLUMNS],
+) -> *mut pg_sys::HeapTupleHeaderData {
+    // SAFETY: per the contract. Values out of line are brought in, as a datum may not point to TOAST.
+    unsafe {
+        let tuple = pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+        pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data).cast_mut_ptr()
+    }
+}
+
+/// Finds the row of a dictionary that has this id, and says whether there is one.
+///
+/// # Safety
+/// As [`look_up`].
+unsafe fn visit(
+    parent: Oid,
+    node_id: i32,
+    id: i64,
+    mut found: impl FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc),
+) -> bool {
+    // SAFETY: the leaf stays open for the scan; the snapshot is that of the query.
+    unsafe {
+        let leaf = partition::holding(parent, id);
+        if leaf == Oid::INVALID {
+            return false;
+        }
+        let opened = pg_sys::table_open(leaf, pg_sys::AccessShareLock as i32);
+        let index = index_of(opened);
+        let mut key = pg_sys::ScanKeyData::default();
+        let equal = pg_sys::BTEqualStrategyNumber as u16;
+        pg_sys::ScanKeyInit(&mut key, ID, equal, Oid::from(pg_sys::F_INT8EQ), Datum::from(id));
+        let snapshot = pg_sys::GetActiveSnapshot();
+        let scan = pg_sys::systable_beginscan(opened, index, index != Oid::INVALID, snapshot, 1, &mut key);
+        let mut has_found = false;
+        while !has_found {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let mut is_null = false;
+            let node = pg_sys::heap_getattr(tuple, i32::from(ID) - 1, (*opened).rd_att, &mut is_null);
+            if node.value() as i32 == node_id {
+                has_found = true;
+                found(tuple, (*opened).rd_att);
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        has_found
+    }
+}
+
+/// The leaf's B-tree over the id; invalid where somebody dropped it, and the leaf is then read whole.
+///
+/// # Safety
+/// `leaf` must be open.
+unsafe fn index_of(leaf: pg_sys::Relation) -> Oid {
+    // SAFETY: the indexes are those of an open relation.
+    unsafe {
+        let list = pg_sys::RelationGetIndexList(leaf);
+        for position in 0..relation::list_length(list) {
+            let oid = relation::list_oid(list, position);
+            let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
+            let description = &*(*index).rd_index;
+            let serves = (*(*index).rd_rel).relam == Oid::from(pg_sys::BTREE_AM_OID)
+                && description.indisvalid
+                && description.indkey.values.as_slice(1)[0] == ID
+                && pg_sys::RelationGetIndexPredicate(index).is_null();
+            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+            if serves {
+                return oid;
+            }
+        }
+        Oid::INVALID
+    }
+}
