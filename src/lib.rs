@@ -36,7 +36,8 @@ extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = [
 extension_sql_file!("../sql/trail.sql", name = "trail", requires = ["definitions"]);
 extension_sql_file!("../sql/history.sql", name = "history", requires = ["trail"]);
 extension_sql_file!("../sql/coverage.sql", name = "coverage", requires = ["history"]);
-extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["coverage"], finalize);
+extension_sql_file!("../sql/record.sql", name = "record", requires = ["coverage"]);
+extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["record"], finalize);
 
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
