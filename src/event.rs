@@ -47,6 +47,11 @@ pub mod kind {
     pub const fn is_recordable(kind: i32) -> bool {
         matches!(kind, 120..=123 | 125)
     }
+
+    /// Whether an event of this type says by itself that something failed.
+    pub const fn is_failure(kind: i32) -> bool {
+        matches!(kind, 123 | 125)
+    }
 }
 
 /// One event. Texts are in the server's encoding, jsonb values are whole varlenas with four-byte headers.

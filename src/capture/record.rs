@@ -69,7 +69,7 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
             parameters: has_parameters.then(|| writer.finish()),
             entity: arguments.bytes(2),
             entity_id: arguments.bytes(3),
-            failed: result == b"failure",
+            failed: result == b"failure" || kind::is_failure(declared.kind),
             ..Event::new(declared.kind, declared.category)
         };
         drop(declared);
