@@ -17,7 +17,7 @@ BEGIN ATOMIC
         ('user_access', 1, 'When', 'time', 'r.occurred_at'),
         ('user_access', 2, 'Who', 'name', 'r.actor'),
         ('user_access', 3, 'Login', 'name', 'r.login'),
-        ('user_access', 4, 'Access', 'word', 'r.access'),
+        ('user_access', 4, 'Access', 'event', 'r.access'),
         ('user_access', 5, 'Object', 'name', 'r.object'),
         ('user_access', 6, 'Record', 'name', 'concat_ws('' · '', r.record_id, r.record_name)'),
         ('user_access', 7, 'Columns changed', 'text', 'r.columns_changed'),
@@ -28,7 +28,7 @@ BEGIN ATOMIC
         ('security_events', 1, 'When', 'time', 'r.occurred_at'),
         ('security_events', 2, 'Risk', 'risk', 'r.risk'),
         ('security_events', 3, 'Who', 'name', 'r.actor'),
-        ('security_events', 4, 'Event', 'word', 'r.event'),
+        ('security_events', 4, 'Event', 'event', 'r.event'),
         ('security_events', 5, 'Object', 'name', 'r.object'),
         ('security_events', 6, 'Details', 'text', 'r.details'),
         ('security_events', 7, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
@@ -47,14 +47,14 @@ BEGIN ATOMIC
         ('admin_activity', 2, 'Risk', 'risk', 'r.risk'),
         ('admin_activity', 3, 'Who', 'name', 'r.actor'),
         ('admin_activity', 4, 'Role', 'name', 'coalesce(r.role, r.login)'),
-        ('admin_activity', 5, 'Event', 'word', 'r.event'),
+        ('admin_activity', 5, 'Event', 'event', 'r.event'),
         ('admin_activity', 6, 'Object', 'name', 'r.object'),
         ('admin_activity', 7, 'Details', 'text', 'r.details'),
         ('admin_activity', 8, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
         ('admin_activity', 9, 'Result', 'result', 'r.result'),
         ('system_access', 1, 'When', 'time', 'r.occurred_at'),
         ('system_access', 2, 'Who', 'name', 'r.actor'),
-        ('system_access', 3, 'Access', 'word', 'r.access'),
+        ('system_access', 3, 'Access', 'event', 'r.access'),
         ('system_access', 4, 'Worked for', 'text', 'array_to_string(r.application_users, '', '')'),
         ('system_access', 5, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
         ('system_access', 6, 'Authentication', 'word', 'r.authentication'),
@@ -134,8 +134,8 @@ BEGIN
     SELECT string_agg(CASE c.kind WHEN 'time' THEN format('to_char(%s, ''YYYY-MM-DD HH24:MI:SS'')', c.expression)
                                   ELSE format('audit.page_text((%s)::text, %s)', c.expression, max_characters) END, ', ') INTO cells
     FROM audit.report_columns(report) c;
-    EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(c.cells) ORDER BY c.number), ''[]'') FROM (SELECT row_number() OVER () AS number, p.cells FROM (SELECT ARRAY[%s] AS cells %s ORDER BY r.occurred_at, r.event_id LIMIT %s) p) c',
-                   cells, source, max_rows) INTO page_rows USING since, until, actors;
+    EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(c.cells) ORDER BY c.number), ''[]'') FROM (SELECT row_number() OVER () AS number, p.cells FROM (SELECT ARRAY[%s] AS cells %s ORDER BY r.occurred_at, r.event_id%s LIMIT %s) p) c',
+                   cells, source, CASE report WHEN 'data_changes' THEN ', r.column_name' ELSE '' END, max_rows) INTO page_rows USING since, until, actors;
     RETURN audit.page_facts() || jsonb_build_object(
         'title', CASE report WHEN 'data_changes' THEN 'Data changes' WHEN 'user_access' THEN 'User access'
                              WHEN 'security_events' THEN 'Security events' WHEN 'exports' THEN 'Exports'

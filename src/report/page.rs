@@ -97,7 +97,7 @@ impl ReportPage<'_> {
     /// The style of a column's cells, one of those in the style sheet.
     fn style(&self, index: &usize) -> &'static str {
         let kind = self.report.columns.get(*index).map(|column| column.kind.as_str());
-        ["time", "name", "word", "value", "number", "risk", "result"]
+        ["time", "name", "event", "word", "value", "number", "risk", "result"]
             .into_iter()
             .find(|known| Some(*known) == kind)
             .unwrap_or("text")
