@@ -84,8 +84,8 @@ BEGIN ATOMIC
         FROM jsonb_to_recordset(counts) AS c (since timestamptz, category text, events bigint) GROUP BY c.since, c.category
     )
     SELECT coalesce(jsonb_agg(jsonb_build_object(
-               'label', to_char(b.start, CASE step WHEN 'hour' THEN 'MM-DD HH24:MI' WHEN 'month' THEN 'YYYY-MM' WHEN 'year' THEN 'YYYY'
-                                         ELSE 'YYYY-MM-DD' END),
+               'label', to_char(b.start, CASE step WHEN 'hour' THEN 'MM-DD HH24:MI' WHEN 'month' THEN 'YYYY-MM'
+                                         WHEN 'day' THEN 'YYYY-MM-DD' WHEN 'week' THEN 'YYYY-MM-DD' ELSE 'YYYY' END),
                'counts', (SELECT coalesce(jsonb_object_agg(c.category, c.events), '{}') FROM counted c WHERE c.since = b.start))
            ORDER BY b.start), '[]')
     FROM generate_series(date_trunc(step, since), until - interval '1 microsecond', ('1 ' || step)::interval) b (start);
@@ -126,7 +126,7 @@ BEGIN
     END IF;
     step := CASE WHEN until - since <= interval '3 days' THEN 'hour' WHEN until - since <= interval '100 days' THEN 'day'
                  WHEN until - since <= interval '730 days' THEN 'week' WHEN until - since <= interval '7300 days' THEN 'month'
-                 ELSE 'year' END;
+                 WHEN until - since <= interval '146000 days' THEN 'year' ELSE 'century' END;
     source := format('FROM audit.%I r WHERE r.occurred_at >= $1 AND r.occurred_at < $2 AND ($3 IS NULL OR r.actor = ANY ($3))',
                      'report_' || report);
     EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(c)), ''[]'') FROM (SELECT date_trunc(%L, r.occurred_at) AS since, r.event, r.category, r.result, count(*) AS events %s GROUP BY 1, 2, 3, 4) c',
@@ -217,9 +217,13 @@ BEGIN ATOMIC
         'alarms', (SELECT coalesce(jsonb_agg(jsonb_build_array(to_char(h.occurred_at, 'YYYY-MM-DD HH24:MI:SS'), h.event,
                                                                audit.page_text(h.summary, 300), h.result)
                                              ORDER BY h.occurred_at DESC, h.event_id DESC), '[]')
-                   FROM (SELECT e.occurred_at, e.event_id, e.event, e.summary, e.result FROM audit.trail_events e
-                         WHERE e.risk = 'high' AND e.occurred_at >= date_trunc('day', now()) - interval '29 days'
-                         ORDER BY e.occurred_at DESC, e.event_id DESC LIMIT 20) h));
+                   -- The last twenty are found by their type before anything is said about them.
+                   FROM (SELECT e.occurred_at, e.event_id FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+                         WHERE e.event_type = ANY (ARRAY(SELECT t.event_type FROM audit.event_types t WHERE t.risk = 'high'))
+                           AND e.occurred_at >= date_trunc('day', now()) - interval '29 days'
+                         ORDER BY e.occurred_at DESC, e.event_id DESC LIMIT 20) w
+                   CROSS JOIN LATERAL (SELECT e.* FROM audit.trail_events e
+                                       WHERE e.occurred_at = w.occurred_at AND e.event_id = w.event_id) h));
 END;
 COMMENT ON FUNCTION audit.dashboard_document() IS 'What is on the dashboard; internal';
 

@@ -1,5 +1,8 @@
 //! The pages of reports as a browser has them: drawn, printed, and dead whatever the trail holds.
 
+// Whatever fails in a helper fails the test.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod server;
 
 use std::collections::HashMap;

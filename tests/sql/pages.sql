@@ -40,7 +40,7 @@ SELECT (regexp_match(html, '<p class="notice">(.*?)</p>'))[1] AS notice, (SELECT
 FROM audit.report_html('data_changes', now() - interval '1 day', now() + interval '1 day', ARRAY['bulk']) html \gx
 -- Intervals by the length of the range, empty ones too, and long values cut with their length.
 SELECT days, d->>'step' AS step, jsonb_array_length(d->'bars') AS bars, d->'bars'->0->>'label' AS first
-FROM unnest(ARRAY[1, 3, 30, 365, 3000, 36500]) days
+FROM unnest(ARRAY[1, 3, 30, 365, 3000, 36500, 365000]) days
 CROSS JOIN LATERAL audit.report_document('exports', '2000-01-01', timestamptz '2000-01-01' + days * interval '1 day', NULL) d;
 SELECT audit.page_text(repeat('x', 11), 10), audit.page_text('xx', 10), audit.page_text(NULL, 10);
 
