@@ -12,6 +12,11 @@ impl Text {
         &self.0
     }
 
+    /// A name in pieces between which a line may break: after the joints of identifiers, addresses and paths.
+    pub fn pieces(&self) -> impl Iterator<Item = &str> {
+        self.0.split_inclusive(['.', '@', '_', '/', '-'])
+    }
+
     /// How loudly a risk or a result is shown: one of the styles of the style sheet.
     pub fn tone(&self) -> &'static str {
         match self.as_str() {

@@ -22,7 +22,7 @@ SELECT report, html ~ '^<!DOCTYPE html>\n<html lang="en">.*</html>\n?$' AS whole
        html ~ 'Content-Security-Policy' AS has_policy, html ~ '<svg' AS has_plot, html ~ '<thead>' AS has_table
 FROM drawn ORDER BY report COLLATE "C";
 -- What the trail holds is there, as text.
-SELECT cell[1] AS style, cell[2] AS cell FROM drawn, regexp_matches(html, '<td class="(name|value|text|word)">([^<]+)</td>', 'g') cell WHERE report = 'data_changes';
+SELECT cell[1] AS style, cell[2] AS cell FROM drawn, regexp_matches(replace(html, '<wbr>', ''), '<td class="(name|value|text|word)">([^<]+)</td>', 'g') cell WHERE report = 'data_changes';
 SELECT html ~ '⟨|⏎' AS raw, html ~ '&#10216;U\+202E&#10217;' AS direction_is_shown, html ~ '&#321;&#243;d&#378;' AS letters FROM drawn WHERE report = 'data_changes';
 SELECT regexp_replace(m[1], '<[^>]*>', '', 'g') AS title, m[2] AS entries
 FROM drawn, regexp_matches(html, '<h1>(.*?)</h1>.*<dt>Entries</dt><dd>(.*?)</dd>') m WHERE report IN ('data_changes', 'exports', 'security_events') ORDER BY report COLLATE "C";
