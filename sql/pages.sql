@@ -9,7 +9,7 @@ BEGIN ATOMIC
         ('data_changes', 2, 'Who', 'name', 'r.actor'),
         ('data_changes', 3, 'Change', 'word', 'r.change'),
         ('data_changes', 4, 'Table', 'name', 'r.table_name'),
-        ('data_changes', 5, 'Record', 'name', 'concat_ws('' · '', r.record_id, r.record_name)'),
+        ('data_changes', 5, 'Record', 'name', 'concat_ws('', '', r.record_id, r.record_name)'),
         ('data_changes', 6, 'Column', 'name', 'r.column_name'),
         ('data_changes', 7, 'Before', 'value', 'r.value_before'),
         ('data_changes', 8, 'After', 'value', 'r.value_after'),
@@ -19,11 +19,11 @@ BEGIN ATOMIC
         ('user_access', 3, 'Login', 'name', 'r.login'),
         ('user_access', 4, 'Access', 'word', 'r.access'),
         ('user_access', 5, 'Object', 'name', 'r.object'),
-        ('user_access', 6, 'Record', 'name', 'concat_ws('' · '', r.record_id, r.record_name)'),
+        ('user_access', 6, 'Record', 'name', 'concat_ws('', '', r.record_id, r.record_name)'),
         ('user_access', 7, 'Columns changed', 'text', 'r.columns_changed'),
         ('user_access', 8, 'Rows', 'number', 'r.row_count'),
         ('user_access', 9, 'Reason', 'text', 'r.reason'),
-        ('user_access', 10, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
+        ('user_access', 10, 'From', 'text', 'concat_ws('', '', r.application, host(r.address))'),
         ('user_access', 11, 'Result', 'result', 'r.result'),
         ('security_events', 1, 'When', 'time', 'r.occurred_at'),
         ('security_events', 2, 'Risk', 'risk', 'r.risk'),
@@ -31,7 +31,7 @@ BEGIN ATOMIC
         ('security_events', 4, 'Event', 'event', 'r.event'),
         ('security_events', 5, 'Object', 'name', 'r.object'),
         ('security_events', 6, 'Details', 'text', 'r.details'),
-        ('security_events', 7, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
+        ('security_events', 7, 'From', 'text', 'concat_ws('', '', r.application, host(r.address))'),
         ('security_events', 8, 'Result', 'result', 'r.result'),
         ('exports', 1, 'When', 'time', 'r.occurred_at'),
         ('exports', 2, 'Who', 'name', 'r.actor'),
@@ -41,7 +41,7 @@ BEGIN ATOMIC
         ('exports', 6, 'Format', 'word', 'r.format'),
         ('exports', 7, 'Destination', 'text', 'r.destination'),
         ('exports', 8, 'Details', 'text', 'r.details'),
-        ('exports', 9, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
+        ('exports', 9, 'From', 'text', 'concat_ws('', '', r.application, host(r.address))'),
         ('exports', 10, 'Result', 'result', 'r.result'),
         ('admin_activity', 1, 'When', 'time', 'r.occurred_at'),
         ('admin_activity', 2, 'Risk', 'risk', 'r.risk'),
@@ -50,13 +50,13 @@ BEGIN ATOMIC
         ('admin_activity', 5, 'Event', 'event', 'r.event'),
         ('admin_activity', 6, 'Object', 'name', 'r.object'),
         ('admin_activity', 7, 'Details', 'text', 'r.details'),
-        ('admin_activity', 8, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
+        ('admin_activity', 8, 'From', 'text', 'concat_ws('', '', r.application, host(r.address))'),
         ('admin_activity', 9, 'Result', 'result', 'r.result'),
         ('system_access', 1, 'When', 'time', 'r.occurred_at'),
         ('system_access', 2, 'Who', 'name', 'r.actor'),
         ('system_access', 3, 'Access', 'word', 'r.access'),
         ('system_access', 4, 'Worked for', 'text', 'array_to_string(r.application_users, '', '')'),
-        ('system_access', 5, 'From', 'text', 'concat_ws('' · '', r.application, host(r.address))'),
+        ('system_access', 5, 'From', 'text', 'concat_ws('', '', r.application, host(r.address))'),
         ('system_access', 6, 'Authentication', 'word', 'r.authentication'),
         ('system_access', 7, 'Ended', 'time', 'r.ended_at'),
         ('system_access', 8, 'Duration', 'word', 'date_trunc(''second'', r.duration)'),
@@ -160,7 +160,7 @@ CREATE FUNCTION audit.page_text(value text, max_characters integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE WHEN length(value) > max_characters
-                THEN left(value, max_characters) || ' … (' || length(value) || ' characters)' ELSE value END;
+                THEN left(value, max_characters) || ' ... (' || length(value) || ' characters)' ELSE value END;
 END;
 COMMENT ON FUNCTION audit.page_text(text, integer) IS 'A text that fits into a cell; internal';
 
@@ -227,6 +227,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.dashboard_document() IS 'What is on the dashboard; internal';
 
+-- A database without an encoding converts nothing; what is no UTF-8 there is replaced when the page is drawn.
+CREATE FUNCTION audit.page_bytes(document jsonb) RETURNS bytea
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT convert_to(document::text, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END);
+END;
+COMMENT ON FUNCTION audit.page_bytes(jsonb) IS 'The document of a page in UTF-8; internal';
+
 CREATE FUNCTION audit.render_report(document bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_render_report';
 COMMENT ON FUNCTION audit.render_report(bytea) IS 'The page of a report from its document, JSON in UTF-8; internal';
@@ -238,7 +246,7 @@ COMMENT ON FUNCTION audit.render_dashboard(bytea) IS 'The page of the dashboard 
 CREATE FUNCTION audit.report_html(report text, since timestamptz, until timestamptz, actors text[] DEFAULT NULL) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT audit.render_report(convert_to(audit.report_document(report, since, until, actors)::text, 'UTF8'));
+    SELECT audit.render_report(audit.page_bytes(audit.report_document(report, since, until, actors)));
 END;
 COMMENT ON FUNCTION audit.report_html(text, timestamptz, timestamptz, text[]) IS
     'A report as one printable HTML page; psql -At writes it to a file';
@@ -246,6 +254,6 @@ COMMENT ON FUNCTION audit.report_html(text, timestamptz, timestamptz, text[]) IS
 CREATE FUNCTION audit.dashboard_html() RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT audit.render_dashboard(convert_to(audit.dashboard_document()::text, 'UTF8'));
+    SELECT audit.render_dashboard(audit.page_bytes(audit.dashboard_document()));
 END;
 COMMENT ON FUNCTION audit.dashboard_html() IS 'The state of the trail as one printable HTML page';

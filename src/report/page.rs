@@ -57,7 +57,8 @@ unsafe fn render_dashboard(arguments: FunctionCallInfo) -> Datum {
 unsafe fn document<T: DeserializeOwned>(arguments: FunctionCallInfo) -> T {
     // SAFETY: per the contract.
     let bytes = unsafe { Arguments::new(arguments) }.bytes(0).unwrap_or_default();
-    serde_json::from_slice(bytes).unwrap_or_else(|error| {
+    // What a database without an encoding holds may be anything.
+    serde_json::from_str(&String::from_utf8_lossy(bytes)).unwrap_or_else(|error| {
         Error::BadArgument {
             problem: format!("this is no document of a page: {error}"),
             hint: "Call audit.report_html or audit.dashboard_html.",
