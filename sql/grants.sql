@@ -59,7 +59,8 @@ REVOKE EXECUTE ON FUNCTION audit.attribution(integer, bigint) FROM audit_admin;
 GRANT EXECUTE ON FUNCTION
     audit.enable(regclass, text, text[], text[], jsonb, boolean, text), audit.disable(regclass),
     audit.enable_schema(regnamespace, text, text[], text[], jsonb, boolean, text), audit.disable_schema(regnamespace),
-    audit.baseline(regclass) TO audit_admin;
+    audit.baseline(regclass), audit.define_event_type(text, text, text, jsonb, text) TO audit_admin;
+GRANT EXECUTE ON FUNCTION audit.record(text, jsonb, text, text, text, boolean) TO audit_writer;
 GRANT EXECUTE ON FUNCTION audit.status(), audit.unseen_rows() TO audit_reader, audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT EXECUTE ON FUNCTION audit.maintenance_step() TO audit_admin;

@@ -90,13 +90,3 @@ COMMENT ON VIEW audit.changes IS
     'One row a changed column: every column of an inserted or deleted row, the changed ones of an updated one';
 COMMENT ON COLUMN audit.changes.old_value IS 'Null where the row was inserted; JSON null where the column was null';
 COMMENT ON COLUMN audit.changes.new_value IS 'Null where the row was deleted; JSON null where the column was null';
-
-CREATE VIEW audit.event_parameter_values AS
-SELECT e.event_id, e.occurred_at, t.name AS event, p.key AS parameter, d.data_type,
-       coalesce(d.required, false) AS required, coalesce(d.sensitive, false) AS sensitive, p.value, e.category
-FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-CROSS JOIN LATERAL pg_catalog.jsonb_each(e.parameters) p
-LEFT JOIN audit.event_types t ON t.event_type = e.event_type
-LEFT JOIN audit.event_parameters d ON d.event_type = e.event_type AND d.name = p.key;
-COMMENT ON VIEW audit.event_parameter_values IS 'The parameters of events, one row a value, with their declarations';
-COMMENT ON COLUMN audit.event_parameter_values.data_type IS 'The declared type; null for a parameter that is not declared';

@@ -35,6 +35,14 @@ pub enum Error {
     NotAudited { table: String },
     /// The event type is not there.
     UnknownEventType { name: String },
+    /// Arguments that have to be given are NULL.
+    NullArgument { names: &'static str, hint: &'static str },
+    /// The extension captures events of this type itself.
+    CapturedEventType { name: String },
+    /// There is no autonomous writer.
+    Autonomous,
+    /// A parameter of an event is not what its declaration asks for.
+    Parameter { problem: String, detail: Option<String>, hint: String },
 }
 
 impl Error {
@@ -130,6 +138,24 @@ impl Error {
                 None,
                 Some("audit.event_types lists them.".into()),
             ),
+            Error::NullArgument { names, hint } => {
+                (ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("{names} must not be null"), None, Some(hint.into()))
+            }
+            Error::CapturedEventType { name } => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("events of type \"{name}\" are captured, not recorded"),
+                None,
+                Some("Record execution.*, error.* or a type that audit.define_event_type has declared.".into()),
+            ),
+            Error::Autonomous => (
+                ERRCODE_FEATURE_NOT_SUPPORTED,
+                "this version cannot record autonomous events".into(),
+                None,
+                Some("Leave autonomous at false: the event is then part of the transaction.".into()),
+            ),
+            Error::Parameter { problem, detail, hint } => {
+                (ERRCODE_INVALID_PARAMETER_VALUE, problem, detail, Some(hint))
+            }
         };
         let mut report = ErrorReport::new(code, message, function_name!());
         if let Some(detail) = detail {

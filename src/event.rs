@@ -42,6 +42,16 @@ pub mod kind {
     pub const ROW_BASELINE: i32 = 5;
     pub const TABLE_TRUNCATE: i32 = 6;
     pub const SUSPEND: i32 = 83;
+
+    /// Whether applications may record events of this built-in type: those of executions and errors.
+    pub const fn is_recordable(kind: i32) -> bool {
+        matches!(kind, 120..=123 | 125)
+    }
+
+    /// Whether an event of this type says by itself that something failed.
+    pub const fn is_failure(kind: i32) -> bool {
+        matches!(kind, 123 | 125)
+    }
 }
 
 /// One event. Texts are in the server's encoding, jsonb values are whole varlenas with four-byte headers.

@@ -6,6 +6,7 @@
 //! * [`statement`] reads SQL text: comments that carry a trace, constants that must not be kept.
 //! * [`event`] is the record that captures make, [`store`] appends it to the open leaf.
 //! * [`history`] computes what is read from the trail.
+//! * [`report`] draws the pages that people print or hand on.
 //! * [`worker`] keeps leaves ready where nobody else does.
 //! * [`settings`] and [`error`] are the voice; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
@@ -20,6 +21,7 @@ mod error;
 mod event;
 mod history;
 mod pg;
+mod report;
 mod settings;
 mod statement;
 mod store;
@@ -36,7 +38,12 @@ extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = [
 extension_sql_file!("../sql/trail.sql", name = "trail", requires = ["definitions"]);
 extension_sql_file!("../sql/history.sql", name = "history", requires = ["trail"]);
 extension_sql_file!("../sql/coverage.sql", name = "coverage", requires = ["history"]);
-extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["coverage"], finalize);
+extension_sql_file!("../sql/record.sql", name = "record", requires = ["coverage"]);
+extension_sql_file!("../sql/parameters.sql", name = "parameters", requires = ["record"]);
+extension_sql_file!("../sql/executions.sql", name = "executions", requires = ["parameters"]);
+extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["executions"]);
+extension_sql_file!("../sql/pages.sql", name = "pages", requires = ["reports"]);
+extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["pages"], finalize);
 
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {

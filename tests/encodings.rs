@@ -17,6 +17,10 @@ const WRONG: &str = "
     SELECT count(*) FILTER (WHERE NOT audit.row(NULL::t, new_values) *= t) || ' of ' || count(*)
     FROM audit.trail JOIN t ON t.id = entity_id::int WHERE event = 'row.update'";
 
+/// Whether a page is drawn, in ASCII.
+const PAGE: &str = "SELECT page ~ '</html>\\s*$' AND length(page) = octet_length(page) AND page !~ '[^\\x01-\\x7e]'
+    FROM audit.report_html('data_changes', now() - interval '1 day', now() + interval '1 day') page";
+
 #[test]
 fn images_are_in_the_encoding_of_the_database() {
     let server = Server::start(&[]);
@@ -28,6 +32,7 @@ fn images_are_in_the_encoding_of_the_database() {
         );
         server.query(&database, TEXTS);
         assert_eq!(server.query(&database, WRONG), "0 of 223", "{encoding}");
+        assert_eq!(server.query(&database, PAGE), "t", "{encoding}");
     }
 }
 
@@ -49,6 +54,7 @@ fn bytes_that_are_no_text_anywhere_pass_through_sql_ascii() {
         ),
         "t"
     );
+    assert_eq!(server.query("plain", PAGE), "t");
 }
 
 #[test]

@@ -4,16 +4,20 @@
 //! * [`truncate`]: TRUNCATE; [`baseline`]: the rows that exist when auditing begins;
 //! * [`definition`]: changes of definitions that concern audited tables or the evidence;
 //! * [`emit`]: events that the extension's own SQL functions write;
+//! * [`record`]: events of applications, with [`parameters`] checked against each [`declaration`];
 //! * [`guardian`]: refuses what would change or drop evidence.
 
 mod baseline;
+mod declaration;
 mod definition;
 mod emit;
 mod guardian;
 mod image;
 mod options;
+mod parameters;
 mod plan;
 mod plans;
+mod record;
 mod row;
 mod triggers;
 mod truncate;
@@ -23,4 +27,5 @@ pub fn register() {
     plans::register();
     row::register();
     guardian::register();
+    declaration::register();
 }

@@ -4,11 +4,11 @@
 //! its failure is a marker in the event and never the end of the user's statement.
 
 use pgrx::PgTryBuilder;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::jsonb::{Kind, Writer};
 use super::{marker, pin};
+use crate::pg::caught;
 
 /// Writes the type's own text, or `{"$audit": {"unreadable": "<message>"}}` where its code failed.
 ///
@@ -32,10 +32,10 @@ pub unsafe fn output(writer: &mut Writer, function: Oid, value: Datum) -> Kind {
         .catch_others(|error| {
             pg_sys::MemoryContextSwitchTo(context);
             pg_sys::RollbackAndReleaseCurrentSubTransaction();
-            if is_cancel(&error) {
+            if caught::is_cancel(&error) {
                 error.rethrow();
             }
-            Err(message(&error))
+            Err(caught::message(&error))
         })
         .execute();
 
@@ -52,24 +52,4 @@ pub unsafe fn output(writer: &mut Writer, function: Oid, value: Datum) -> Kind {
         Err(message) => return marker::text(writer, b"unreadable", message.as_bytes()),
     }
     Kind::String
-}
-
-/// A cancelled statement or a shutdown ends the statement; it says nothing about the value.
-fn is_cancel(error: &CaughtError) -> bool {
-    use pgrx::PgSqlErrorCode::{ERRCODE_ADMIN_SHUTDOWN, ERRCODE_QUERY_CANCELED};
-    match error {
-        CaughtError::PostgresError(report)
-        | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. } => {
-            matches!(report.sql_error_code(), ERRCODE_QUERY_CANCELED | ERRCODE_ADMIN_SHUTDOWN)
-        }
-    }
-}
-
-fn message(error: &CaughtError) -> String {
-    match error {
-        CaughtError::PostgresError(report)
-        | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. } => report.message().to_owned(),
-    }
 }

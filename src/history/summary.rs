@@ -29,6 +29,8 @@ unsafe fn summary(arguments: FunctionCallInfo) -> Datum {
         let changes = if is_update { call::jsonb(arguments, 6) } else { None };
 
         let mut sentence = Vec::with_capacity(128);
+        // "recorded order.approved of" nothing in particular.
+        let phrase = if entity.or(id).is_some() { phrase } else { phrase.map(without_preposition) };
         for word in [actor, phrase, entity, id].into_iter().flatten() {
             if !sentence.is_empty() {
                 sentence.push(b' ');
@@ -45,6 +47,11 @@ unsafe fn summary(arguments: FunctionCallInfo) -> Datum {
         }
         call::text_value(&sentence)
     }
+}
+
+fn without_preposition(phrase: &[u8]) -> &[u8] {
+    let prepositions: [&[u8]; 4] = [b" of", b" in", b" on", b" to"];
+    prepositions.iter().find_map(|preposition| phrase.strip_suffix(*preposition)).unwrap_or(phrase)
 }
 
 /// `: credit, name and 7 more`

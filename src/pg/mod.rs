@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod background;
+pub mod caught;
 pub mod guard;
 pub mod partition;
 pub mod raw;

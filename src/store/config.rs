@@ -25,6 +25,7 @@ unsafe fn put(arguments: FunctionCallInfo) -> Datum {
         delete(table, &mut tuple);
         let copy = pg_sys::heap_copytuple(&mut tuple);
         append::insert(table, (*table).rd_id, copy);
+        announce(table);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         pg_sys::CommandCounterIncrement();
     }
@@ -40,10 +41,20 @@ unsafe fn remove(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
         delete(table, &mut tuple);
+        announce(table);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         pg_sys::CommandCounterIncrement();
     }
     Datum::null()
+}
+
+/// Tells backends that keep what they read of a configuration table to read it again, once this is committed.
+///
+/// # Safety
+/// The table must be open.
+unsafe fn announce(table: pg_sys::Relation) {
+    // SAFETY: per the contract.
+    unsafe { pg_sys::CacheInvalidateRelcache(table) }
 }
 
 /// The configuration table that the argument is a row of, open, and the row.

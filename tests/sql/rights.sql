@@ -61,6 +61,13 @@ SELECT audit.enable('rights.item', level => 'minimal');
 SELECT audit.disable('rights.item');
 SELECT audit.enable_schema('rights');
 SELECT audit.baseline('rights.item');
+SELECT audit.define_event_type('rights.seen');
+SELECT audit.record('error.reported', '{"message": "x"}');
+SELECT count(*) FROM audit.report_data_changes;
+SELECT count(*) FROM audit.event_parameter_values;
+SELECT count(*) FROM audit.error_groups;
+SELECT * FROM audit.execution('x');
+SELECT audit.report_html('exports', '2026-01-01', '2026-01-02');
 SELECT audit.uninstall('remove the audit trail of contrib_regression');
 CALL audit.maintain();
 SET audit.enabled = off;
@@ -81,14 +88,29 @@ SELECT * FROM rights.item;
 SELECT audit.enable('rights.item', level => 'minimal');
 SELECT audit.disable('rights.item');
 SELECT audit.baseline('rights.item');
+SELECT audit.define_event_type('rights.seen');
+SELECT audit.record('error.reported', '{"message": "x"}');
+SELECT DISTINCT table_name FROM audit.report_data_changes WHERE table_name = 'rights.item';
+SELECT count(*) >= 0 AS seen FROM audit.error_groups;
 CALL audit.maintain();
 DELETE FROM audit.events;
 
--- Writer: nothing of this yet.
+-- Writer: records events of applications, and that is all.
 SET ROLE audit_writer;
+SELECT audit.record('error.reported', '{"message": "x"}', 'rights') IS NOT NULL AS recorded;
+SELECT audit.record('row.insert', '{}', 'rights.item', '1');
 SELECT count(*) FROM audit.trail;
+SELECT count(*) FROM audit.event_types;
+SELECT count(*) FROM audit.report_data_changes;
+SELECT count(*) FROM audit.error_groups;
+SELECT * FROM audit.execution('x');
+SELECT audit.report_html('exports', '2026-01-01', '2026-01-02');
 SELECT audit.emit('row.insert', NULL, NULL, NULL, NULL, NULL);
+SELECT audit.put(ROW(2000, 'rights.seen', 'data', 'low', '', '', false)::audit.event_types);
+SELECT audit.remove(ROW(1, 'row.insert', 'data', 'low', '', '', true)::audit.event_types);
+SELECT audit.define_event_type('rights.seen');
 SELECT audit.enable('rights.item', level => 'minimal');
+INSERT INTO audit.event_types VALUES (2000, 'rights.seen', 'data', 'low', '');
 
 -- Admin: configures tables that it does not own or read, without seeing values.
 SET ROLE audit_admin;
@@ -100,6 +122,10 @@ SELECT version IS NOT NULL AS seen FROM audit.status();
 SELECT audit.enable_schema('rights');
 SELECT audit.disable_schema('rights');
 CALL audit.maintain();
+SELECT audit.define_event_type('rights.seen');
+SELECT audit.record('rights.seen');
+SELECT count(*) FROM audit.report_data_changes;
+SELECT * FROM audit.execution('x');
 SELECT count(*) FROM audit.trail;
 SELECT count(*) FROM audit.events;
 SELECT * FROM audit.history('rights.item', '1');

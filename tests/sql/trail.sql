@@ -126,9 +126,9 @@ WHERE t.entity = 'trail.composite' AND t.event = 'row.update';
 
 -- The parameters of events, one row each, with their declaration.
 TRUNCATE numbered;
-SELECT v.event, v.parameter, v.data_type, v.required, v.value FROM audit.event_parameter_values v JOIN audit.trail t USING (event_id)
-WHERE t.entity = 'trail.numbered' AND t.event = 'table.truncate' AND v.parameter <> 'bytes' ORDER BY v.parameter;
-SELECT DISTINCT v.parameter FROM audit.event_parameter_values v WHERE v.data_type IS NULL;
+SELECT v.event, v.name, v.data_type, v.required, v.value FROM audit.event_parameter_values v JOIN audit.trail t USING (event_id)
+WHERE t.entity = 'trail.numbered' AND t.event = 'table.truncate' AND v.name <> 'bytes' ORDER BY v.name;
+SELECT DISTINCT v.name FROM audit.event_parameter_values v WHERE v.data_type IS NULL;
 DROP SCHEMA trail CASCADE;
 -- Dropped tables are still in the trail.
 SELECT count(*) FROM audit.trail WHERE entity = 'trail.composite' AND category = 'data';

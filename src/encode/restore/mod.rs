@@ -9,7 +9,7 @@ mod composite;
 mod document;
 mod marker;
 mod memory;
-mod reader;
+pub mod reader;
 mod text;
 mod value;
 

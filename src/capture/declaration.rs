@@ -1,0 +1,163 @@
+//! Event types with the parameters declared for them, as this backend has read them.
+//!
+//! `audit.put` and `audit.remove` tell every backend that a configuration table changed, and a rollback tells the
+//! backend itself; then all that was read is forgotten.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::{FromDatum, IntoDatum};
+
+use crate::encode::pin;
+use crate::error::Error;
+use crate::event::Category;
+use crate::pg::scan::{self, Condition};
+use crate::store::leaf;
+
+/// An event type.
+pub struct Declared {
+    pub kind: i32,
+    pub category: Category,
+    pub is_built_in: bool,
+    pub parameters: Vec<Parameter>,
+}
+
+/// A parameter that its events may carry.
+pub struct Parameter {
+    pub name: Vec<u8>,
+    pub type_name: String,
+    /// Invalid where the type is gone.
+    pub type_id: Oid,
+    pub is_required: bool,
+    pub is_sensitive: bool,
+}
+
+static mut KNOWN: Option<HashMap<Vec<u8>, Rc<Declared>>> = None;
+/// The tables that it was read from.
+static mut TABLES: [Oid; 2] = [Oid::INVALID; 2];
+
+pub fn register() {
+    // SAFETY: the callbacks are plain functions that live as long as the process.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(table_changed), Datum::from(0_usize));
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::TYPEOID as i32,
+            Some(type_changed),
+            Datum::from(0_usize),
+        );
+    }
+}
+
+unsafe extern "C-unwind" fn table_changed(_argument: Datum, relation: Oid) {
+    // SAFETY: plain variables of a single-threaded process.
+    unsafe {
+        if relation == Oid::INVALID || (*(&raw const TABLES)).contains(&relation) {
+            forget();
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn type_changed(_argument: Datum, _cache: i32, _hash: u32) {
+    // SAFETY: as above.
+    unsafe { forget() }
+}
+
+/// # Safety
+/// Must run on the backend's thread. What is in use meanwhile is kept by its user.
+unsafe fn forget() {
+    // SAFETY: per the contract.
+    unsafe { KNOWN = None }
+}
+
+/// The event type of that name; an error where there is none.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn named(name: &[u8]) -> Rc<Declared> {
+    // SAFETY: plain variables of a single-threaded process; nothing of the map is borrowed while catalogs are read.
+    unsafe {
+        if let Some(declared) = (*(&raw const KNOWN)).as_ref().and_then(|known| known.get(name)) {
+            return Rc::clone(declared);
+        }
+        TABLES = [leaf::relation(c"event_types"), leaf::relation(c"event_parameters")];
+        let Some(declared) = read(name) else {
+            Error::UnknownEventType { name: String::from_utf8_lossy(name).into_owned() }.raise()
+        };
+        let declared = Rc::new(declared);
+        (*(&raw mut KNOWN)).get_or_insert_with(HashMap::new).insert(name.to_vec(), Rc::clone(&declared));
+        declared
+    }
+}
+
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn read(name: &[u8]) -> Option<Declared> {
+    let mut found = None;
+    // SAFETY: the attributes are those of audit.event_types and audit.event_parameters (sql/schema.sql).
+    unsafe {
+        let text = pg_sys::cstring_to_text_with_len(name.as_ptr().cast(), i32::try_from(name.len()).ok()?);
+        let condition = Condition { attribute: 2, procedure: Oid::from(pg_sys::F_TEXTEQ), value: Datum::from(text) };
+        scan::rows(TABLES[0], &[condition], |descriptor, tuple| {
+            let attribute = |number| scan::attribute(tuple, number, descriptor);
+            let category = attribute(3).and_then(|category| String::from_datum(category, false));
+            found =
+                attribute(1).zip(category.and_then(|category| Category::named(&category))).map(|(number, category)| {
+                    Declared {
+                        kind: number.value() as i32,
+                        category,
+                        is_built_in: attribute(7).is_some_and(|built_in| built_in.value() as u8 != 0),
+                        parameters: Vec::new(),
+                    }
+                });
+            false
+        });
+        let mut declared = found?;
+        let condition =
+            Condition { attribute: 1, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(declared.kind) };
+        scan::rows(TABLES[1], &[condition], |descriptor, tuple| {
+            let attribute = |number| scan::attribute(tuple, number, descriptor);
+            let is_true = |number| attribute(number).is_some_and(|value| value.value() as u8 != 0);
+            declared.parameters.push(Parameter {
+                name: attribute(2).map(|name| bytes(name)).unwrap_or_default(),
+                type_name: attribute(3).and_then(|name| String::from_datum(name, false)).unwrap_or_default(),
+                type_id: Oid::INVALID,
+                is_required: is_true(4),
+                is_sensitive: is_true(5),
+            });
+            true
+        });
+        for parameter in &mut declared.parameters {
+            parameter.type_id = type_named(&parameter.type_name);
+        }
+        Some(declared)
+    }
+}
+
+/// A text as it is, in the server's encoding.
+///
+/// # Safety
+/// `value` must be a text.
+unsafe fn bytes(value: Datum) -> Vec<u8> {
+    // SAFETY: per the contract.
+    unsafe {
+        let value = pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr());
+        let length = pgrx::varlena::varsize_any_exhdr(value);
+        core::slice::from_raw_parts(pgrx::varlena::vardata_any(value).cast(), length).to_vec()
+    }
+}
+
+/// The type that a stored name means, invalid where it is gone.
+///
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn type_named(name: &str) -> Oid {
+    let mut found = None;
+    // SAFETY: to_regtype takes a text and returns NULL for a type that is not there.
+    unsafe {
+        pin::with_names(|| {
+            found = pgrx::direct_function_call::<Oid>(pg_sys::to_regtype, &[name.into_datum()]);
+        });
+    }
+    found.unwrap_or(Oid::INVALID)
+}

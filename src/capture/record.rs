@@ -1,0 +1,82 @@
+//! Events that applications record: `audit.record`.
+//!
+//! The caller is whoever runs the statement, not the owner of a function in between, and nothing here runs
+//! with rights that he lacks, except to read the declarations and to write the event itself.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
+
+use super::declaration;
+use super::parameters;
+use crate::context::{self, StatementUse};
+use crate::encode::jsonb::Writer;
+use crate::error::Error;
+use crate::event::{Event, kind};
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
+use crate::pg::raw;
+use crate::store::append;
+
+entry_point!(audit_record, pg_finfo_audit_record, record);
+
+/// Kept between calls, as an ERROR of PostgreSQL's frees nothing of Rust's.
+static mut WRITER: Writer = Writer::new();
+
+/// Memory that the writer keeps after unusually large parameters.
+const KEPT: usize = 1 << 20;
+
+/// `audit.record(event text, parameters jsonb, entity text, entity_id text, result text, autonomous boolean) returns uuid`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn record(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the arguments are of the types in the declaration; the static is used by one thread, and what checking a
+    // parameter may call (an input function of the user's own that records an event) comes before it is written to.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let (Some(name), Some(result), Some(autonomous)) = (arguments.bytes(0), arguments.bytes(4), arguments.datum(5))
+        else {
+            Error::NullArgument {
+                names: "event, result and autonomous",
+                hint: "Name an event type of audit.event_types.",
+            }
+            .raise()
+        };
+        if autonomous.value() as u8 != 0 {
+            Error::Autonomous.raise();
+        }
+        if !matches!(result, b"success" | b"failure") {
+            Error::BadArgument {
+                problem: format!("unknown result \"{}\"", String::from_utf8_lossy(result)),
+                hint: "The results are success and failure.",
+            }
+            .raise();
+        }
+        pg_sys::PreventCommandIfReadOnly(c"audit.record()".as_ptr());
+        pg_sys::PreventCommandIfParallelMode(c"audit.record()".as_ptr());
+
+        let declared = declaration::named(name);
+        if declared.is_built_in && !kind::is_recordable(declared.kind) {
+            Error::CapturedEventType { name: String::from_utf8_lossy(name).into_owned() }.raise();
+        }
+        let given = arguments.bytes(1);
+        parameters::check(&declared, name, given);
+        let writer = &mut *(&raw mut WRITER);
+        let has_parameters = parameters::write(writer, &declared, given);
+
+        let reference = context::current(StatementUse::Omit);
+        let event = Event {
+            command_id: raw::GetCurrentCommandId(false),
+            parameters: has_parameters.then(|| writer.finish()),
+            entity: arguments.bytes(2),
+            entity_id: arguments.bytes(3),
+            failed: result == b"failure" || kind::is_failure(declared.kind),
+            ..Event::new(declared.kind, declared.category)
+        };
+        drop(declared);
+        let id = append::write(&event, reference.context_id, reference.node_id);
+        (*(&raw mut WRITER)).shrink(KEPT);
+        let copy = pg_sys::palloc(id.len()).cast::<u8>();
+        copy.copy_from_nonoverlapping(id.as_ptr(), id.len());
+        Datum::from(copy)
+    }
+}
