@@ -27,6 +27,26 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.first_id(timestamptz) IS 'The lowest session or context id of the hour';
 
+-- The indexes of a leaf of events. All have that of the time, which the writer inserts into first. A row's history needs more of
+-- row events: while the leaf is open, a summary of the keys and ids of each range of pages, made behind the writers, who only see
+-- that their range has none yet, and the few keys that updates changed; a B-tree over the keys, which would cost writers as much
+-- as the event itself, when it has closed. Of other events the id, which ascends with the pages, is summarised when they close.
+-- A key may be too long for a B-tree, which must fail no statement: a hash index is over any.
+CREATE FUNCTION audit.leaf_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT i.suffix, i.definition, i.otherwise, i.is_open
+    FROM (VALUES
+        ('events_data', '_key', 'USING brin (entity_id text_bloom_ops (n_distinct_per_range = -0.2), event_id) WITH (pages_per_range = 32, autosummarize = on)',
+         NULL, true),
+        ('events_data', '_renamed', 'USING hash (new_entity_id) WHERE new_entity_id IS NOT NULL', NULL, true),
+        ('events_data', '_row', '(entity_id, relation_id)', 'USING hash (entity_id)', false),
+        ('other', '_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL, false)
+    ) i (parent, suffix, definition, otherwise, is_open)
+    WHERE i.parent = CASE leaf_indexes.parent WHEN 'events_data' THEN 'events_data' ELSE 'other' END;
+END;
+COMMENT ON FUNCTION audit.leaf_indexes(text) IS 'What a leaf of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
+
 CREATE FUNCTION audit.create_leaf(parent text, leaf text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -34,6 +54,7 @@ SET client_min_messages = warning
 AS $$
 DECLARE
     is_events boolean := parent LIKE 'events%';
+    wanted record;
 BEGIN
     EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
     -- Rows are never updated, and rows of a few kilobytes are better off inline than compressed by the writer.
@@ -41,6 +62,9 @@ BEGIN
         EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
                        'autovacuum_vacuum_insert_scale_factor = 0.2)', leaf);
         EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf || '_time', leaf);
+        FOR wanted IN SELECT i.* FROM audit.leaf_indexes(parent) i WHERE i.is_open LOOP
+            EXECUTE format('CREATE INDEX %I ON audit.%I %s', leaf || wanted.suffix, leaf, wanted.definition);
+        END LOOP;
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
     END IF;
@@ -205,7 +229,7 @@ BEGIN
         moved := audit.move_events('audit.events_overflow_all', oldest.category, leaf.since, leaf.until, leaf.leaf, max_rows);
     EXCEPTION WHEN program_limit_exceeded THEN
         -- A key too long for a B-tree of the closed leaf: closed again, it gets the other kind.
-        EXECUTE format('DROP INDEX IF EXISTS audit.%I, audit.%I', leaf.leaf_name || '_row', leaf.leaf_name || '_renamed');
+        EXECUTE format('DROP INDEX IF EXISTS audit.%I', leaf.leaf_name || '_row');
         moved := audit.move_events('audit.events_overflow_all', oldest.category, leaf.since, leaf.until, leaf.leaf, max_rows);
     END;
     PERFORM audit.emit('evidence.move', jsonb_build_object('events', moved, 'since', leaf.since, 'until', leaf.until),
@@ -215,29 +239,13 @@ END;
 $$;
 COMMENT ON FUNCTION audit.empty_overflow(bigint) IS 'Moves a batch of events from the overflow to their leaf; returns how many';
 
--- The indexes of a closed leaf beside that of the open one: of every event its id, which ascends with the pages, so that a
--- summary of each range of pages does; of row events the key, and the key that an update changed it to. A key may be too
--- long for a B-tree; a hash index then takes its place.
-CREATE FUNCTION audit.closed_leaf_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text)
-LANGUAGE sql IMMUTABLE
-BEGIN ATOMIC
-    SELECT i.suffix, i.definition, i.otherwise
-    FROM (VALUES
-        ('_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL),
-        ('_row', '(entity_id, relation_id)', 'USING hash (entity_id)'),
-        ('_renamed', '(new_entity_id) WHERE new_entity_id IS NOT NULL', 'USING hash (new_entity_id) WHERE new_entity_id IS NOT NULL')
-    ) i (suffix, definition, otherwise)
-    WHERE closed_leaf_indexes.parent = 'events_data' OR i.suffix = '_event';
-END;
-COMMENT ON FUNCTION audit.closed_leaf_indexes(text) IS 'What a leaf of this parent is given when it closes: the end of the name, the definition, another one for long keys; internal';
-
 -- Leaves of events whose time is over and that lack an index of closed leaves, oldest first. For some minutes more a clock that
 -- is set right may still lead writers to them.
 CREATE FUNCTION audit.leaves_to_close() RETURNS TABLE (leaf regclass, leaf_name text, parent text, suffixes text[])
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT l.leaf, l.leaf_name, l.parent, array_agg(d.suffix ORDER BY d.suffix)
-    FROM audit.leaves l CROSS JOIN LATERAL audit.closed_leaf_indexes(l.parent) d
+    FROM audit.leaves l CROSS JOIN LATERAL audit.leaf_indexes(l.parent) d
     WHERE l.parent LIKE 'events\_%' AND l.until < now() - interval '10 minutes'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
                       WHERE i.indrelid = l.leaf::oid AND i.indisvalid AND c.relname = l.leaf_name || d.suffix)
@@ -264,7 +272,7 @@ BEGIN
         END;
         FOR wanted IN
             SELECT d.*, closing.leaf_name || d.suffix AS index_name
-            FROM audit.closed_leaf_indexes(closing.parent) d WHERE d.suffix = ANY (closing.suffixes)
+            FROM audit.leaf_indexes(closing.parent) d WHERE d.suffix = ANY (closing.suffixes)
         LOOP
             BEGIN
                 EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, closing.leaf_name, wanted.definition);
@@ -280,6 +288,16 @@ END;
 $$;
 COMMENT ON FUNCTION audit.close_leaf() IS 'Gives one leaf whose time is over the indexes of a closed one; false where there is none; internal';
 
+-- Brings the summaries of open leaves up to date where autovacuum has not yet. Nobody is kept waiting.
+CREATE FUNCTION audit.summarize_leaves() RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT brin_summarize_new_values(i.indexrelid)
+    FROM audit.leaves l JOIN pg_catalog.pg_index i ON i.indrelid = l.leaf::oid JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+    WHERE l.parent LIKE 'events\_%' AND l.since <= now() AND l.until > now() AND c.relname = l.leaf_name || '_key' AND i.indisvalid;
+END;
+COMMENT ON FUNCTION audit.summarize_leaves() IS 'Summarises the newest pages of open leaves; internal';
+
 -- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that a
 -- step needs is waited for half a second; the step is then left to the next call.
 CREATE FUNCTION audit.maintenance_step() RETURNS boolean
@@ -293,7 +311,11 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN false;
     END IF;
-    RETURN audit.make_leaves() > 0 OR audit.empty_overflow() > 0 OR audit.close_leaf();
+    IF audit.make_leaves() > 0 OR audit.empty_overflow() > 0 OR audit.close_leaf() THEN
+        RETURN true;
+    END IF;
+    PERFORM audit.summarize_leaves();
+    RETURN false;
 EXCEPTION WHEN lock_not_available THEN
     RAISE NOTICE 'maintenance met a lock and goes on next time: %', sqlerrm;
     RETURN false;

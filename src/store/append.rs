@@ -4,7 +4,7 @@ use pgrx::pg_sys::{self, Datum};
 
 use super::id;
 use super::leaf::Parent;
-use super::open::{self, Table};
+use super::open::{self, Index, Table};
 use super::tuple::{Former, Stamp};
 use crate::event::Event;
 use crate::pg::{raw, version};
@@ -32,8 +32,8 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
         let mut tuple = former.form(event, &stamp);
         raw::heap_insert(table.relation, &mut tuple, raw::GetCurrentCommandId(true), options(), core::ptr::null_mut());
         if table.has_plain_indexes {
-            for (index, info) in table.indexes {
-                insert_plain(table, *index, *info, &mut tuple, |column| former.fixed(column, event, &stamp));
+            for index in table.indexes {
+                insert_plain(table, index, &mut tuple, |column| former.value(column, event, &stamp));
             }
         } else {
             insert_any(table.relation, table.oid, &mut tuple);
@@ -49,32 +49,29 @@ pub fn options() -> i32 {
 }
 
 /// # Safety
-/// The tuple must have just been inserted into the table that the index belongs to.
-unsafe fn insert_plain(
-    table: &Table,
-    index: pg_sys::Relation,
-    info: *mut pg_sys::IndexInfo,
-    tuple: pg_sys::HeapTuple,
-    value: impl Fn(usize) -> Option<Datum>,
-) {
+/// The tuple must have just been inserted into the table that the index belongs to; `value` gives its columns.
+unsafe fn insert_plain(table: &Table, index: &Index, tuple: pg_sys::HeapTuple, value: impl Fn(usize) -> Option<Datum>) {
+    if index.required.is_some_and(|column| value(column).is_none()) {
+        return;
+    }
     let mut values = [Datum::null(); open::PLAIN_COLUMNS];
     let mut nulls = [false; open::PLAIN_COLUMNS];
-    // SAFETY: per the contract; attribute numbers of a plain index are those of columns every event has.
+    // SAFETY: per the contract; attribute numbers of a plain index are those of an event's columns.
     unsafe {
-        let columns = usize::try_from((*info).ii_NumIndexAttrs).unwrap_or(0);
+        let columns = usize::try_from((*index.info).ii_NumIndexAttrs).unwrap_or(0);
         for position in 0..columns {
-            let column = usize::try_from((*info).ii_IndexAttrNumbers[position]).unwrap_or(1) - 1;
+            let column = usize::try_from((*index.info).ii_IndexAttrNumbers[position]).unwrap_or(1) - 1;
             nulls[position] = value(column).map(|value| values[position] = value).is_none();
         }
         raw::index_insert(
-            index,
+            index.relation,
             values.as_mut_ptr(),
             nulls.as_mut_ptr(),
             &mut (*tuple).t_self,
             table.relation,
             pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
             false,
-            info,
+            index.info,
         );
     }
 }

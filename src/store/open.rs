@@ -15,13 +15,20 @@ use crate::pg::version;
 pub struct Table {
     pub oid: Oid,
     pub relation: pg_sys::Relation,
-    /// Index relations with their IndexInfo.
-    pub indexes: &'static [(pg_sys::Relation, *mut pg_sys::IndexInfo)],
-    /// Whether every index is over plain columns, without predicate, uniqueness or exclusion.
+    pub indexes: &'static [Index],
+    /// Whether every index is one that the writer fills itself.
     pub has_plain_indexes: bool,
 }
 
-/// The most columns of an index that is filled from the columns of every event.
+/// An index of a leaf.
+pub struct Index {
+    pub relation: pg_sys::Relation,
+    pub info: *mut pg_sys::IndexInfo,
+    /// The column that must not be NULL for an event to be in the index, from 0.
+    pub required: Option<usize>,
+}
+
+/// The most columns of an index that the writer fills itself.
 pub const PLAIN_COLUMNS: usize = 8;
 
 /// More tables than one transaction writes to: six categories, four dictionaries and the overflow.
@@ -67,9 +74,9 @@ pub unsafe fn close_all() {
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
         for slot in (*(&raw mut TABLES)).iter_mut() {
             if let Some(table) = slot.take() {
-                for (index, info) in table.indexes {
-                    version::index_insert_cleanup(*index, *info);
-                    pg_sys::index_close(*index, pg_sys::NoLock as i32);
+                for index in table.indexes {
+                    version::index_insert_cleanup(index.relation, index.info);
+                    pg_sys::index_close(index.relation, pg_sys::NoLock as i32);
                 }
                 pg_sys::table_close(table.relation, pg_sys::NoLock as i32);
             }
@@ -105,16 +112,15 @@ unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
 
         let list = pg_sys::RelationGetIndexList(relation);
         let count = crate::pg::relation::list_length(list);
-        let indexes =
-            pg_sys::palloc(count.max(1) * size_of::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>())
-                .cast::<(pg_sys::Relation, *mut pg_sys::IndexInfo)>();
+        let indexes = pg_sys::palloc(count.max(1) * size_of::<Index>()).cast::<Index>();
         let mut has_plain_indexes = true;
         for position in 0..count {
             let index = crate::pg::relation::list_oid(list, position);
             let opened = pg_sys::index_open(index, pg_sys::RowExclusiveLock as i32);
             let info = pg_sys::BuildIndexInfo(opened);
-            has_plain_indexes &= is_plain(&*info);
-            indexes.add(position).write((opened, info));
+            let condition = condition(&*info);
+            has_plain_indexes &= condition.is_some() && is_plain(&*info);
+            indexes.add(position).write(Index { relation: opened, info, required: condition.flatten() });
         }
         pg_sys::CurrentResourceOwner = owner;
         pg_sys::MemoryContextSwitchTo(context);
@@ -129,15 +135,42 @@ unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
     }
 }
 
-/// Whether the columns of every event are enough to fill the index.
+/// Whether the index is over plain columns, without uniqueness or exclusion.
 fn is_plain(info: &pg_sys::IndexInfo) -> bool {
     let columns = usize::try_from(info.ii_NumIndexAttrs).unwrap_or(0);
     columns <= PLAIN_COLUMNS
         && info.ii_Expressions.is_null()
-        && info.ii_Predicate.is_null()
         && info.ii_ExclusionOps.is_null()
         && !info.ii_Unique
-        && info.ii_IndexAttrNumbers[..columns].iter().all(|number| (1..=8).contains(number))
+        && info.ii_IndexAttrNumbers[..columns].iter().all(|number| column(*number).is_some())
+}
+
+/// The column that an index's predicate wants not to be NULL, none of an index without predicate; `None` where the
+/// predicate is another one.
+///
+/// # Safety
+/// Must be that of an open index.
+unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<usize>> {
+    // SAFETY: a predicate is a list of expressions, whose tags say what they are.
+    unsafe {
+        match crate::pg::relation::list_length(info.ii_Predicate) {
+            0 => Some(None),
+            1 => {
+                let test = crate::pg::relation::list_pointer::<pg_sys::NullTest>(info.ii_Predicate, 0);
+                let is_null_test = (*test).xpr.type_ == pg_sys::NodeTag::T_NullTest
+                    && (*test).nulltesttype == pg_sys::NullTestType::IS_NOT_NULL
+                    && (*(*test).arg).type_ == pg_sys::NodeTag::T_Var;
+                let variable = (*test).arg.cast::<pg_sys::Var>();
+                if is_null_test { column((*variable).varattno).map(Some) } else { None }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An attribute number as the position of an event's column.
+fn column(number: i16) -> Option<usize> {
+    usize::try_from(number).ok().filter(|number| (1..=DESCRIPTION.len()).contains(number)).map(|number| number - 1)
 }
 
 /// The writer forms tuples by position, past every check of the executor: the leaf must be as it was made.

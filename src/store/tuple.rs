@@ -11,6 +11,8 @@ use crate::event::Event;
 pub const COLUMNS: usize = 18;
 /// The first column that may be NULL.
 const FIRST_OPTIONAL: usize = 9;
+/// Columns of fixed size, which come first.
+const FIXED_COLUMNS: usize = 8;
 const HEADER: usize = 23;
 /// Bytes of the columns of fixed size.
 const FIXED: usize = 56;
@@ -50,11 +52,13 @@ pub struct Stamp {
 pub struct Former {
     words: Vec<u64>,
     length: usize,
+    /// Where the varlenas begin, the category first; 0 for NULL.
+    starts: [usize; COLUMNS - FIXED_COLUMNS],
 }
 
 impl Former {
     pub const fn new() -> Former {
-        Former { words: Vec::new(), length: 0 }
+        Former { words: Vec::new(), length: 0, starts: [0; COLUMNS - FIXED_COLUMNS] }
     }
 
     /// Forms the tuple; it lives until the next call.
@@ -81,9 +85,12 @@ impl Former {
         self.words[..start / 8].fill(0);
         self.length = start;
         self.push(&fixed(event, stamp));
-        self.varlena(event.category.name().as_bytes());
-        for value in optional.iter().flatten() {
-            self.varlena(value);
+        self.starts = [0; COLUMNS - FIXED_COLUMNS];
+        self.starts[0] = self.varlena(event.category.name().as_bytes());
+        for (position, value) in optional.iter().enumerate() {
+            if let Some(value) = value {
+                self.starts[1 + position] = self.varlena(value);
+            }
         }
         self.header(attributes, start, has_nulls, optional)
     }
@@ -116,8 +123,8 @@ impl Former {
         pg_sys::HeapTupleData { t_len: u32::try_from(length).unwrap_or(0), t_data: header, ..Default::default() }
     }
 
-    /// The value of one of the columns that every event has, for an index over it.
-    pub fn fixed(&self, column: usize, event: &Event, stamp: &Stamp) -> Option<Datum> {
+    /// A column of the event that was formed last, for an index over it: `None` for NULL. It lives as long as the tuple.
+    pub fn value(&self, column: usize, event: &Event, stamp: &Stamp) -> Option<Datum> {
         Some(match column {
             0 => Datum::from(stamp.occurred_at),
             1 => Datum::from(stamp.id.as_ptr().cast_mut()),
@@ -127,7 +134,11 @@ impl Former {
             5 => Datum::from(event.kind),
             6 => Datum::from(event.relation_id),
             7 => Datum::from(event.command_id.cast_signed()),
-            _ => return None,
+            _ => {
+                let start = self.starts.get(column - FIXED_COLUMNS).copied().filter(|start| *start != 0)?;
+                // SAFETY: the varlena begins there, in the tuple.
+                Datum::from(unsafe { self.words.as_ptr().cast::<u8>().add(start) }.cast_mut())
+            }
         })
     }
 
@@ -154,8 +165,10 @@ impl Former {
         self.length += value.len();
     }
 
-    /// A varlena with the shortest header that fits: one byte up to 126 bytes of payload, else four, aligned.
-    fn varlena(&mut self, payload: &[u8]) {
+    /// A varlena with the shortest header that fits: one byte up to 126 bytes of payload, else four, aligned. Returns
+    /// where it begins.
+    fn varlena(&mut self, payload: &[u8]) -> usize {
+        let mut start = self.length;
         if payload.len() <= 126 {
             let length = u8::try_from(payload.len() + 1).unwrap_or(0);
             let header = if cfg!(target_endian = "little") { length << 1 | 1 } else { length | 0x80 };
@@ -164,11 +177,13 @@ impl Former {
             let aligned = self.length.next_multiple_of(4);
             self.push(&[0; 4]);
             self.length = aligned;
+            start = aligned;
             let length = u32::try_from(payload.len() + 4).unwrap_or(0);
             let header = if cfg!(target_endian = "little") { length << 2 } else { length };
             self.push(&header.to_ne_bytes());
         }
         self.push(payload);
+        start
     }
 }
 

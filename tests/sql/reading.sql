@@ -30,9 +30,9 @@ SELECT l.leaf_name, l.suffixes FROM audit.leaves_to_close() l WHERE l.leaf_name 
 CALL audit.maintain();
 SELECT count(*) FROM audit.leaves_to_close();
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'audit' AND indexname ~ '^events_(data|read)_202103' ORDER BY 1;
--- One that is open, or ahead, has that of the time.
+-- One that is open, or ahead, has none that costs its writers much.
 SELECT count(*) AS others FROM audit.leaves l JOIN pg_index i ON i.indrelid = l.leaf
-WHERE l.parent = 'events_data' AND l.until > now() AND i.indexrelid::regclass::text !~ '_time$';
+WHERE l.parent = 'events_data' AND l.until > now() AND i.indexrelid::regclass::text !~ '_(time|key|renamed)$';
 -- An index that is gone comes back.
 DROP INDEX audit.events_data_20210301_row;
 CALL audit.maintain();
@@ -60,7 +60,7 @@ SELECT (SELECT count(*) FROM audit.events_overflow), count(*) FROM audit.history
 SELECT reading.load('2021-03-12 11:30:00+00', reading.id_at('2021-03-12 11:30:00+00', 'long'), string_agg(md5(n::text), ''), NULL, 'audit.events_overflow')
 FROM generate_series(1, 300) n;
 CALL audit.maintain();
-SELECT indexdef FROM pg_indexes WHERE schemaname = 'audit' AND indexname ~ '^events_data_20210301_(row|renamed)' ORDER BY 1;
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'audit' AND indexname ~ '^events_data_20210301_row' ORDER BY 1;
 SELECT (SELECT count(*) FROM audit.events_overflow), count(*) FROM audit.history('reading.t', (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 300) n));
 
 -- An event by its id: at the time of the id, before it where the clock stood or stepped back, and, where somebody else made the id, after it.
