@@ -64,6 +64,10 @@ BEGIN
         EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf || '_time', leaf);
         FOR wanted IN SELECT i.* FROM audit.leaf_indexes(parent) i WHERE i.is_open LOOP
             EXECUTE format('CREATE INDEX %I ON audit.%I %s', leaf || wanted.suffix, leaf, wanted.definition);
+            IF wanted.definition LIKE 'USING brin%' THEN
+                -- The first range of an empty table has a summary, which each event to come would change.
+                PERFORM brin_desummarize_range(format('audit.%I', leaf || wanted.suffix)::regclass, 0);
+            END IF;
         END LOOP;
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
@@ -288,15 +292,32 @@ END;
 $$;
 COMMENT ON FUNCTION audit.close_leaf() IS 'Gives one leaf whose time is over the indexes of a closed one; false where there is none; internal';
 
--- Brings the summaries of open leaves up to date where autovacuum has not yet. Nobody is kept waiting.
+-- Brings the summaries of open leaves up to date where autovacuum has not yet. Nobody is kept waiting. The range that is still
+-- being filled stays without: every event that came to it would have to change its summary.
 CREATE FUNCTION audit.summarize_leaves() RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT brin_summarize_new_values(i.indexrelid)
-    FROM audit.leaves l JOIN pg_catalog.pg_index i ON i.indrelid = l.leaf::oid JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-    WHERE l.parent LIKE 'events\_%' AND l.since <= now() AND l.until > now() AND c.relname = l.leaf_name || '_key' AND i.indisvalid;
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    open_leaf record;
+    range_pages CONSTANT integer := 32;
+    filled bigint;
+BEGIN
+    FOR open_leaf IN
+        SELECT l.leaf, i.indexrelid AS index
+        FROM audit.leaves l JOIN pg_index i ON i.indrelid = l.leaf::oid JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE l.parent LIKE 'events\_%' AND l.since <= now() AND l.until > now() AND c.relname = l.leaf_name || '_key' AND i.indisvalid
+    LOOP
+        filled := pg_relation_size(open_leaf.leaf) / current_setting('block_size')::integer / range_pages * range_pages;
+        CONTINUE WHEN filled = 0;
+        PERFORM brin_summarize_new_values(open_leaf.index);
+        FOR page IN filled .. pg_relation_size(open_leaf.leaf) / current_setting('block_size')::integer BY range_pages LOOP
+            PERFORM brin_desummarize_range(open_leaf.index, page);
+        END LOOP;
+    END LOOP;
 END;
-COMMENT ON FUNCTION audit.summarize_leaves() IS 'Summarises the newest pages of open leaves; internal';
+$$;
+COMMENT ON FUNCTION audit.summarize_leaves() IS 'Summarises the pages of open leaves that are full; internal';
 
 -- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that a
 -- step needs is waited for half a second; the step is then left to the next call.
