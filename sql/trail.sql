@@ -39,7 +39,10 @@ SELECT e.event_id,
        e.event_type,
        e.new_entity_id,
        e.changes,
-       e.parameters AS event_parameters
+       e.parameters AS event_parameters,
+       e.image,
+       e.entity AS own_entity,
+       e.transaction_id AS writer_transaction_id
 FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
 LEFT JOIN audit.event_types t ON t.event_type = e.event_type
 LEFT JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id

@@ -18,7 +18,7 @@ pub mod key;
 pub mod large;
 mod lookup;
 pub mod marker;
-mod number;
+pub mod number;
 pub mod pin;
 pub mod redact;
 mod restore;

@@ -3,6 +3,7 @@
 //! * [`values`] gives an event's changed columns, its values before and its values after;
 //! * [`columns`] gives the same as one row a column, [`diff`] compares any two documents, [`path`] names their parts;
 //! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it into the trail's text;
+//! * [`search`] says whether an event holds a [`word`]; [`follow`] how far transaction ids have been given out;
 //! * [`server`] says how the library is loaded.
 //!
 //! All of it works on the binary form through [`reader`]: numbers keep their scale, nested values are copied.
@@ -10,10 +11,13 @@
 mod call;
 mod columns;
 mod diff;
+mod follow;
 mod lookup;
 mod path;
 mod reader;
 mod rows;
+mod search;
 mod server;
 mod summary;
 mod values;
+mod word;
