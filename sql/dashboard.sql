@@ -2,7 +2,7 @@
 
 -- What one leaf holds since each of three moments and altogether. A large leaf that ended before the first of them is
 -- not read: how many events it has, and of what types and results, is what ANALYZE has found. All else is counted.
-CREATE FUNCTION audit.leaf_figures(leaf regclass, category text, until timestamptz, moments timestamptz[])
+CREATE FUNCTION audit.leaf_figures(leaf regclass, of_category text, ends_at timestamptz, moments timestamptz[])
 RETURNS TABLE (category text, period integer, events double precision, failures double precision, high_risk double precision)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -12,9 +12,9 @@ DECLARE
     high_types integer[] := ARRAY(SELECT t.event_type FROM audit.event_types t WHERE t.risk = 'high');
     estimated double precision := (SELECT c.reltuples FROM pg_class c WHERE c.oid = leaf);
 BEGIN
-    IF estimated > 20000 AND leaf_figures.until <= least(moments[1], moments[2], moments[3]) THEN
+    IF estimated > 20000 AND ends_at <= least(moments[1], moments[2], moments[3]) THEN
         RETURN QUERY
-        SELECT leaf_figures.category, 4, estimated,
+        SELECT of_category, 4, estimated,
                coalesce((SELECT estimated * (1 - s.null_frac) FROM pg_stats s
                          WHERE s.schemaname = 'audit' AND s.tablename = c.relname AND s.attname = 'result'), 0),
                coalesce((SELECT estimated * sum(f.frequency) FROM pg_stats s

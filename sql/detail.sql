@@ -82,6 +82,9 @@ DECLARE
                            near, of_event.event_id, of_event.occurred_at);
     trace text := (SELECT c.trace_id FROM audit.contexts c WHERE (c.node_id, c.context_id) = (of_event.node_id, of_event.context_id));
 BEGIN
+    IF of_event.event_id IS NULL THEN
+        RETURN;
+    END IF;
     RETURN QUERY SELECT 'previous', n.occurred_at, n.event_id, n.category FROM audit.neighbour(of_event, false) n WHERE n.event_id IS NOT NULL;
     RETURN QUERY SELECT 'next', n.occurred_at, n.event_id, n.category FROM audit.neighbour(of_event, true) n WHERE n.event_id IS NOT NULL;
     RETURN QUERY EXECUTE format(nearest, 'transaction',

@@ -48,8 +48,9 @@ BEGIN
     IF jsonb_typeof(place.nodes) IS DISTINCT FROM 'object'
        OR num_nulls(place.upper_id, place.since, place.seen_at, place.seen_id, place.occurred_at, place.event_id) > 0
        OR EXISTS (SELECT FROM jsonb_each(place.nodes) n
-                  WHERE n.key !~ '^\d{1,10}$' OR n.value @? '$ ? (@.type() != "array" || @.size() != 2)'
-                     OR n.value @? '$[*] ? (@.type() != "number" && @ != null)') THEN
+                  WHERE n.key !~ '^\d{1,10}$' OR jsonb_typeof(n.value) <> 'array' OR n.value->1 IS NULL
+                     OR EXISTS (SELECT FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(n.value) = 'array' THEN n.value END) b (bound)
+                                WHERE b.bound !~ '^\d{1,18}$')) THEN
         RAISE EXCEPTION 'this is not a cursor of audit.follow' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass the cursor of the last row that was read, or null to read from the beginning.';
     ELSIF EXISTS (SELECT FROM jsonb_object_keys(place.nodes) n (node)

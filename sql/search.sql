@@ -65,7 +65,7 @@ BEGIN
     GROUP BY n.name, n.place ORDER BY n.place LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'event type % does not exist', wrong USING ERRCODE = 'undefined_object',
-            HINT = coalesce(format('Near it are %s.', near), 'All are in audit.event_types.');
+            HINT = coalesce('Near it: ' || near || '.', 'All are in audit.event_types.');
     END IF;
     RETURN QUERY SELECT t.* FROM audit.event_types t WHERE t.name = ANY (events);
 END;
@@ -241,8 +241,9 @@ DECLARE
     filter record;
     statement text;
     condition text;
+    oldest timestamptz;
+    newest timestamptz;
     nearest timestamptz;
-    farthest timestamptz;
     until_here timestamptz;
     width interval;
     found_rows bigint;
@@ -275,16 +276,17 @@ BEGIN
     -- In the order of time a page is mostly found near its beginning: look there first, then four times as far, and so on.
     EXECUTE format('SELECT min(t.occurred_at), max(t.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) t WHERE %s',
                    coalesce((SELECT string_agg(format('(%s)', c.condition), ' AND ') FROM unnest(filter.leaves) c (condition)), 'true'))
-    INTO farthest, nearest;
-    IF NOT key.is_descending THEN
-        SELECT nearest, farthest INTO farthest, nearest;
-    END IF;
-    width := (farthest - nearest) / 4096;
+    INTO oldest, newest;
+    nearest := CASE WHEN key.is_descending THEN newest ELSE oldest END;
+    width := greatest((newest - oldest) / 4096, interval '1 second');
     WHILE remaining > 0 AND nearest IS NOT NULL LOOP
-        until_here := CASE WHEN abs(extract(epoch FROM width)) >= abs(extract(epoch FROM farthest - nearest)) THEN NULL ELSE nearest + width END;
+        until_here := CASE WHEN key.is_descending THEN nearest - width ELSE nearest + width END;
+        IF until_here NOT BETWEEN oldest AND newest THEN
+            until_here := NULL;
+        END IF;
         RETURN QUERY EXECUTE format(statement,
-            CASE WHEN key.is_descending THEN concat_ws(' AND ', format('t.occurred_at <= %L', nearest), format('t.occurred_at > ' || quote_literal(until_here)))
-                 ELSE concat_ws(' AND ', format('t.occurred_at >= %L', nearest), format('t.occurred_at < ' || quote_literal(until_here))) END,
+            format(CASE WHEN key.is_descending THEN 't.occurred_at <= %L' ELSE 't.occurred_at >= %L' END, nearest)
+                || coalesce(CASE WHEN key.is_descending THEN ' AND t.occurred_at > ' ELSE ' AND t.occurred_at < ' END || quote_literal(until_here), ''),
             remaining);
         GET DIAGNOSTICS found_rows = ROW_COUNT;
         remaining := remaining - found_rows;

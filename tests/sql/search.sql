@@ -81,7 +81,7 @@ SELECT count(*) FROM audit.search(since => (SELECT first_at FROM moment), until 
 SELECT event, entity, entity_id FROM audit.search(events => '{row.delete,table.truncate}', since => (SELECT first_at FROM moment), sort => 'event_id asc');
 SELECT event, entity FROM audit.search(events => '{config.enable}', entity => 'search.parcel');
 SELECT event, entity FROM audit.search(categories => '{system}', entity => 'search.parcel');
-SELECT count(*) FROM audit.search(categories => '{read}');
+SELECT count(*) FROM audit.search(categories => '{read}', entity => 'search.client');
 SELECT count(*) FROM audit.search(categories => '{}');
 SELECT event, entity_id FROM audit.search(actors => '{ben@search.example}', sort => 'event_id asc');
 SELECT count(*) FROM audit.search(actors => '{ben@search.example,ann@search.example}');
