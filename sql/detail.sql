@@ -102,22 +102,38 @@ $$;
 COMMENT ON FUNCTION audit.related_events(audit.events) IS
     'What an event is related to: previous and next change of its row, and the events nearest to it of its transaction and trace; internal';
 
+-- The rows of the trail for what an event is related to: what is near in one pass, what is not one by one.
+CREATE FUNCTION audit.related_trail(of_event audit.events, ids uuid[], times timestamptz[]) RETURNS SETOF audit.trail
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    far record;
+BEGIN
+    RETURN QUERY EXECUTE format('SELECT t.* FROM audit.trail t WHERE t.occurred_at BETWEEN %L AND %L AND t.event_id = ANY (%L)',
+                                of_event.occurred_at - interval '1 hour', of_event.occurred_at + interval '1 hour', ids);
+    FOR far IN SELECT DISTINCT u.id, u.at FROM unnest(ids, times) u (id, at)
+               WHERE u.at NOT BETWEEN of_event.occurred_at - interval '1 hour' AND of_event.occurred_at + interval '1 hour' LOOP
+        RETURN QUERY EXECUTE format('SELECT t.* FROM audit.trail t WHERE t.occurred_at = %L AND t.event_id = %L', far.at, far.id);
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.related_trail(audit.events, uuid[], timestamptz[]) IS 'These events as rows of the trail; internal';
+
 CREATE FUNCTION audit.related(event_id uuid) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     of_event audit.events := audit.event_at(event_id);
+    ids uuid[];
+    times timestamptz[];
 BEGIN
-    RETURN QUERY
-    SELECT t.*
-    FROM (SELECT DISTINCT e.occurred_at, e.event_id, e.category FROM audit.related_events(of_event) e) r
-    CROSS JOIN LATERAL (
-        -- One event at a time, along the index of its leaf.
-        SELECT l.* FROM audit.trail l
-        WHERE l.occurred_at = r.occurred_at AND l.event_id = r.event_id AND l.category = r.category OFFSET 0
-    ) t
-    ORDER BY t.occurred_at, t.event_id;
+    SELECT array_agg(e.event_id), array_agg(e.occurred_at) INTO ids, times FROM audit.related_events(of_event) e;
+    IF ids IS NOT NULL THEN
+        RETURN QUERY SELECT t.* FROM audit.related_trail(of_event, ids, times) t ORDER BY t.occurred_at, t.event_id;
+    END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.related(uuid) IS
@@ -159,24 +175,25 @@ BEGIN
     LEFT JOIN audit.relations r ON r.node_id = t.node_id AND r.relation_id = t.relation_id
     WHERE t.occurred_at = stored.occurred_at AND t.event_id = stored.event_id AND t.category = stored.category;
 
+    WITH ties AS (
+        SELECT e.*, row_number() OVER (PARTITION BY e.tie ORDER BY abs(extract(epoch FROM e.occurred_at - stored.occurred_at)), e.event_id) AS place
+        FROM audit.related_events(stored) e
+    ), notes AS (
+        SELECT t.event_id, jsonb_build_object('event_id', t.event_id, 'occurred_at', t.occurred_at, 'event', t.event, 'actor', t.actor,
+                                              'entity', t.entity, 'entity_id', t.entity_id, 'summary', t.summary) AS note
+        FROM (SELECT array_agg(e.event_id) AS ids, array_agg(e.occurred_at) AS times FROM ties e WHERE e.place <= 100) s
+        CROSS JOIN LATERAL audit.related_trail(stored, s.ids, s.times) t
+        WHERE s.ids IS NOT NULL
+    )
     SELECT jsonb_build_object(
-        'previous', jsonb_agg(n.note) FILTER (WHERE n.tie = 'previous')->0,
-        'next', jsonb_agg(n.note) FILTER (WHERE n.tie = 'next')->0,
-        'transaction', jsonb_build_object('count', count(*) FILTER (WHERE n.tie = 'transaction'),
-            'events', coalesce(jsonb_agg(n.note ORDER BY n.occurred_at, n.id) FILTER (WHERE n.tie = 'transaction' AND n.place <= 100), '[]')),
-        'trace', jsonb_build_object('count', count(*) FILTER (WHERE n.tie = 'trace'),
-            'events', coalesce(jsonb_agg(n.note ORDER BY n.occurred_at, n.id) FILTER (WHERE n.tie = 'trace' AND n.place <= 100), '[]')))
+        'previous', jsonb_agg(n.note) FILTER (WHERE e.tie = 'previous')->0,
+        'next', jsonb_agg(n.note) FILTER (WHERE e.tie = 'next')->0,
+        'transaction', jsonb_build_object('count', count(*) FILTER (WHERE e.tie = 'transaction'),
+            'events', coalesce(jsonb_agg(n.note ORDER BY e.occurred_at, e.event_id) FILTER (WHERE e.tie = 'transaction' AND e.place <= 100), '[]')),
+        'trace', jsonb_build_object('count', count(*) FILTER (WHERE e.tie = 'trace'),
+            'events', coalesce(jsonb_agg(n.note ORDER BY e.occurred_at, e.event_id) FILTER (WHERE e.tie = 'trace' AND e.place <= 100), '[]')))
     INTO related
-    FROM (
-        SELECT p.tie, p.place, p.occurred_at, p.event_id AS id,
-               CASE WHEN p.place <= 100 THEN (
-                   SELECT jsonb_build_object('event_id', t.event_id, 'occurred_at', t.occurred_at, 'event', t.event, 'actor', t.actor,
-                                             'entity', t.entity, 'entity_id', t.entity_id, 'summary', t.summary)
-                   FROM audit.trail t
-                   WHERE t.occurred_at = p.occurred_at AND t.event_id = p.event_id AND t.category = p.category) END AS note
-        FROM (SELECT e.*, row_number() OVER (PARTITION BY e.tie ORDER BY abs(extract(epoch FROM e.occurred_at - stored.occurred_at)), e.event_id) AS place
-              FROM audit.related_events(stored) e) p
-    ) n;
+    FROM ties e LEFT JOIN notes n ON n.event_id = e.event_id;
 
     RETURN jsonb_build_object(
         'event_id', shown.event_id, 'occurred_at', shown.occurred_at, 'event', shown.event, 'category', shown.category,

@@ -1,5 +1,7 @@
 //! Following the trail while others write to it, on a standby, and where events come from elsewhere.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod server;
 
 use std::collections::HashSet;
@@ -210,7 +212,10 @@ fn a_restored_trail_is_followed() {
 fn a_gathered_trail_is_refused() {
     let server = audited(&[]);
     let other = audited(&[("audit.replicate", "on")]);
-    let leaf = other.query("postgres", "SELECT leaf FROM audit.leaves WHERE parent = 'events_data' AND since <= now() AND until > now()");
+    let leaf = other.query(
+        "postgres",
+        "SELECT leaf FROM audit.leaves WHERE parent = 'events_data' AND since <= now() AND until > now()",
+    );
     other.query("postgres", &format!("CREATE PUBLICATION p FOR TABLE {leaf}"));
     let connection = format!("host={} port={} user=postgres dbname=postgres", other.host().display(), other.port());
     server.query("postgres", &format!("CREATE SUBSCRIPTION s CONNECTION '{connection}' PUBLICATION p"));

@@ -11,7 +11,7 @@ CREATE TABLE whole (id integer PRIMARY KEY, zeta text, alpha text);
 CREATE TABLE brief (id integer PRIMARY KEY, v text);
 CREATE TABLE keyless (v text);
 SELECT audit.enable('account', label_column => 'name'), audit.enable('whole', level => 'comprehensive'), audit.enable('brief', level => 'minimal'), audit.enable('keyless');
-CREATE FUNCTION pg_temp.id_of(of_event text, of_entity text, place integer DEFAULT 0) RETURNS uuid LANGUAGE sql AS $$
+CREATE FUNCTION pg_temp.id_of(of_event text, of_entity text, place integer DEFAULT 0) RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT t.event_id FROM audit.trail t WHERE t.event = of_event AND t.entity = of_entity ORDER BY t.event_id OFFSET place LIMIT 1
 $$;
 INSERT INTO account VALUES ('A-1', 'Acme', 10, '{"a": [1]}');

@@ -26,7 +26,7 @@ BEGIN
     END LOOP;
 END $$;
 SELECT count(*) = (SELECT count(*) FROM audit.trail) AS is_all, count(*) = count(DISTINCT f.event_id) AS is_once FROM audit.follow(NULL, NULL) f;
-SELECT ARRAY(SELECT p.event_id FROM pg_temp.pages(100) p) = ARRAY(SELECT f.event_id FROM audit.follow(max_rows => NULL) f) AS is_same;
+SELECT ARRAY(SELECT p.event_id FROM pg_temp.pages(1000) p) = ARRAY(SELECT f.event_id FROM audit.follow(max_rows => NULL) f) AS is_same;
 SELECT count(*) AS default_page FROM audit.follow() HAVING count(*) <= 1000;
 
 -- What comes later follows on the last cursor, again and again.

@@ -12,10 +12,10 @@ CREATE TABLE parcel (id integer PRIMARY KEY, weight float8, customer text);
 CREATE TABLE deep (id integer PRIMARY KEY, v text, w text);
 SELECT audit.enable('client', label_column => 'name', redact => '{"secret": "mask", "hidden": "omit"}'), audit.enable('parcel'),
        audit.enable('deep', level => 'comprehensive');
-SELECT audit.set_context(actor => 'ann@search.example', trace_id => 'trace-1', reason => 'Complaint 4711', local => false);
+SELECT audit.set_context(actor => 'ann@search.example', trace_id => 'search-trace-1', reason => 'Complaint 4711', local => false);
 INSERT INTO client VALUES ('KX-1', 'Acme Größe', 1250, true, '2024-02-29', '{"colour": "Aquamarine", "sizes": [1, {"inner": "nested sapphire"}]}', 'topsecretword', 'omittedword');
 INSERT INTO parcel VALUES (77001, 0.5, 'KX-1'), (77002, -3, '100%_sure\');
-SELECT audit.set_context(actor => 'ben@search.example', trace_id => 'trace-2', reason => '', local => false);
+SELECT audit.set_context(actor => 'ben@search.example', trace_id => 'search-trace-2', reason => '', local => false);
 UPDATE client SET credit = 99.90, name = 'Acme Ltd' WHERE id = 'KX-1';
 UPDATE client SET id = 'KX-2';
 DELETE FROM parcel WHERE id = 77002;
@@ -90,12 +90,12 @@ SELECT event, entity_id FROM audit.search(entity => 'search.client', categories 
 SELECT count(*) FROM audit.search(entity => 'search.missing');
 SELECT event, entity_id FROM audit.search(entity => 'search.client', entity_id => 'KX-2', sort => 'event_id asc');
 SELECT event, entity_id FROM audit.search(entity => 'search.client', entity_id => 'KX-1', sort => 'event_id asc');
-SELECT event, entity_id FROM audit.search(trace_id => 'trace-1', sort => 'event_id asc');
-SELECT count(*) FROM audit.search(trace_id => 'trace-3');
+SELECT event, entity_id FROM audit.search(trace_id => 'search-trace-1', sort => 'event_id asc');
+SELECT count(*) FROM audit.search(trace_id => 'search-trace-3');
 SELECT count(*) FROM audit.search(results => '{failure}', entity => 'search.client');
 SELECT count(*) FROM audit.search(results => '{success}', entity => 'search.client', categories => '{data}');
 SELECT event, entity_id FROM audit.search('acme', since => (SELECT first_at FROM moment), until => now(), events => '{row.update}', categories => '{data}',
-    actors => '{ben@search.example}', entity => 'search.client', entity_id => 'KX-1', trace_id => 'trace-2', results => '{success}', sort => 'event desc', max_rows => 5);
+    actors => '{ben@search.example}', entity => 'search.client', entity_id => 'KX-1', trace_id => 'search-trace-2', results => '{success}', sort => 'event desc', max_rows => 5);
 -- Contexts beyond what a statement lists.
 SELECT audit.set_context(actor => 'many@search.example', local => false);
 DO $$ BEGIN
@@ -133,8 +133,8 @@ DELETE FROM deep WHERE id > 1020;
 SELECT a.attname || d.direction AS failed
 FROM pg_attribute a CROSS JOIN (VALUES (' asc'), (' desc')) d (direction)
 WHERE a.attrelid = 'audit.trail'::regclass AND a.attnum > 0
-  AND pg_temp.pages(a.attname || d.direction, 7, 'many row.insert 101') IS DISTINCT FROM
-      ARRAY(SELECT s.event_id FROM audit.search('many row.insert 101', entity => 'search.deep', sort => a.attname || d.direction, max_rows => NULL) s);
+  AND pg_temp.pages(a.attname || d.direction, 5, 'many row.insert 1011') IS DISTINCT FROM
+      ARRAY(SELECT s.event_id FROM audit.search('many row.insert 1011', entity => 'search.deep', sort => a.attname || d.direction, max_rows => NULL) s);
 SELECT cardinality(pg_temp.pages('changed_columns desc', 500, NULL)), cardinality(pg_temp.pages('occurred_at desc', 500, NULL)),
        (SELECT count(*) FROM audit.search(entity => 'search.deep', max_rows => NULL));
 CREATE TEMP TABLE page AS SELECT s.event_id, s.entity_id FROM audit.search(entity => 'search.client', max_rows => 2) s;
