@@ -124,6 +124,7 @@ DECLARE
     batch audit.follow_position;
     filter text;
     begins_at timestamptz;
+    ends_at timestamptz;
     statement text;
     reach text;
     found_rows bigint;
@@ -154,11 +155,20 @@ BEGIN
         ELSIF begins_at = '-infinity' THEN
             begins_at := (SELECT min(e.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e);
         END IF;
-        -- A month takes few leaves to plan for, and mostly holds a page.
+        -- A month takes few leaves to plan for, and mostly holds a page. Where the page ends is found first: the planner
+        -- then knows how little there is to join.
         FOREACH reach IN ARRAY ARRAY[format('t.occurred_at >= %1$L AND t.occurred_at < %2$L', begins_at, begins_at + interval '1 month'),
                                      format('t.occurred_at >= %L', begins_at + interval '1 month')] LOOP
             EXIT WHEN remaining = 0 OR begins_at IS NULL OR filter IS NULL;
-            RETURN QUERY EXECUTE format(statement, filter || ' AND ' || reach, coalesce(remaining::text, 'ALL')) USING to_jsonb(batch);
+            EXECUTE format('SELECT max(p.occurred_at) FROM (
+                                SELECT t.occurred_at FROM (
+                                    SELECT e.occurred_at, e.event_id, e.node_id, e.transaction_id AS writer_transaction_id
+                                    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e) t
+                                WHERE %s AND %s ORDER BY t.occurred_at, t.event_id LIMIT %s) p',
+                           filter, reach, coalesce(remaining::text, 'ALL')) INTO ends_at;
+            CONTINUE WHEN ends_at IS NULL;
+            RETURN QUERY EXECUTE format(statement, format('%s AND %s AND t.occurred_at <= %L', filter, reach, ends_at),
+                                        coalesce(remaining::text, 'ALL')) USING to_jsonb(batch);
             GET DIAGNOSTICS found_rows = ROW_COUNT;
             remaining := remaining - found_rows;
         END LOOP;
