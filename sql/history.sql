@@ -10,7 +10,7 @@ COMMENT ON FUNCTION audit.event_time(uuid) IS 'The time inside the id of an even
 
 -- The time of an id is that of its event, or later where the clock stood or stepped back: so the search goes back from it in
 -- growing steps, each of which meets only the leaves of its time, and ends with everything. The plan must be that of the times.
-CREATE FUNCTION audit.event_row(event_id uuid) RETURNS audit.events
+CREATE FUNCTION audit.event_at(event_id uuid) RETURNS audit.events
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
@@ -35,14 +35,26 @@ BEGIN
     END LOOP;
     SELECT e.* INTO found_event
     FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e WHERE e.event_id = wanted;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'event % does not exist', coalesce(wanted::text, 'null')
+    RETURN found_event;
+END;
+$$;
+COMMENT ON FUNCTION audit.event_at(uuid) IS 'The stored event of this id, found by the time inside it, null where there is none; internal';
+
+CREATE FUNCTION audit.event_row(event_id uuid) RETURNS audit.events
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_event audit.events := audit.event_at(event_id);
+BEGIN
+    IF found_event.event_id IS NULL THEN
+        RAISE EXCEPTION 'event % does not exist', coalesce(event_id::text, 'null')
             USING ERRCODE = 'no_data_found', HINT = 'Event ids are in audit.trail; retention may have let this one go.';
     END IF;
     RETURN found_event;
 END;
 $$;
-COMMENT ON FUNCTION audit.event_row(uuid) IS 'The stored event of this id, found by the time inside it: what a function that is given an id begins with; internal';
+COMMENT ON FUNCTION audit.event_row(uuid) IS 'The stored event of this id; an error where there is none; internal';
 
 CREATE FUNCTION audit.diff(event_id uuid) RETURNS TABLE (column_name text, old_value jsonb, new_value jsonb)
 LANGUAGE sql STABLE ROWS 5

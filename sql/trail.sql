@@ -40,7 +40,10 @@ SELECT e.event_id,
        e.new_entity_id,
        e.changes,
        r.recorded_columns,
-       e.parameters AS event_parameters
+       e.parameters AS event_parameters,
+       e.image,
+       e.entity AS own_entity,
+       e.transaction_id AS writer_transaction_id
 FROM (
     SELECT u.*, audit.attribution(u.node_id, u.context_id) AS who
     FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) u

@@ -37,7 +37,12 @@ extension_sql_file!("../sql/enable.sql", name = "enable", requires = ["leaves"])
 extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = ["enable"]);
 extension_sql_file!("../sql/trail.sql", name = "trail", requires = ["definitions"]);
 extension_sql_file!("../sql/history.sql", name = "history", requires = ["trail"]);
-extension_sql_file!("../sql/coverage.sql", name = "coverage", requires = ["history"]);
+extension_sql_file!("../sql/detail.sql", name = "detail", requires = ["history"]);
+extension_sql_file!("../sql/search.sql", name = "search", requires = ["detail"]);
+extension_sql_file!("../sql/follow.sql", name = "follow", requires = ["search"]);
+extension_sql_file!("../sql/activity.sql", name = "activity", requires = ["follow"]);
+extension_sql_file!("../sql/dashboard.sql", name = "dashboard", requires = ["activity"]);
+extension_sql_file!("../sql/coverage.sql", name = "coverage", requires = ["dashboard"]);
 extension_sql_file!("../sql/record.sql", name = "record", requires = ["coverage"]);
 extension_sql_file!("../sql/parameters.sql", name = "parameters", requires = ["record"]);
 extension_sql_file!("../sql/executions.sql", name = "executions", requires = ["parameters"]);

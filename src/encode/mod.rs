@@ -21,7 +21,7 @@ pub mod large;
 mod lookup;
 pub mod marker;
 mod network;
-mod number;
+pub mod number;
 pub mod pin;
 pub mod redact;
 pub mod restore;

@@ -32,6 +32,25 @@ pub fn special_text(payload: &[u8]) -> &'static [u8] {
     }
 }
 
+/// Sign, weight of the first digit and base-10000 digits of a numeric's payload, which is all that its value is; none of
+/// NaN and the infinities.
+pub fn parts(payload: &[u8]) -> Option<(bool, i16, &[u8])> {
+    let (header, rest) = payload.split_first_chunk::<2>()?;
+    let header = u16::from_ne_bytes(*header);
+    match header & SPECIAL {
+        SPECIAL => None,
+        SHORT => {
+            let weight = i16::try_from(header & 0x3F).unwrap_or(0);
+            let weight = if header & SHORT_WEIGHT_NEGATIVE != 0 { weight - 64 } else { weight };
+            Some((header & SHORT_NEGATIVE != 0, weight, rest))
+        }
+        sign => {
+            let (weight, digits) = rest.split_first_chunk::<2>()?;
+            Some((sign == LONG_NEGATIVE, i16::from_ne_bytes(*weight), digits))
+        }
+    }
+}
+
 /// Writes a numeric whose payload is already canonical.
 pub fn numeric(writer: &mut Writer, payload: &[u8]) {
     writer.pad();

@@ -4,6 +4,7 @@
 //! * [`columns`] gives the same as one row a column, [`diff`] compares any two documents, [`path`] names their parts;
 //! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it into the trail's text;
 //! * [`attribution`] finds who did it and why;
+//! * [`search`] says whether an event holds a [`word`]; [`follow`] how far transaction ids have been given out;
 //! * [`server`] says how the library is loaded.
 //!
 //! All of it works on the binary form through [`reader`], whole rows through [`row`]: numbers keep their scale, nested values are copied.
@@ -12,11 +13,14 @@ mod attribution;
 mod call;
 mod columns;
 mod diff;
+mod follow;
 mod lookup;
 mod path;
 mod reader;
 mod row;
 mod rows;
+mod search;
 mod server;
 mod summary;
 mod values;
+mod word;

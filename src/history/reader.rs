@@ -77,6 +77,11 @@ impl<'a> Container<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// The bytes of a string, or of a numeric with its header.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// What a nested value holds; none of a scalar.
     pub fn container(self) -> Option<Container<'a>> {
         (self.kind == Kind::Container).then(|| Container::root(self.bytes))

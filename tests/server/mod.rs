@@ -49,11 +49,21 @@ impl Server {
 
     /// A second server that holds what this one holds now: a physical copy that has become a primary of its own.
     pub fn copy(&self) -> Self {
+        self.base_backup(&[])
+    }
+
+    /// A second server that replays what this one writes.
+    pub fn standby(&self) -> Self {
+        self.base_backup(&["--write-recovery-conf"])
+    }
+
+    fn base_backup(&self, options: &[&str]) -> Self {
         let directory = temporary_directory("copy");
         let copy = Self { directory, port: free_port() };
         let target = format!("--pgdata={}", copy.directory.join("data").display());
         let output = as_server(&program("pg_basebackup"))
             .args([&target, "--checkpoint=fast", "--username=postgres"])
+            .args(options)
             .envs(self.environment())
             .output();
         expect_success("pg_basebackup", &output.unwrap());
