@@ -50,9 +50,10 @@ fn the_events_of_a_workload_explain_every_table() {
         );
         assert_eq!(server.query("postgres", &counts), "t|t|0|0", "{table}");
     }
-    // Each TPC-B transaction changes three rows and inserts one.
-    let changes = "SELECT count(*) FROM audit.trail t WHERE t.entity LIKE 'public.pgbench%' AND t.event IN ('row.insert', 'row.update')";
-    assert_eq!(server.query("postgres", changes), "4000");
+    // Each TPC-B transaction inserts one row and changes three, unless what it adds to them is nothing.
+    let changes = "SELECT (SELECT count(*) FROM audit.trail t WHERE t.entity LIKE 'public.pgbench%' AND t.event IN ('row.insert', 'row.update'))
+                        - (SELECT sum(CASE WHEN delta = 0 THEN 1 ELSE 4 END) FROM pgbench_history)";
+    assert_eq!(server.query("postgres", changes), "0");
     events::expect_whole(&server, "postgres");
 
     let proof = server.query("postgres", "SELECT tampering, problems > 0 FROM reconcile.proof('shop.orders')");
