@@ -215,7 +215,7 @@ unsafe fn index_of(leaf: pg_sys::Relation) -> Oid {
             let oid = relation::list_oid(list, position);
             let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
             let description = &*(*index).rd_index;
-            let serves = (*(*index).rd_rel).relam == Oid::from(pg_sys::BTREE_AM_OID)
+            let serves = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
                 && description.indisvalid
                 && description.indkey.values.as_slice(1)[0] == ID
                 && pg_sys::RelationGetIndexPredicate(index).is_null();
