@@ -3,6 +3,7 @@
 CREATE FUNCTION audit.table_activity(target regclass, since timestamptz DEFAULT now() - interval '7 days')
 RETURNS TABLE (event text, actor text, events bigint, first_at timestamptz, last_at timestamptz)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -35,6 +36,7 @@ CREATE FUNCTION audit.user_activity(actor text, since timestamptz DEFAULT now() 
 RETURNS TABLE (entity text, created bigint, modified bigint, removed bigint, viewed bigint, exported bigint, other bigint,
                failures bigint, last_at timestamptz)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -74,6 +76,7 @@ COMMENT ON FUNCTION audit.user_activity(text, timestamptz, timestamptz) IS
 CREATE FUNCTION audit.user_sessions(actor text, since timestamptz DEFAULT now() - interval '30 days', until timestamptz DEFAULT now())
 RETURNS TABLE (sessions bigint, average_length interval, failed_logins bigint, first_at timestamptz, last_at timestamptz)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -102,6 +105,7 @@ COMMENT ON FUNCTION audit.user_sessions(text, timestamptz, timestamptz) IS
 CREATE FUNCTION audit.activity_in_steps(since timestamptz, until timestamptz, step text)
 RETURNS TABLE (begins_at timestamptz, category text, events bigint, failures bigint, high_risk bigint)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

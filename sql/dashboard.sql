@@ -39,6 +39,7 @@ COMMENT ON FUNCTION audit.leaf_figures(regclass, text, timestamptz, timestamptz[
 
 CREATE FUNCTION audit.figures() RETURNS TABLE (period text, category text, events bigint, failures bigint, high_risk bigint, bytes bigint)
 LANGUAGE sql STABLE
+SET jit = off
 BEGIN ATOMIC
     WITH leaves AS (
         SELECT l.leaf, substr(l.parent, 8) AS category, l.until, pg_total_relation_size(l.leaf) AS bytes

@@ -100,6 +100,7 @@ COMMENT ON FUNCTION audit.related_trail(audit.events, uuid[], timestamptz[]) IS 
 
 CREATE FUNCTION audit.related(event_id uuid) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -136,6 +137,7 @@ COMMENT ON FUNCTION audit.change_table(integer, jsonb, jsonb, jsonb, jsonb) IS '
 
 CREATE FUNCTION audit.event(event_id uuid) RETURNS jsonb
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

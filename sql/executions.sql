@@ -7,6 +7,7 @@ RETURNS TABLE (event_id uuid, occurred_at timestamptz, part text, event text, ru
                attempt integer, entity text, entity_id text, result text, duration interval, inputs jsonb, outputs jsonb,
                old_values jsonb, new_values jsonb, error text, message text, stack text, actor text, summary text)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -116,6 +116,7 @@ COMMENT ON FUNCTION audit.next_batch(audit.follow_position) IS 'The batch of aud
 CREATE FUNCTION audit.follow_from(cursor_text text, max_rows integer)
 RETURNS TABLE (next_cursor text, event_id uuid, document jsonb)
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 SET datestyle = 'ISO'

@@ -94,6 +94,7 @@ COMMENT ON FUNCTION audit.page_bars(jsonb, timestamptz, timestamptz, text) IS 'A
 
 CREATE FUNCTION audit.report_document(report text, since timestamptz, until timestamptz, actors text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO'
 SET intervalstyle = 'postgres'
@@ -166,25 +167,17 @@ COMMENT ON FUNCTION audit.page_text(text, integer) IS 'A text that fits into a c
 
 CREATE FUNCTION audit.dashboard_document() RETURNS jsonb
 LANGUAGE sql STABLE
+SET jit = off
 SET datestyle = 'ISO'
 BEGIN ATOMIC
     WITH period AS (
-        SELECT date_trunc('day', now()) AS today, date_trunc('week', now()) AS week, date_trunc('month', now()) AS month,
-               date_trunc('day', now()) - interval '29 days' AS since, date_trunc('day', now()) + interval '1 day' AS until
+        SELECT date_trunc('day', now()) - interval '29 days' AS since, date_trunc('day', now()) + interval '1 day' AS until
     ), counted AS MATERIALIZED (
-        SELECT e.category, count(*) AS events,
-               count(*) FILTER (WHERE e.result = 'failure') AS failures,
-               count(*) FILTER (WHERE t.risk = 'high') AS high_risk,
-               count(*) FILTER (WHERE e.occurred_at >= p.today) AS today,
-               count(*) FILTER (WHERE e.occurred_at >= p.week) AS week,
-               count(*) FILTER (WHERE e.occurred_at >= p.month) AS month
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-        LEFT JOIN audit.event_types t ON t.event_type = e.event_type
-        CROSS JOIN period p
-        GROUP BY e.category
-    ), stored AS (
-        SELECT substr(l.parent, 8) AS category, sum(pg_total_relation_size(l.leaf))::bigint AS bytes
-        FROM audit.leaves l WHERE l.parent LIKE 'events\_%' GROUP BY l.parent
+        SELECT d.category, max(d.events) FILTER (WHERE d.period = 'all') AS events, max(d.failures) FILTER (WHERE d.period = 'all') AS failures,
+               max(d.high_risk) FILTER (WHERE d.period = 'all') AS high_risk, max(d.events) FILTER (WHERE d.period = 'today') AS today,
+               max(d.events) FILTER (WHERE d.period = 'this week') AS week, max(d.events) FILTER (WHERE d.period = 'this month') AS month,
+               max(d.bytes) FILTER (WHERE d.period = 'all') AS bytes
+        FROM audit.dashboard d GROUP BY d.category
     ), recent AS MATERIALIZED (
         SELECT date_trunc('day', e.occurred_at) AS since, e.category, e.context_id, e.node_id, e.relation_id, count(*) AS events
         FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
@@ -195,16 +188,16 @@ BEGIN ATOMIC
         'categories', (SELECT jsonb_agg(jsonb_build_object(
                 'name', k.name, 'events', coalesce(c.events, 0), 'failures', coalesce(c.failures, 0),
                 'high_risk', coalesce(c.high_risk, 0), 'today', coalesce(c.today, 0), 'week', coalesce(c.week, 0),
-                'month', coalesce(c.month, 0), 'size', pg_size_pretty(coalesce(s.bytes, 0))) ORDER BY k.place)
+                'month', coalesce(c.month, 0), 'size', pg_size_pretty(coalesce(c.bytes, 0))) ORDER BY k.place)
             FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) WITH ORDINALITY k (name, place)
-            LEFT JOIN counted c ON c.category = k.name LEFT JOIN stored s ON s.category = k.name),
+            LEFT JOIN counted c ON c.category = k.name),
         'total', (SELECT coalesce(sum(c.events), 0) FROM counted c),
         'today', (SELECT coalesce(sum(c.today), 0) FROM counted c),
         'week', (SELECT coalesce(sum(c.week), 0) FROM counted c),
         'month', (SELECT coalesce(sum(c.month), 0) FROM counted c),
         'failures', (SELECT coalesce(sum(c.failures), 0) FROM counted c),
         'high_risk', (SELECT coalesce(sum(c.high_risk), 0) FROM counted c),
-        'size', (SELECT pg_size_pretty(coalesce(sum(s.bytes), 0)) FROM stored s),
+        'size', (SELECT pg_size_pretty(coalesce(sum(c.bytes), 0)) FROM counted c),
         'bars', (SELECT audit.page_bars((SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM recent r), p.since, p.until, 'day') FROM period p),
         'actors', (SELECT coalesce(jsonb_agg(jsonb_build_array(audit.page_text(a.actor, 100), a.events) ORDER BY a.events DESC, a.actor), '[]')
                    FROM (SELECT coalesce(c.actor, c.login, '?') AS actor, sum(r.events) AS events

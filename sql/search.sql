@@ -233,6 +233,7 @@ CREATE FUNCTION audit.search(query text DEFAULT NULL, since timestamptz DEFAULT 
                              results text[] DEFAULT NULL, sort text DEFAULT 'occurred_at desc', max_rows integer DEFAULT 100,
                              after uuid DEFAULT NULL) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET jit = off
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO'
 AS $$

@@ -9,6 +9,9 @@ use super::tuple::{Former, Stamp};
 use crate::event::Event;
 use crate::pg::{raw, version};
 
+/// A key that a B-tree, which takes a third of a page, may refuse.
+const LONG: usize = 2000;
+
 static mut FORMER: Former = Former::new();
 
 /// Writes `event` in the current transaction and returns its id. `context_id` and `node_id` are rows of the
@@ -20,7 +23,13 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
     // SAFETY: inside a transaction; the statics are used by one thread and not across calls.
     unsafe {
         let now = raw::GetCurrentTimestamp();
-        let table = open::table(Parent::Events(event.category), now);
+        let parent = Parent::Events(event.category);
+        let mut table = open::table(parent, now);
+        if table.refuses_long_keys
+            && [event.entity_id, event.new_entity_id].iter().flatten().any(|key| key.len() > LONG)
+        {
+            table = open::overflow(parent);
+        }
         let stamp = Stamp {
             occurred_at: now,
             id: id::next(now),

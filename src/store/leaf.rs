@@ -120,6 +120,11 @@ pub fn schema() -> Oid {
     }
 }
 
+/// The leaf of events that can be written to no other.
+pub fn overflow() -> Oid {
+    relation(c"events_overflow_all")
+}
+
 /// The OID of a relation in schema `audit`, invalid where there is none.
 pub fn relation(name: &CStr) -> Oid {
     // SAFETY: a catalog lookup by a NUL-terminated name.
@@ -142,7 +147,7 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
         route.ends = route.upper.saturating_sub(AHEAD.min(route.upper.saturating_sub(route.lower) / 10));
     }
     if route.leaf == Oid::INVALID && parent.overflows() {
-        route.leaf = relation(c"events_overflow_all");
+        route.leaf = overflow();
         route.ends = i64::MIN;
     }
     if route.leaf == Oid::INVALID {

@@ -7,7 +7,7 @@ use pgrx::pg_sys::{self, Oid};
 
 use super::leaf;
 use super::leaf::Parent;
-use super::tuple::DESCRIPTION;
+use super::tuple::{DESCRIPTION, FIXED_COLUMNS};
 use crate::error::Error;
 use crate::pg::version;
 
@@ -18,6 +18,8 @@ pub struct Table {
     pub indexes: &'static [Index],
     /// Whether every index is one that the writer fills itself.
     pub has_plain_indexes: bool,
+    /// Whether a B-tree over keys refuses those that are too long for it: the leaf has closed.
+    pub refuses_long_keys: bool,
 }
 
 /// An index of a leaf.
@@ -51,16 +53,35 @@ pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
         // SAFETY: inside a transaction; the statics are used by one thread.
         unsafe {
             let oid = leaf::find(parent, key);
-            if let Some(table) = (*(&raw const TABLES)).iter().flatten().find(|table| table.oid == oid) {
+            if let Some(table) = opened(oid) {
                 return table;
             }
-            let table = open(oid, parent);
+            // Who gives a leaf its indexes holds it for as long as that takes. No statement waits for it.
+            let Some(table) = open(oid, parent, !matches!(parent, Parent::Events(_))) else { return overflow(parent) };
             // The lock may have been waited for, and the leaf may be another one by now.
             if leaf::find(parent, key) == oid {
                 return table;
             }
         }
     }
+}
+
+/// # Safety
+/// As [`table`].
+unsafe fn opened(oid: Oid) -> Option<&'static Table> {
+    // SAFETY: the statics are used by one thread.
+    unsafe { (*(&raw const TABLES)).iter().flatten().find(|table| table.oid == oid) }
+}
+
+/// The leaf for what `parent`'s own cannot take now.
+///
+/// # Safety
+/// As [`table`].
+pub unsafe fn overflow(parent: Parent) -> &'static Table {
+    let oid = leaf::overflow();
+    // SAFETY: per the contract.
+    unsafe { opened(oid).or_else(|| open(oid, parent, true)) }
+        .unwrap_or_else(|| Error::NoLeaf { parent: "events_overflow".into() }.raise())
 }
 
 /// Closes everything. For whoever changes the definition of a leaf in a transaction that wrote events.
@@ -97,15 +118,22 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
     }
 }
 
+/// Opens a leaf; `None` where its lock would have to be waited for, unless `waits`.
+///
 /// # Safety
 /// As [`table`].
-unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
+unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> {
     // SAFETY: references and memory live as long as the top transaction; the indexes are those of the relation.
     unsafe {
         let owner = pg_sys::CurrentResourceOwner;
         let context = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
-        let relation = pg_sys::table_open(oid, pg_sys::RowExclusiveLock as i32);
+        if !waits && !pg_sys::ConditionalLockRelationOid(oid, pg_sys::RowExclusiveLock as i32) {
+            pg_sys::CurrentResourceOwner = owner;
+            pg_sys::MemoryContextSwitchTo(context);
+            return None;
+        }
+        let relation = pg_sys::table_open(oid, if waits { pg_sys::RowExclusiveLock } else { pg_sys::NoLock } as i32);
         if matches!(parent, Parent::Events(_)) {
             check(relation);
         }
@@ -113,12 +141,13 @@ unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
         let list = pg_sys::RelationGetIndexList(relation);
         let count = crate::pg::relation::list_length(list);
         let indexes = pg_sys::palloc(count.max(1) * size_of::<Index>()).cast::<Index>();
-        let mut has_plain_indexes = true;
+        let (mut has_plain_indexes, mut refuses_long_keys) = (true, false);
         for position in 0..count {
             let index = crate::pg::relation::list_oid(list, position);
             let opened = pg_sys::index_open(index, pg_sys::RowExclusiveLock as i32);
             let info = pg_sys::BuildIndexInfo(opened);
             let condition = condition(&*info);
+            refuses_long_keys |= (*(*opened).rd_rel).relam == pg_sys::BTREE_AM_OID && has_text(&*info);
             has_plain_indexes &= condition.is_some() && is_plain(&*info);
             indexes.add(position).write(Index { relation: opened, info, required: condition.flatten() });
         }
@@ -131,7 +160,7 @@ unsafe fn open(oid: Oid, parent: Parent) -> &'static Table {
             .iter()
             .position(Option::is_none)
             .unwrap_or_else(|| Error::Internal { problem: "one transaction writes to too many leaves".into() }.raise());
-        tables[free].insert(Table { oid, relation, indexes, has_plain_indexes })
+        Some(tables[free].insert(Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }))
     }
 }
 
@@ -143,6 +172,15 @@ fn is_plain(info: &pg_sys::IndexInfo) -> bool {
         && info.ii_ExclusionOps.is_null()
         && !info.ii_Unique
         && info.ii_IndexAttrNumbers[..columns].iter().all(|number| column(*number).is_some())
+}
+
+/// Whether a column of the index may be of any length.
+fn has_text(info: &pg_sys::IndexInfo) -> bool {
+    let columns = usize::try_from(info.ii_NumIndexAttrs).unwrap_or(0);
+    info.ii_IndexAttrNumbers[..columns]
+        .iter()
+        .filter_map(|number| column(*number))
+        .any(|column| column >= FIXED_COLUMNS)
 }
 
 /// The column that an index's predicate wants not to be NULL, none of an index without predicate; `None` where the

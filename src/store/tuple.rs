@@ -12,7 +12,7 @@ pub const COLUMNS: usize = 18;
 /// The first column that may be NULL.
 const FIRST_OPTIONAL: usize = 9;
 /// Columns of fixed size, which come first.
-const FIXED_COLUMNS: usize = 8;
+pub const FIXED_COLUMNS: usize = 8;
 const HEADER: usize = 23;
 /// Bytes of the columns of fixed size.
 const FIXED: usize = 56;
