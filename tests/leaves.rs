@@ -120,3 +120,67 @@ fn maintain_makes_leaves_and_empties_the_overflow() {
         ROWS
     );
 }
+
+/// Whoever gives a leaf its indexes keeps writers out meanwhile; statements go on all the same.
+#[test]
+fn no_statement_waits_for_a_leaf() {
+    let server = Server::start(&[]);
+    server.query(
+        "postgres",
+        "CREATE EXTENSION audit; CREATE TABLE t (id text PRIMARY KEY, note text); SELECT audit.enable('t')",
+    );
+    let leaf = server.query(
+        "postgres",
+        "SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
+    );
+    let mut indexing = server.connect("postgres");
+    let mut transaction = indexing.transaction().unwrap();
+    transaction.batch_execute(&format!("LOCK TABLE {leaf} IN SHARE MODE")).unwrap();
+    server.query(
+        "postgres",
+        "SET statement_timeout = '10s';
+         INSERT INTO t VALUES ('1', 'meanwhile');
+         BEGIN; UPDATE t SET note = 'again'; SAVEPOINT s; DELETE FROM t; ROLLBACK TO s; INSERT INTO t VALUES ('2'); COMMIT",
+    );
+    assert_eq!(overflow(&server), 3);
+    transaction.commit().unwrap();
+    server.query("postgres", "CALL audit.maintain()");
+    assert_eq!(overflow(&server), 0);
+    events::expect(
+        &server,
+        "postgres",
+        "public.t",
+        r#"insert 1 {"id": "1", "note": "meanwhile"}
+           update 1 {"note": ["meanwhile", "again"]}
+           insert 2 {"id": "2", "note": null}"#,
+    );
+}
+
+/// A closed leaf has a B-tree over the keys, which refuses those of a third of a page.
+#[test]
+fn no_key_is_too_long_for_a_leaf() {
+    let server = Server::start(&[]);
+    server.query(
+        "postgres",
+        "CREATE EXTENSION audit;
+         CREATE TABLE t (id bytea PRIMARY KEY, note text);
+         SELECT audit.enable('t');
+         DO $$
+         DECLARE leaf text;
+         BEGIN
+             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' LOOP
+                 EXECUTE format('CREATE INDEX ON %s (entity_id, relation_id)', leaf);
+             END LOOP;
+         END $$;
+         INSERT INTO t SELECT decode(string_agg(md5(n::text), ''), 'hex'), 'long' FROM generate_series(1, 120) n;
+         INSERT INTO t VALUES ('short', 'short');
+         UPDATE t SET id = id || id WHERE note = 'short'",
+    );
+    assert_eq!(overflow(&server), 1);
+    assert_eq!(server.query("postgres", "SELECT count(*) FROM audit.trail WHERE event ~ '^row'"), "3");
+    assert_eq!(
+        server.query("postgres", "SELECT count(*) FROM t CROSS JOIN LATERAL audit.history('t', t.id::text)"),
+        "3"
+    );
+    events::expect_whole(&server, "postgres");
+}
