@@ -1,6 +1,7 @@
 //! Values to jsonb and back, losslessly.
 //!
-//! * [`codec`] decides once per column how its type is written, by what [`lookup`] finds; [`value`] writes one value.
+//! * [`codec`] decides once per column how its type is written, by what [`lookup`] finds; [`value`] writes one value,
+//!   [`array`] many.
 //! * [`jsonb`] is the binary writer; [`number`], [`time`] and [`network`] write binary forms without PostgreSQL's
 //!   output functions, with [`digits`].
 //! * [`json`] embeds the types json and jsonb, [`scanner`] reads the former; [`marker`] writes what a plain value cannot say.
@@ -9,6 +10,7 @@
 //! * [`pin`] holds the settings that text depends on still; [`large`] digests what is over the cap, with [`inflate`].
 //! * [`redact`] hides columns; [`key`] is the text a row is filed under; [`restore`] is the inverse.
 
+mod array;
 pub mod codec;
 mod digits;
 mod foreign;

@@ -1,12 +1,12 @@
 //! Writes one value by its codec. The hot path: raw calls only, nothing with a destructor.
 
 use pgrx::pg_sys::{self, Datum};
-use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, vardata_any, varsize_any, varsize_any_exhdr};
+use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, vardata_any, varsize_any_exhdr};
 
-use super::codec::{ArrayCodec, Codec, CompositeCodec};
+use super::codec::{Codec, CompositeCodec};
 use super::digits::HEXADECIMAL;
 use super::jsonb::{Kind, Writer};
-use super::{foreign, irregular, json, marker, network, number, pin, time};
+use super::{array, foreign, irregular, json, marker, network, number, pin, time};
 use crate::pg::raw;
 
 /// Writes `value`, which is not NULL, and returns the type bits of its entry.
@@ -52,7 +52,7 @@ pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
             }
             Codec::Json => return json::text(writer, packed(value)),
             Codec::Jsonb => return json::binary(writer, packed(value)),
-            Codec::Array(codec) => return array(writer, codec, value),
+            Codec::Array(codec) => return array::write(writer, codec, value),
             Codec::Composite(codec) => return composite(writer, codec, value),
             Codec::Output(function) => output(writer, *function, value),
             Codec::Named(function) => pin::with_names(|| output(writer, *function, value)),
@@ -170,103 +170,6 @@ fn money(writer: &mut Writer, value: i64) {
 unsafe fn output(writer: &mut Writer, function: *mut pg_sys::FmgrInfo, value: Datum) {
     // SAFETY: output functions return a NUL-terminated string in the current memory context.
     unsafe { writer.push(core::ffi::CStr::from_ptr(raw::OutputFunctionCall(function, value)).to_bytes()) }
-}
-
-/// # Safety
-/// As [`write`].
-unsafe fn array(writer: &mut Writer, codec: &ArrayCodec, value: Datum) -> Kind {
-    // SAFETY: the datum is an array of the codec's element type; the arrays that deconstruct_array makes
-    // hold `count` entries.
-    unsafe {
-        let array = raw::pg_detoast_datum(value.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
-        let dimensions = (*array).ndim;
-        let bounds = array.cast::<i32>().add(4);
-        if dimensions == 0 {
-            writer.array(0);
-            return Kind::Container;
-        }
-        let plain = codec.native && dimensions == 1 && *bounds.add(1) == 1;
-        let body =
-            |writer: &mut Writer| if plain { elements(writer, codec, array) } else { text(writer, codec, array) };
-        if (*array).dataoffset != 0 && !raw::array_contains_nulls(array) {
-            return marker::wrap(writer, b"bitmap", body);
-        }
-        body(writer)
-    }
-}
-
-/// The array's own text.
-///
-/// # Safety
-/// As [`write`].
-unsafe fn text(writer: &mut Writer, codec: &ArrayCodec, array: *mut pg_sys::ArrayType) -> Kind {
-    // SAFETY: the copy is the array with elements of a type that is stored alike.
-    unsafe {
-        if codec.text_type == codec.element_type {
-            return write(writer, &codec.text, Datum::from(array));
-        }
-        let length = pgrx::varlena::varsize(array.cast());
-        let copy = raw::palloc(length).cast::<pg_sys::ArrayType>();
-        core::ptr::copy_nonoverlapping(array.cast::<u8>(), copy.cast::<u8>(), length);
-        (*copy).elemtype = codec.text_type;
-        write(writer, &codec.text, Datum::from(copy))
-    }
-}
-
-/// # Safety
-/// As [`write`]; `array` is one-dimensional.
-unsafe fn elements(writer: &mut Writer, codec: &ArrayCodec, array: *mut pg_sys::ArrayType) -> Kind {
-    // SAFETY: the array is of the codec's element type.
-    unsafe {
-        if codec.length == -1 && (*array).dataoffset == 0 {
-            return varlenas(writer, codec, array);
-        }
-    }
-    let (mut values, mut nulls, mut count) = (core::ptr::null_mut(), core::ptr::null_mut(), 0);
-    // SAFETY: the storage properties are those of the element type.
-    unsafe {
-        raw::deconstruct_array(
-            array,
-            codec.element_type,
-            i32::from(codec.length),
-            codec.by_value,
-            codec.alignment,
-            &mut values,
-            &mut nulls,
-            &mut count,
-        );
-        let count = usize::try_from(count).unwrap_or(0);
-        let mut container = writer.array(count);
-        for index in 0..count {
-            let kind = if *nulls.add(index) { Kind::Null } else { write(writer, &codec.element, *values.add(index)) };
-            writer.close(&mut container, kind);
-        }
-    }
-    Kind::Container
-}
-
-/// The elements of an array of varlenas without NULLs, where they stand.
-///
-/// # Safety
-/// As [`elements`].
-unsafe fn varlenas(writer: &mut Writer, codec: &ArrayCodec, array: *mut pg_sys::ArrayType) -> Kind {
-    let alignment = if codec.alignment == b'd'.cast_signed() { 8 } else { 4 };
-    // SAFETY: the array's header, one length and one bound are 24 bytes; an element begins where the one before
-    // ends or, unless its header is of one byte, at its alignment (att_align_pointer of access/tupmacs.h).
-    unsafe {
-        let count = usize::try_from(*array.cast::<i32>().add(4)).unwrap_or(0);
-        let mut container = writer.array(count);
-        let mut element = array.cast::<u8>().add(24);
-        for _ in 0..count {
-            if *element == 0 {
-                element = element.add(element.align_offset(alignment));
-            }
-            let kind = write(writer, &codec.element, Datum::from(element));
-            writer.close(&mut container, kind);
-            element = element.add(varsize_any(element.cast()));
-        }
-    }
-    Kind::Container
 }
 
 /// # Safety
