@@ -21,6 +21,23 @@ pub unsafe fn attribute(descriptor: pg_sys::TupleDesc, index: usize) -> pg_sys::
     }
 }
 
+/// Whether an index keeps pages pinned from one insert to the next (BRIN, 17). They are then its first caller's, and
+/// have to be somebody's who lives as long as the index is open.
+///
+/// # Safety
+/// The index must be open.
+pub unsafe fn keeps_pages(_index: pg_sys::Relation) -> bool {
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    {
+        false
+    }
+    // SAFETY: per the contract of this function.
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    unsafe {
+        (*(*_index).rd_rel).relam == pg_sys::BRIN_AM_OID
+    }
+}
+
 /// Lets an index give back what it kept between inserts (17).
 ///
 /// # Safety

@@ -72,6 +72,10 @@ unsafe fn insert_plain(table: &Table, index: &Index, tuple: pg_sys::HeapTuple, v
             let column = usize::try_from((*index.info).ii_IndexAttrNumbers[position]).unwrap_or(1) - 1;
             nulls[position] = value(column).map(|value| values[position] = value).is_none();
         }
+        let owner = pg_sys::CurrentResourceOwner;
+        if index.keeps_pages {
+            pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
+        }
         raw::index_insert(
             index.relation,
             values.as_mut_ptr(),
@@ -82,6 +86,7 @@ unsafe fn insert_plain(table: &Table, index: &Index, tuple: pg_sys::HeapTuple, v
             false,
             index.info,
         );
+        pg_sys::CurrentResourceOwner = owner;
     }
 }
 

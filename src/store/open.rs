@@ -28,6 +28,8 @@ pub struct Index {
     pub info: *mut pg_sys::IndexInfo,
     /// The column that must not be NULL for an event to be in the index, from 0.
     pub required: Option<usize>,
+    /// Whether it keeps pages between inserts, which are then the top transaction's.
+    pub keeps_pages: bool,
 }
 
 /// The most columns of an index that the writer fills itself.
@@ -149,7 +151,8 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             let condition = condition(&*info);
             refuses_long_keys |= (*(*opened).rd_rel).relam == pg_sys::BTREE_AM_OID && has_text(&*info);
             has_plain_indexes &= condition.is_some() && is_plain(&*info);
-            indexes.add(position).write(Index { relation: opened, info, required: condition.flatten() });
+            let keeps_pages = version::keeps_pages(opened);
+            indexes.add(position).write(Index { relation: opened, info, required: condition.flatten(), keeps_pages });
         }
         pg_sys::CurrentResourceOwner = owner;
         pg_sys::MemoryContextSwitchTo(context);
