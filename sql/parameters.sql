@@ -2,12 +2,10 @@
 
 -- A parameter that an event of the type may carry but this one does not is left out.
 CREATE VIEW audit.event_parameter_values AS
-SELECT e.event_id, e.occurred_at, t.name AS event, p.key AS name, d.data_type, d.required, d.sensitive, p.value,
+SELECT e.event_id, e.occurred_at, e.event, p.key AS name, d.data_type, d.required, d.sensitive, p.value,
        p.value #>> '{}' AS value_text, e.category
-FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-LEFT JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
-CROSS JOIN LATERAL pg_catalog.jsonb_each(coalesce(e.parameters, c.statement_parameters)) p
-LEFT JOIN audit.event_types t ON t.event_type = e.event_type
+FROM audit.trail_events e
+CROSS JOIN LATERAL pg_catalog.jsonb_each(e.parameters) p
 LEFT JOIN audit.event_parameters d ON d.event_type = e.event_type AND d.name = p.key;
 COMMENT ON VIEW audit.event_parameter_values IS
     'The parameters of events and, of row events, those of the statement: one row a value, with its declaration where there is one';

@@ -119,7 +119,7 @@ unsafe fn read(name: &[u8]) -> Option<Declared> {
             let attribute = |number| scan::attribute(tuple, number, descriptor);
             let is_true = |number| attribute(number).is_some_and(|value| value.value() as u8 != 0);
             declared.parameters.push(Parameter {
-                name: attribute(2).map(|name| bytes(name)).unwrap_or_default(),
+                name: attribute(2).map(|name| scan::payload(name).to_vec()).unwrap_or_default(),
                 type_name: attribute(3).and_then(|name| String::from_datum(name, false)).unwrap_or_default(),
                 type_id: Oid::INVALID,
                 is_required: is_true(4),
@@ -131,19 +131,6 @@ unsafe fn read(name: &[u8]) -> Option<Declared> {
             parameter.type_id = type_named(&parameter.type_name);
         }
         Some(declared)
-    }
-}
-
-/// A text as it is, in the server's encoding.
-///
-/// # Safety
-/// `value` must be a text.
-unsafe fn bytes(value: Datum) -> Vec<u8> {
-    // SAFETY: per the contract.
-    unsafe {
-        let value = pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr());
-        let length = pgrx::varlena::varsize_any_exhdr(value);
-        core::slice::from_raw_parts(pgrx::varlena::vardata_any(value).cast(), length).to_vec()
     }
 }
 

@@ -63,16 +63,18 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
         let writer = &mut *(&raw mut WRITER);
         let has_parameters = parameters::write(writer, &declared, given);
 
+        let (kind, category) = (declared.kind, declared.category);
+        // From here on an ERROR jumps over this frame, which must own nothing.
+        drop(declared);
         let reference = context::current(StatementUse::Omit);
         let event = Event {
             command_id: raw::GetCurrentCommandId(false),
             parameters: has_parameters.then(|| writer.finish()),
             entity: arguments.bytes(2),
             entity_id: arguments.bytes(3),
-            failed: result == b"failure" || kind::is_failure(declared.kind),
-            ..Event::new(declared.kind, declared.category)
+            failed: result == b"failure" || kind::is_failure(kind),
+            ..Event::new(kind, category)
         };
-        drop(declared);
         let id = append::write(&event, reference.context_id, reference.node_id);
         (*(&raw mut WRITER)).shrink(KEPT);
         let copy = pg_sys::palloc(id.len()).cast::<u8>();

@@ -173,7 +173,10 @@ unsafe fn visit(
 ) -> bool {
     // SAFETY: the leaf stays open for the scan; the snapshot is that of the query.
     unsafe {
-        let leaf = partition::holding(parent, id);
+        // The lock stays to the end of the transaction, as that of a table in a query does.
+        let dictionary = pg_sys::table_open(parent, pg_sys::AccessShareLock as i32);
+        let leaf = partition::holding(dictionary, id).partition;
+        pg_sys::table_close(dictionary, pg_sys::NoLock as i32);
         if leaf == Oid::INVALID {
             return false;
         }

@@ -1,44 +1,65 @@
-//! Which partition of a table that is partitioned by ranges of one 64-bit column holds a key.
+//! Which partition of a table that is partitioned by ranges of one 64-bit column holds a key: a timestamp or an id.
 
 use pgrx::pg_sys::{self, Oid};
 
-/// The partition that holds `key`, the default one where no other does, invalid where there is none.
+/// A partition, or the gap where one is missing.
+pub struct Holder {
+    /// The default partition where no other holds the key, invalid where there is none.
+    pub partition: Oid,
+    /// It holds keys from here to below `upper`.
+    pub lower: i64,
+    pub upper: i64,
+    /// Whether no partition with bounds comes after it.
+    pub is_last: bool,
+}
+
+/// The partition of an open table that holds `key`.
 ///
 /// # Safety
-/// `parent` must be partitioned by ranges of one bigint or timestamptz; inside a transaction.
-pub unsafe fn holding(parent: Oid, key: i64) -> Oid {
-    // SAFETY: the descriptor is valid while the parent is open; boundinfo has ndatums bounds of one datum and one
-    // kind each, and ndatums + 1 indexes (partitioning/partbounds.h).
+/// `parent` must be open and partitioned by ranges of one bigint or timestamptz.
+pub unsafe fn holding(parent: pg_sys::Relation, key: i64) -> Holder {
+    let mut holder = Holder { partition: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, is_last: false };
+    // SAFETY: the descriptor is valid while the parent is open; boundinfo has ndatums bounds and ndatums + 1
+    // indexes (partitioning/partbounds.h).
     unsafe {
-        let opened = pg_sys::table_open(parent, pg_sys::AccessShareLock as i32);
-        let descriptor = &*pg_sys::RelationGetPartitionDesc(opened, true);
-        let mut found = Oid::INVALID;
-        if descriptor.nparts > 0 {
-            let info = &*descriptor.boundinfo;
-            let (mut low, mut high) = (0, usize::try_from(info.ndatums).unwrap_or(0));
-            while low < high {
-                let middle = low.midpoint(high);
-                let is_above = match **info.kind.add(middle) {
-                    pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MINVALUE => false,
-                    pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MAXVALUE => true,
-                    _ => (**info.datums.add(middle)).value() as i64 > key,
-                };
-                if is_above {
-                    high = middle;
-                } else {
-                    low = middle + 1;
-                }
-            }
-            let mut index = *info.indexes.add(low);
-            if index < 0 {
-                index = info.default_index;
-            }
-            if let Ok(index) = usize::try_from(index) {
-                found = *descriptor.oids.add(index);
+        let descriptor = &*pg_sys::RelationGetPartitionDesc(parent, false);
+        if descriptor.nparts == 0 {
+            return holder;
+        }
+        let info = &*descriptor.boundinfo;
+        let count = usize::try_from(info.ndatums).unwrap_or(0);
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low.midpoint(high);
+            let bound = bound(info, middle);
+            if bound > key {
+                (high, holder.upper) = (middle, bound);
+            } else {
+                (low, holder.lower) = (middle + 1, bound);
             }
         }
-        // The lock stays to the end of the transaction, as that of a table in a query does.
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
-        found
+        let mut index = *info.indexes.add(low);
+        holder.is_last = low + 1 >= count;
+        if index < 0 {
+            index = info.default_index;
+        }
+        if let Ok(index) = usize::try_from(index) {
+            holder.partition = *descriptor.oids.add(index);
+        }
+        holder
+    }
+}
+
+/// # Safety
+/// `position` must be below the number of bounds.
+unsafe fn bound(info: &pg_sys::PartitionBoundInfoData, position: usize) -> i64 {
+    // SAFETY: per the contract; a range bound of one column has one datum and one kind. An int4 datum is
+    // sign-extended by Int32GetDatum.
+    unsafe {
+        match **info.kind.add(position) {
+            pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MINVALUE => i64::MIN,
+            pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MAXVALUE => i64::MAX,
+            _ => (**info.datums.add(position)).value() as i64,
+        }
     }
 }

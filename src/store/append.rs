@@ -39,7 +39,9 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
         };
         let former = &mut *(&raw mut FORMER);
         let mut tuple = former.form(event, &stamp);
-        raw::heap_insert(table.relation, &mut tuple, raw::GetCurrentCommandId(true), options(), core::ptr::null_mut());
+        // Nothing is ever freed in a leaf, so that its end is the only place to look for room.
+        let options = options() | pg_sys::HEAP_INSERT_SKIP_FSM.cast_signed();
+        raw::heap_insert(table.relation, &mut tuple, raw::GetCurrentCommandId(true), options, core::ptr::null_mut());
         if table.has_plain_indexes {
             for index in table.indexes {
                 insert_plain(table, index, &mut tuple, |column| former.value(column, event, &stamp));
@@ -53,8 +55,7 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
 
 /// Past logical decoding, unless the trail is meant to be replicated.
 pub fn options() -> i32 {
-    let options = if crate::settings::replicate() { 0 } else { pg_sys::HEAP_INSERT_NO_LOGICAL };
-    (options | pg_sys::HEAP_INSERT_SKIP_FSM).cast_signed()
+    if crate::settings::replicate() { 0 } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() }
 }
 
 /// # Safety

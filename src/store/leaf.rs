@@ -7,7 +7,7 @@ use pgrx::pg_sys::{self, Oid};
 
 use crate::error::Error;
 use crate::event::Category;
-use crate::pg::background;
+use crate::pg::{background, partition};
 
 /// A partitioned table of the trail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,16 +134,17 @@ pub fn relation(name: &CStr) -> Oid {
 /// # Safety
 /// As [`find`].
 unsafe fn search(parent: Parent, key: i64) -> Route {
-    // SAFETY: the partition descriptor is valid while the parent is open.
-    let (mut route, is_last) = unsafe {
+    // SAFETY: the parents are partitioned by ranges of one 64-bit column, those of int4 alike.
+    let holder = unsafe {
         let oid = relation(parent.name());
         let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
-        let found = bounds(&*pg_sys::RelationGetPartitionDesc(opened, false), key);
+        let holder = partition::holding(opened, key);
         // Not to the end of the transaction: whoever drops an old leaf need not wait for it.
         pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
-        found
+        holder
     };
-    if matches!(parent, Parent::Events(_)) && is_last {
+    let mut route = Route { leaf: holder.partition, lower: holder.lower, upper: holder.upper, ends: i64::MAX };
+    if matches!(parent, Parent::Events(_)) && holder.is_last {
         route.ends = route.upper.saturating_sub(AHEAD.min(route.upper.saturating_sub(route.lower) / 10));
     }
     if route.leaf == Oid::INVALID && parent.overflows() {
@@ -154,60 +155,6 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
         Error::NoLeaf { parent: parent.name().to_string_lossy().into_owned() }.raise();
     }
     route
-}
-
-/// The partition that holds `key`, and whether it is the last one. Bounds are 64-bit integers by nature:
-/// timestamps and ids.
-///
-/// # Safety
-/// The descriptor must be live.
-unsafe fn bounds(descriptor: &pg_sys::PartitionDescData, key: i64) -> (Route, bool) {
-    let mut route = Route { leaf: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, ends: i64::MAX };
-    if descriptor.nparts == 0 {
-        return (route, false);
-    }
-    // SAFETY: boundinfo has ndatums bounds and ndatums + 1 indexes (partitioning/partbounds.h).
-    unsafe {
-        let info = &*descriptor.boundinfo;
-        let count = usize::try_from(info.ndatums).unwrap_or(0);
-        let mut position = 0;
-        while position < count {
-            let bound = bound(info, position);
-            if bound > key {
-                route.upper = bound;
-                break;
-            }
-            route.lower = bound;
-            position += 1;
-        }
-        let mut index = *info.indexes.add(position);
-        let is_last = position + 1 >= count;
-        if index < 0 {
-            index = info.default_index;
-        }
-        if index >= 0 {
-            route.leaf = *descriptor.oids.add(usize::try_from(index).unwrap_or(0));
-        }
-        (route, is_last)
-    }
-}
-
-/// # Safety
-/// `position` must be below the number of bounds.
-unsafe fn bound(info: &pg_sys::PartitionBoundInfoData, position: usize) -> i64 {
-    // SAFETY: per the contract; a range bound of one column has one datum and one kind.
-    unsafe {
-        match **info.kind.add(position) {
-            pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MINVALUE => i64::MIN,
-            pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MAXVALUE => i64::MAX,
-            _ => int8_or_int4((**info.datums.add(position)).value()),
-        }
-    }
-}
-
-/// Both fit: an int4 datum is sign-extended by Int32GetDatum.
-fn int8_or_int4(value: usize) -> i64 {
-    value as i64
 }
 
 /// Starts a short-lived worker that makes leaves, at most once a minute from one backend.

@@ -35,7 +35,8 @@ pub struct Index {
 /// The most columns of an index that the writer fills itself.
 pub const PLAIN_COLUMNS: usize = 8;
 
-/// More tables than one transaction writes to: six categories, four dictionaries and the overflow.
+/// Enough for the tables that a transaction writes to at a time: six categories, four dictionaries and the overflow. One that
+/// goes through more leaves closes them all and begins anew.
 const MOST: usize = 12;
 
 static mut TABLES: [Option<Table>; MOST] = [const { None }; MOST];
@@ -127,6 +128,10 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
 unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> {
     // SAFETY: references and memory live as long as the top transaction; the indexes are those of the relation.
     unsafe {
+        // A transaction that lasts through many leaves keeps none that it is done with.
+        if (*(&raw const TABLES)).iter().all(Option::is_some) {
+            close_all();
+        }
         let owner = pg_sys::CurrentResourceOwner;
         let context = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
@@ -159,10 +164,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
 
         let indexes = core::slice::from_raw_parts(indexes, count);
         let tables = &mut *(&raw mut TABLES);
-        let free = tables
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or_else(|| Error::Internal { problem: "one transaction writes to too many leaves".into() }.raise());
+        let free = tables.iter().position(Option::is_none).unwrap_or(0);
         Some(tables[free].insert(Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }))
     }
 }
@@ -170,7 +172,9 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
 /// Whether the index is over plain columns, without uniqueness or exclusion.
 fn is_plain(info: &pg_sys::IndexInfo) -> bool {
     let columns = usize::try_from(info.ii_NumIndexAttrs).unwrap_or(0);
-    columns <= PLAIN_COLUMNS
+    // One that CREATE INDEX CONCURRENTLY is still making is left to the executor, who leaves it out.
+    info.ii_ReadyForInserts
+        && columns <= PLAIN_COLUMNS
         && info.ii_Expressions.is_null()
         && info.ii_ExclusionOps.is_null()
         && !info.ii_Unique

@@ -22,10 +22,12 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
     // SAFETY: a string literal.
     unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, c"audit maintenance".as_ptr()) };
-    // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
+    // Whoever asked may still be in the transaction whose events are to be moved, and not ask again. Who is waited for
+    // is asked before the steps: a transaction that ends between the two has its events moved by them.
     loop {
+        let waits = is_true("SELECT audit.maintenance_waits()");
         while is_true("SELECT audit.maintenance_step()") && !BackgroundWorker::sigterm_received() {}
-        if !is_true("SELECT audit.maintenance_waits()") || !BackgroundWorker::wait_latch(Some(PAUSE)) {
+        if !waits || !BackgroundWorker::wait_latch(Some(PAUSE)) {
             break;
         }
     }
