@@ -106,6 +106,9 @@ BEGIN
     IF target IS NULL THEN
         RETURN options;
     END IF;
+    IF audit.retention_of(target) IS NOT NULL THEN
+        options := options || jsonb_build_object('retention', audit.retention_of(target));
+    END IF;
 
     SELECT array_agg(a.attname::text) INTO known FROM pg_attribute a
     WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped;

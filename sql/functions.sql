@@ -103,11 +103,27 @@ CREATE FUNCTION audit.remove(settings_row anyelement) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_remove';
 COMMENT ON FUNCTION audit.remove(anyelement) IS 'Deletes the row of a configuration table that has this key, past publications';
 
-CREATE FUNCTION audit.move_events(source regclass, category text, since timestamptz, until timestamptz, destination regclass,
-                                  max_rows bigint) RETURNS bigint
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_move_events';
-COMMENT ON FUNCTION audit.move_events(regclass, text, timestamptz, timestamptz, regclass, bigint) IS
-    'Moves up to so many events of a category and time from one table of the trail to another and returns how many';
+CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, is_news boolean) RETURNS bigint
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_move_rows';
+COMMENT ON FUNCTION audit.move_rows(regclass, tid[], regclass, integer, boolean) IS
+    'Moves events from one table of the trail to another and returns how many; publications carry those that are news';
+
+CREATE FUNCTION audit.copy_leaf(source regclass, destination regclass) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_leaf';
+COMMENT ON FUNCTION audit.copy_leaf(regclass, regclass) IS
+    'Copies every row of a leaf into a table that is to take its place, past publications, and returns how many';
+
+CREATE FUNCTION audit.delete_rows(leaf regclass, rows tid[]) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_rows';
+COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a leaf, past publications; for retention';
+
+CREATE FUNCTION audit.clock() RETURNS timestamptz
+    LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_clock';
+COMMENT ON FUNCTION audit.clock() IS 'The time that events are given';
+
+CREATE FUNCTION audit.reached(point text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_reached';
+COMMENT ON FUNCTION audit.reached(text) IS 'Marks a point for tests of crashes; does nothing';
 
 CREATE FUNCTION audit.permit_removal() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_permit_removal';
@@ -116,3 +132,17 @@ COMMENT ON FUNCTION audit.permit_removal() IS 'Lets evidence go for the rest of 
 CREATE FUNCTION audit.hash_key_is_readable() RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_hash_key_is_readable';
 COMMENT ON FUNCTION audit.hash_key_is_readable() IS 'Whether the file that audit.hash_key_file names holds a key';
+
+-- The executable that writes archives. Requests and answers are described in archive/README.md.
+
+CREATE FUNCTION audit.call_archiver(command text, request jsonb) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_call_archiver';
+COMMENT ON FUNCTION audit.call_archiver(text, jsonb) IS 'Runs a command of audit-archive and returns its answer; internal';
+
+CREATE FUNCTION audit.write_archive(request jsonb, queries text[]) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_write_archive';
+COMMENT ON FUNCTION audit.write_archive(jsonb, text[]) IS 'Sends the lines that queries return to audit-archive and returns the manifest; internal';
+
+CREATE FUNCTION audit.read_archive(request jsonb, destination regclass, retention_id integer) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_read_archive';
+COMMENT ON FUNCTION audit.read_archive(jsonb, regclass, integer) IS 'Loads the events of an archive into a table and returns how many; internal';

@@ -1,9 +1,46 @@
 -- Leaves: the tables that hold evidence, made at run time so that they are no members of the extension.
 
+-- Leaves of events have one of these parents: a category, or a table with a retention of its own.
+CREATE FUNCTION audit.parent_of(category text, retention_id integer) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN retention_id IS NULL THEN 'events_' || category ELSE 'events_own_' || retention_id END;
+END;
+COMMENT ON FUNCTION audit.parent_of(text, integer) IS 'The parent of the leaves of a category, or of those that belong to a retention alone; internal';
+
+CREATE FUNCTION audit.retention_of_parent(parent text) RETURNS integer
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN parent LIKE 'events\_own\_%' THEN substr(parent, 12)::integer END;
+END;
+COMMENT ON FUNCTION audit.retention_of_parent(text) IS 'The retention that has these leaves for itself, null for a category''s; internal';
+
+CREATE FUNCTION audit.category_of_parent(parent text) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN parent LIKE 'events\_own\_%' THEN 'data' WHEN parent LIKE 'events\_%' THEN substr(parent, 8) ELSE parent END;
+END;
+COMMENT ON FUNCTION audit.category_of_parent(text) IS 'The category of the events in leaves of this parent; internal';
+
+CREATE FUNCTION audit.kept(parent text) RETURNS interval
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT coalesce((SELECT s.keep FROM audit.retention_settings s WHERE s.retention_id = audit.retention_of_parent(parent)),
+                    (SELECT s.keep FROM audit.retention_settings s WHERE s.category = audit.category_of_parent(parent) AND s.lineage IS NULL));
+END;
+COMMENT ON FUNCTION audit.kept(text) IS 'How long events of this parent are kept, null for ever; internal';
+
+-- What is set, or else what lets events go in time: leaves of at most a quarter of what is kept, never more than a month.
 CREATE FUNCTION audit.leaf_interval(parent text) RETURNS interval
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT coalesce((SELECT s.leaf_interval FROM audit.leaf_settings s WHERE s.parent = leaf_interval.parent), interval '1 month');
+    SELECT coalesce(
+        (SELECT s.leaf_interval FROM audit.leaf_settings s WHERE s.parent = leaf_interval.parent),
+        (SELECT CASE WHEN k >= interval '120 days' THEN interval '1 month' WHEN k >= interval '28 days' THEN interval '7 days'
+                     WHEN k >= interval '4 days' THEN interval '1 day' WHEN k >= interval '1 day' THEN interval '6 hours'
+                     ELSE interval '1 hour' END
+         FROM audit.kept(leaf_interval.parent) k WHERE k IS NOT NULL),
+        interval '1 month');
 END;
 COMMENT ON FUNCTION audit.leaf_interval(text) IS 'How much time a leaf of this parent holds';
 
@@ -43,24 +80,57 @@ BEGIN ATOMIC
         ('events_data', '_row', '(entity_id, relation_id)', 'USING hash (entity_id)', false),
         ('other', '_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL, false)
     ) i (parent, suffix, definition, otherwise, is_open)
-    WHERE i.parent = CASE leaf_indexes.parent WHEN 'events_data' THEN 'events_data' ELSE 'other' END;
+    WHERE i.parent = CASE audit.category_of_parent(leaf_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
 END;
 COMMENT ON FUNCTION audit.leaf_indexes(text) IS 'What a leaf of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
+
+-- New leaves and their indexes go to audit.tablespace, where there is one of that name. For functions that set default_tablespace, so
+-- that it is as before when they are done.
+CREATE FUNCTION audit.use_tablespace() RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT set_config('default_tablespace', t.spcname, true) FROM pg_catalog.pg_tablespace t
+    WHERE t.spcname = current_setting('audit.tablespace', true);
+END;
+COMMENT ON FUNCTION audit.use_tablespace() IS 'Makes the tablespace of the trail the default one; internal';
+
+-- The table of a leaf with its guard, without indexes and in no tree yet.
+CREATE FUNCTION audit.make_leaf_table(parent text, leaf text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+SET default_tablespace = ''
+AS $$
+BEGIN
+    PERFORM audit.use_tablespace();
+    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
+    -- Rows are never updated, and rows of a few kilobytes are better off inline than compressed by the writer.
+    IF parent LIKE 'events%' THEN
+        EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
+                       'autovacuum_vacuum_insert_scale_factor = 0.2)', leaf);
+    END IF;
+    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', leaf);
+    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', leaf);
+    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', leaf);
+    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, 'A leaf of audit.' || parent);
+END;
+$$;
+COMMENT ON FUNCTION audit.make_leaf_table(text, text) IS 'Makes the table of a leaf, not yet in its place; internal';
 
 CREATE FUNCTION audit.create_leaf(parent text, leaf text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
+SET default_tablespace = ''
 AS $$
 DECLARE
-    is_events boolean := parent LIKE 'events%';
     wanted record;
 BEGIN
-    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
-    -- Rows are never updated, and rows of a few kilobytes are better off inline than compressed by the writer.
-    IF is_events THEN
-        EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
-                       'autovacuum_vacuum_insert_scale_factor = 0.2)', leaf);
+    PERFORM audit.use_tablespace();
+    PERFORM audit.make_leaf_table(parent, leaf);
+    IF parent LIKE 'events%' THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf || '_time', leaf);
         FOR wanted IN SELECT i.* FROM audit.leaf_indexes(parent) i WHERE i.is_open LOOP
             EXECUTE format('CREATE INDEX %I ON audit.%I %s', leaf || wanted.suffix, leaf, wanted.definition);
@@ -72,23 +142,40 @@ BEGIN
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
     END IF;
-    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', leaf);
-    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', leaf);
-    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', leaf);
-    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, 'A leaf of audit.' || parent);
     EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, leaf, bounds);
 END;
 $$;
 COMMENT ON FUNCTION audit.create_leaf(text, text, text) IS 'Makes one leaf; internal';
+
+CREATE FUNCTION audit.create_own_parent(parent text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+BEGIN
+    IF to_regclass(format('audit.%I', parent)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- The check tells the planner what the category's partition bound would.
+    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS, '
+                   'CONSTRAINT category CHECK (category = ''data'')) PARTITION BY RANGE (occurred_at)', parent);
+    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
+    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', parent);
+    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', parent);
+    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
+    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
+END;
+$$;
+COMMENT ON FUNCTION audit.create_own_parent(text) IS 'Makes the parent of leaves that belong to one retention; internal';
 
 -- A statement on a parent meets the parent's trigger, one on a leaf the leaf's.
 DO $$
 DECLARE
     parent text;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['events', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
+    FOREACH parent IN ARRAY ARRAY['events', 'events_by_category', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
                                   'events_application', 'events_overflow', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
         EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
                        'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
@@ -149,8 +236,10 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
-                                  'events_system', 'events_application'] LOOP
-        made := made + audit.make_leaves_of(parent, clock_timestamp(), clock_timestamp() + 2 * audit.leaf_interval(parent));
+                                  'events_system', 'events_application']
+                            || ARRAY(SELECT audit.parent_of(s.category, s.retention_id) FROM audit.retention_settings s
+                                     WHERE s.lineage IS NOT NULL ORDER BY s.retention_id) LOOP
+        made := made + audit.make_leaves_of(parent, audit.clock(), audit.clock() + 2 * audit.leaf_interval(parent));
     END LOOP;
     RETURN made;
 END;
@@ -174,6 +263,11 @@ DECLARE
     is_locked boolean := false;
     made integer := 0;
 BEGIN
+    IF parent LIKE 'events\_own\_%' AND to_regclass(format('audit.%I', parent)) IS NULL THEN
+        PERFORM pg_advisory_xact_lock(1635083369, 3);
+        is_locked := true;
+        PERFORM audit.create_own_parent(parent);
+    END IF;
     WHILE next_time <= make_leaves_of.until LOOP
         SELECT l.until INTO upper_bound FROM audit.leaves l
         WHERE l.parent = make_leaves_of.parent AND l.since <= next_time AND l.until > next_time;

@@ -58,9 +58,11 @@ CREATE TABLE audit.events (
     new_entity_id          text,
     entity                 text,
     result                 text,
-    subject_transaction_id bigint
-) PARTITION BY LIST (category);
-COMMENT ON TABLE audit.events IS 'The events, partitioned by category and then by time; audit.trail is the readable form';
+    subject_transaction_id bigint,
+    retention_id           integer
+) PARTITION BY LIST (retention_id);
+COMMENT ON TABLE audit.events IS
+    'The events, partitioned by category and then by time; audit.trail is the readable form. Tables with a retention of their own, and archives brought back, have partitions beside the categories';
 COMMENT ON COLUMN audit.events.event_id IS 'UUID version 7, increasing within one connection';
 COMMENT ON COLUMN audit.events.transaction_id IS 'The top-level transaction that wrote the event';
 COMMENT ON COLUMN audit.events.relation_id IS 'The version of the table in audit.relations, 0 for an event that concerns no audited table';
@@ -72,13 +74,18 @@ COMMENT ON COLUMN audit.events.new_entity_id IS 'The new key where an update cha
 COMMENT ON COLUMN audit.events.entity IS 'The object concerned where it is not the audited table of relation_id';
 COMMENT ON COLUMN audit.events.result IS 'failure, or null for success';
 COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it for somebody else';
+COMMENT ON COLUMN audit.events.retention_id IS
+    'The table''s own retention, in whose leaves the event is; negative where an archive was brought back; null for the leaves of the category';
 
-CREATE TABLE audit.events_data        PARTITION OF audit.events FOR VALUES IN ('data')        PARTITION BY RANGE (occurred_at);
-CREATE TABLE audit.events_read        PARTITION OF audit.events FOR VALUES IN ('read')        PARTITION BY RANGE (occurred_at);
-CREATE TABLE audit.events_security    PARTITION OF audit.events FOR VALUES IN ('security')    PARTITION BY RANGE (occurred_at);
-CREATE TABLE audit.events_schema      PARTITION OF audit.events FOR VALUES IN ('schema')      PARTITION BY RANGE (occurred_at);
-CREATE TABLE audit.events_system      PARTITION OF audit.events FOR VALUES IN ('system')      PARTITION BY RANGE (occurred_at);
-CREATE TABLE audit.events_application PARTITION OF audit.events FOR VALUES IN ('application') PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_by_category PARTITION OF audit.events FOR VALUES IN (NULL) PARTITION BY LIST (category);
+COMMENT ON TABLE audit.events_by_category IS 'Events that live as long as their category';
+
+CREATE TABLE audit.events_data        PARTITION OF audit.events_by_category FOR VALUES IN ('data')        PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_read        PARTITION OF audit.events_by_category FOR VALUES IN ('read')        PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_security    PARTITION OF audit.events_by_category FOR VALUES IN ('security')    PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_schema      PARTITION OF audit.events_by_category FOR VALUES IN ('schema')      PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_system      PARTITION OF audit.events_by_category FOR VALUES IN ('system')      PARTITION BY RANGE (occurred_at);
+CREATE TABLE audit.events_application PARTITION OF audit.events_by_category FOR VALUES IN ('application') PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE audit.events_data        IS 'Changes of rows';
 COMMENT ON TABLE audit.events_read        IS 'Reads and exports';
 COMMENT ON TABLE audit.events_security    IS 'Logins, denials, roles and privileges';
@@ -180,6 +187,88 @@ CREATE TABLE audit.leaf_settings (
     leaf_interval interval NOT NULL CHECK (leaf_interval >= interval '1 hour')
 );
 COMMENT ON TABLE audit.leaf_settings IS 'How much time one leaf of a partitioned table holds, where it is not the default of one month';
+
+-- What is known of a leaf beside its bounds, which are in the catalog. The row comes when the leaf is about to be cut, closes or is
+-- made by a merge, and is right ever after: nobody but the mover writes to a closed leaf.
+CREATE TABLE audit.leaf_facts (
+    leaf_name         text PRIMARY KEY,
+    parent            text NOT NULL,
+    closed_at         timestamptz,
+    events            bigint,
+    first_at          timestamptz,
+    last_at           timestamptz,
+    lowest_context_id bigint,
+    cut_at            timestamptz,
+    merged_from       text[],
+    pruned_at         timestamptz
+);
+COMMENT ON TABLE audit.leaf_facts IS 'Closed leaves: how many events they hold, from when to when; and leaves that are being cut or merged';
+COMMENT ON COLUMN audit.leaf_facts.lowest_context_id IS 'No event of the leaf refers to an older context';
+COMMENT ON COLUMN audit.leaf_facts.cut_at IS 'The open leaf is to end here';
+COMMENT ON COLUMN audit.leaf_facts.pruned_at IS 'When retention last deleted events from among others that are held; it looks again when a hold is placed or released';
+COMMENT ON COLUMN audit.leaf_facts.merged_from IS 'The leaves that this one, not yet in their place, holds the events of';
+
+-- Retention by category, and by table within data. Nothing is set at first: everything is kept.
+CREATE TABLE audit.retention_settings (
+    retention_id integer PRIMARY KEY,
+    category     text NOT NULL,
+    lineage      uuid,
+    entity       text,
+    keep         interval,
+    archive      boolean,
+    archive_keep interval,
+    max_bytes    bigint,
+    is_gathered  boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE audit.retention_settings IS 'What audit.set_retention was asked for; audit.retention is the readable form';
+COMMENT ON COLUMN audit.retention_settings.is_gathered IS 'Whether what the table had in the category''s leaves has been moved to its own';
+COMMENT ON COLUMN audit.retention_settings.lineage IS 'The table, whatever its name; null for the whole category';
+
+CREATE TABLE audit.holds (
+    name      text PRIMARY KEY,
+    reason    text NOT NULL,
+    entity    text,
+    entity_id text,
+    actor     text,
+    since     timestamptz,
+    until     timestamptz,
+    placed_at timestamptz NOT NULL,
+    placed_by text NOT NULL
+);
+COMMENT ON TABLE audit.holds IS 'Legal holds: what they cover is neither pruned nor, once archived, deleted, until they are released';
+
+CREATE TABLE audit.archives (
+    archive_id      uuid PRIMARY KEY,
+    category        text NOT NULL,
+    leaf            text NOT NULL,
+    entity          text,
+    since           timestamptz NOT NULL,
+    until           timestamptz NOT NULL,
+    events          bigint NOT NULL,
+    first_at        timestamptz,
+    last_at         timestamptz,
+    bytes           bigint NOT NULL,
+    live_bytes      bigint NOT NULL,
+    location        text NOT NULL,
+    manifest        text NOT NULL,
+    manifest_sha256 text NOT NULL,
+    files           jsonb NOT NULL,
+    encrypted       boolean NOT NULL,
+    schema_version  integer NOT NULL,
+    archived_at     timestamptz NOT NULL,
+    retention_id    integer,
+    pruned_at       timestamptz,
+    restored_as     text
+);
+COMMENT ON TABLE audit.archives IS 'What has been archived: where the files are and what they hold';
+COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has leaves of its own';
+COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose own leaf it was, null for a category''s';
+COMMENT ON COLUMN audit.archives.bytes IS 'Of the files';
+COMMENT ON COLUMN audit.archives.live_bytes IS 'Of the leaf when it was archived, with indexes';
+COMMENT ON COLUMN audit.archives.manifest IS 'The manifest''s path below the location';
+COMMENT ON COLUMN audit.archives.pruned_at IS 'When retention let the events themselves go';
+COMMENT ON COLUMN audit.archives.restored_as IS 'The leaf it has been brought back as, null otherwise';
+
 CREATE SEQUENCE audit.dictionary_ids AS bigint CACHE 32;
 COMMENT ON SEQUENCE audit.dictionary_ids IS 'Keys of sessions, contexts and relations';
 
@@ -190,10 +279,18 @@ ALTER TABLE audit.event_parameters REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.table_settings   REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.schema_settings  REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.leaf_settings    REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.archives REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.holds REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.retention_settings REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.leaf_facts REPLICA IDENTITY NOTHING;
 
 SELECT pg_catalog.pg_extension_config_dump('audit.event_types', 'WHERE NOT built_in');
 SELECT pg_catalog.pg_extension_config_dump('audit.event_parameters', 'WHERE event_type >= 1000');
 SELECT pg_catalog.pg_extension_config_dump('audit.table_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.schema_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.leaf_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.archives', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.holds', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.retention_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.leaf_facts', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.dictionary_ids', '');

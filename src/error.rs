@@ -41,6 +41,10 @@ pub enum Error {
     CapturedEventType { name: String },
     /// There is no autonomous writer.
     Autonomous,
+    /// The executable that writes archives cannot be run.
+    NoArchiver { program: String, problem: String },
+    /// The executable that writes archives failed, and says how.
+    Archiver { kind: String, message: String, hint: Option<String> },
     /// A parameter of an event is not what its declaration asks for.
     Parameter { problem: String, detail: Option<String>, hint: String },
 }
@@ -153,6 +157,25 @@ impl Error {
                 None,
                 Some("Leave autonomous at false: the event is then part of the transaction.".into()),
             ),
+            Error::NoArchiver { program, problem } => (
+                ERRCODE_CONFIG_FILE_ERROR,
+                format!("could not run {program}: {problem}"),
+                None,
+                Some(
+                    "make install puts it beside the server's executables; audit.archive_program names another place."
+                        .into(),
+                ),
+            ),
+            Error::Archiver { kind, message, hint } => {
+                let code = match kind.as_str() {
+                    "disk_full" => ERRCODE_DISK_FULL,
+                    "tampered" => ERRCODE_DATA_CORRUPTED,
+                    "wrong_key" => ERRCODE_CONFIG_FILE_ERROR,
+                    "unreachable" | "not_found" | "denied" => ERRCODE_IO_ERROR,
+                    _ => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
+                };
+                (code, message, None, hint)
+            }
             Error::Parameter { problem, detail, hint } => {
                 (ERRCODE_INVALID_PARAMETER_VALUE, problem, detail, Some(hint))
             }

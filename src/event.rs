@@ -71,6 +71,8 @@ pub struct Event<'a> {
     pub new_entity_id: Option<&'a [u8]>,
     pub entity: Option<&'a [u8]>,
     pub failed: bool,
+    /// The retention of the table's own whose leaves hold the event; none for those of the category.
+    pub retention_id: Option<i32>,
 }
 
 impl Event<'_> {
@@ -89,6 +91,7 @@ impl Event<'_> {
             new_entity_id: None,
             entity: None,
             failed: false,
+            retention_id: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! * [`event`] is the record that captures make, [`store`] appends it to the open leaf.
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
+//! * [`retention`] archives what is let go.
 //! * [`worker`] keeps leaves ready where nobody else does.
 //! * [`settings`] and [`error`] are the voice; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
@@ -22,6 +23,7 @@ mod event;
 mod history;
 mod pg;
 mod report;
+mod retention;
 mod settings;
 mod statement;
 mod store;
@@ -33,7 +35,15 @@ extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
 extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["functions"]);
 extension_sql_file!("../sql/leaves.sql", name = "leaves", requires = ["event_types"]);
-extension_sql_file!("../sql/maintenance.sql", name = "maintenance", requires = ["leaves"]);
+extension_sql_file!("../sql/moving.sql", name = "moving", requires = ["leaves"]);
+extension_sql_file!("../sql/closing.sql", name = "closing", requires = ["moving"]);
+extension_sql_file!("../sql/cutting.sql", name = "cutting", requires = ["closing"]);
+extension_sql_file!("../sql/merging.sql", name = "merging", requires = ["cutting"]);
+extension_sql_file!("../sql/retention.sql", name = "retention", requires = ["merging"]);
+extension_sql_file!("../sql/holds.sql", name = "holds", requires = ["retention"]);
+extension_sql_file!("../sql/pruning.sql", name = "pruning", requires = ["holds"]);
+extension_sql_file!("../sql/archiving.sql", name = "archiving", requires = ["pruning"]);
+extension_sql_file!("../sql/maintenance.sql", name = "maintenance", requires = ["archiving"]);
 extension_sql_file!("../sql/enable.sql", name = "enable", requires = ["maintenance"]);
 extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = ["enable"]);
 extension_sql_file!("../sql/trail.sql", name = "trail", requires = ["definitions"]);

@@ -12,6 +12,11 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_VALUE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static TRUNCATE_ROWS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static REPLICATE: GucSetting<bool> = GucSetting::<bool>::new(false);
+static LEAF_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 << 10);
+#[cfg(feature = "testing")]
+static CLOCK_OFFSET: GucSetting<i32> = GucSetting::<i32>::new(0);
+#[cfg(feature = "testing")]
+static mut CRASH_AT: *mut c_char = core::ptr::null_mut();
 
 static mut ACTOR: *mut c_char = core::ptr::null_mut();
 static mut TRACE_ID: *mut c_char = core::ptr::null_mut();
@@ -19,6 +24,11 @@ static mut REASON: *mut c_char = core::ptr::null_mut();
 static mut CONTEXT: *mut c_char = core::ptr::null_mut();
 static mut HASH_KEY_FILE: *mut c_char = core::ptr::null_mut();
 static mut SERVER_NAME: *mut c_char = core::ptr::null_mut();
+static mut ARCHIVE_LOCATION: *mut c_char = core::ptr::null_mut();
+static mut ARCHIVE_KEY_FILE: *mut c_char = core::ptr::null_mut();
+static mut ARCHIVE_OPTIONS: *mut c_char = core::ptr::null_mut();
+static mut ARCHIVE_PROGRAM: *mut c_char = core::ptr::null_mut();
+static mut TABLESPACE: *mut c_char = core::ptr::null_mut();
 
 static mut ASSIGNMENTS: u64 = 0;
 
@@ -82,6 +92,30 @@ pub fn server_name() -> Option<&'static CStr> {
     unsafe { text(SERVER_NAME) }
 }
 
+/// A directory or an s3:// address, where archives are written to.
+pub fn archive_location() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(ARCHIVE_LOCATION) }
+}
+
+/// The file that holds the key of archives; without it they are not encrypted.
+pub fn archive_key_file() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(ARCHIVE_KEY_FILE) }
+}
+
+/// How the store of archives is reached: a JSON object.
+pub fn archive_options() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(ARCHIVE_OPTIONS) }
+}
+
+/// The executable that writes and reads archives.
+pub fn archive_program() -> Option<&'static CStr> {
+    // SAFETY: as in `actor`.
+    unsafe { text(ARCHIVE_PROGRAM) }
+}
+
 /// A string setting; an empty one counts as unset, which is what a placeholder becomes after ROLLBACK.
 ///
 /// # Safety
@@ -133,6 +167,18 @@ pub fn define() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"audit.leaf_size",
+        c"Size from which a leaf of the trail is closed before its time.",
+        c"With its indexes. Leaves that retention drops as a whole, and merges of old ones, are of about this size.",
+        &LEAF_SIZE,
+        1,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MB,
+    );
+    #[cfg(feature = "testing")]
+    define_for_tests();
     // SAFETY: the variables are statics, the hooks plain functions; PostgreSQL keeps both for the process's life.
     unsafe {
         string(
@@ -171,8 +217,80 @@ pub fn define() {
             pg_sys::GucContext::PGC_SIGHUP,
             None,
         );
+        string(
+            c"audit.archive_location",
+            c"Where archives are written: a directory, or s3://bucket/prefix.",
+            &raw mut ARCHIVE_LOCATION,
+            pg_sys::GucContext::PGC_SIGHUP,
+            None,
+        );
+        string(
+            c"audit.archive_key_file",
+            c"The file that holds the key of archives, which are not encrypted without it.",
+            &raw mut ARCHIVE_KEY_FILE,
+            pg_sys::GucContext::PGC_SIGHUP,
+            None,
+        );
+        string(
+            c"audit.archive_options",
+            c"How an S3-compatible store is reached, as a JSON object: endpoint, region, credentials_file, allow_http.",
+            &raw mut ARCHIVE_OPTIONS,
+            pg_sys::GucContext::PGC_SIGHUP,
+            Some(check_context),
+        );
+        string(
+            c"audit.archive_program",
+            c"The executable that writes and reads archives; audit-archive beside the server's by default.",
+            &raw mut ARCHIVE_PROGRAM,
+            pg_sys::GucContext::PGC_SIGHUP,
+            None,
+        );
+        string(
+            c"audit.tablespace",
+            c"The tablespace of new leaves of the trail.",
+            &raw mut TABLESPACE,
+            pg_sys::GucContext::PGC_SIGHUP,
+            None,
+        );
         pg_sys::MarkGUCPrefixReserved(c"audit".as_ptr());
     }
+}
+
+/// What only a build for tests has.
+#[cfg(feature = "testing")]
+fn define_for_tests() {
+    GucRegistry::define_int_guc(
+        c"audit.test_clock_offset",
+        c"How far the trail's clock is ahead of the server's.",
+        c"Only in builds for tests.",
+        &CLOCK_OFFSET,
+        i32::MIN,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
+    // SAFETY: the variable is a static.
+    unsafe {
+        string(
+            c"audit.test_crash_at",
+            c"The point at which the process kills itself.",
+            &raw mut CRASH_AT,
+            pg_sys::GucContext::PGC_SUSET,
+            None,
+        );
+    }
+}
+
+/// In microseconds.
+#[cfg(feature = "testing")]
+pub fn clock_offset() -> i64 {
+    i64::from(CLOCK_OFFSET.get()) * 1_000_000
+}
+
+#[cfg(feature = "testing")]
+pub fn crash_at() -> String {
+    // SAFETY: as in `actor`.
+    unsafe { text(CRASH_AT) }.map(|point| point.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// # Safety

@@ -18,6 +18,8 @@ pub struct Options {
     pub ignored: Vec<ColumnName>,
     pub redacted: Vec<(ColumnName, String)>,
     pub label: Option<ColumnName>,
+    /// The retention of its own that the table has.
+    pub retention_id: Option<i32>,
     /// The table that the attribute numbers are of; another one after a restore.
     pub relation: u32,
 }
@@ -64,6 +66,7 @@ impl Options {
             level,
             ignored,
             redacted,
+            retention_id: value.get("retention").and_then(Value::as_i64).and_then(|id| i32::try_from(id).ok()),
             label: value.get("label_column").and_then(Value::as_str).map(column),
             relation,
         })

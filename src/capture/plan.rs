@@ -61,6 +61,8 @@ pub struct Plan {
     pub calls_foreign_code: bool,
     /// Another trigger of ours on this relation records the same changes.
     pub is_redundant: bool,
+    /// The retention of its own that the table has.
+    pub retention_id: Option<i32>,
     version: Version,
     /// The subtransaction that wrote the version's row, 0 for one that is committed; none before it is known.
     written: Option<(i32, u32)>,
@@ -193,6 +195,7 @@ impl Plan {
                 depends_on_settings: columns.iter().any(|column| column.codec.depends_on_settings()),
                 calls_foreign_code: columns.iter().any(|column| column.codec.calls_foreign_code()),
                 is_redundant: is_redundant(target, trigger),
+                retention_id: options.retention_id,
                 row_types,
                 columns,
                 version,

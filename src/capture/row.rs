@@ -137,6 +137,7 @@ unsafe fn write(buffers: &mut Buffers, plan: &mut Plan, row: &Row) {
             image: (is_update && plan.level == Level::Comprehensive).then(|| buffers.image.finish()),
             entity_label: (!buffers.label.is_empty()).then_some(&*buffers.label),
             new_entity_id: buffers.has_new_key.then_some(&*buffers.new_entity_id),
+            retention_id: plan.retention_id,
             ..Event::new(row.kind, Category::Data)
         };
         append::write(&event, reference.context_id, reference.node_id);

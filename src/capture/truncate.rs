@@ -148,6 +148,7 @@ unsafe fn write(target: pg_sys::Relation, options: &super::options::Options, is_
             relation_id,
             command_id: raw::GetCurrentCommandId(false),
             parameters: Some(&parameters),
+            retention_id: options.retention_id,
             ..Event::new(kind::TABLE_TRUNCATE, Category::Data)
         };
         append::write(&event, reference.context_id, reference.node_id);

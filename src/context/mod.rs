@@ -17,7 +17,7 @@ use core::ffi::{CStr, c_char};
 
 use pgrx::pg_sys::{self, Oid};
 
-use crate::pg::raw;
+use crate::pg::{clock, raw};
 use crate::settings;
 use content::Content;
 use remembered::Remembered;
@@ -124,7 +124,7 @@ unsafe fn find_or_write(statement_use: StatementUse, fingerprint: Fingerprint, s
         let node_id = session::node();
         let session_id = session::current();
         let content = Content::gather(session_id, statement_use);
-        let now = raw::GetCurrentTimestamp();
+        let now = clock::now();
         let remembered = &mut *(&raw mut REMEMBERED);
         let hash = content.hash();
         let (context_id, written_at) = match remembered.find(hash) {

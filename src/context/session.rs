@@ -6,7 +6,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{IntoDatum, direct_function_call_as_datum};
 
 use crate::pg::scan::{self, Condition};
-use crate::pg::{raw, version};
+use crate::pg::{clock, raw, version};
 use crate::settings;
 use crate::store::dictionary;
 use crate::store::leaf::Parent;
@@ -114,7 +114,7 @@ unsafe fn find_or_write_node() -> Known {
             Some(Datum::from(database)),
             CStr::from_ptr(name).to_string_lossy().into_owned().into_datum(),
             Some(Datum::from(timeline)),
-            Some(Datum::from(raw::GetCurrentTimestamp())),
+            Some(Datum::from(clock::now())),
         ];
         dictionary::append(Parent::Nodes, i64::from(id), &mut values);
         Known { id: i64::from(id), pending: raw::GetCurrentSubTransactionId() }
@@ -135,7 +135,7 @@ fn server_name() -> String {
 unsafe fn write_session() -> i64 {
     // SAFETY: functions without arguments that read this backend's state.
     unsafe {
-        let id = dictionary::new_id(raw::GetCurrentTimestamp());
+        let id = dictionary::new_id(clock::now());
         let no_arguments: [Option<Datum>; 0] = [];
         let login = pg_sys::GetUserNameFromId(pg_sys::GetAuthenticatedUserId(), true);
         let login = super::text(login).map_or_else(|| "unknown".into(), |login| login.to_string_lossy().into_owned());

@@ -3,8 +3,10 @@
 pub mod arguments;
 pub mod background;
 pub mod caught;
+pub mod clock;
 pub mod guard;
 pub mod partition;
+pub mod point;
 pub mod raw;
 pub mod relation;
 pub mod scan;

@@ -7,7 +7,7 @@ use super::leaf::Parent;
 use super::open::{self, Index, Table};
 use super::tuple::{Former, Stamp};
 use crate::event::Event;
-use crate::pg::{raw, version};
+use crate::pg::{clock, raw, version};
 
 /// A key that a B-tree, which takes a third of a page, may refuse.
 const LONG: usize = 2000;
@@ -22,8 +22,8 @@ static mut FORMER: Former = Former::new();
 pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
     // SAFETY: inside a transaction; the statics are used by one thread and not across calls.
     unsafe {
-        let now = raw::GetCurrentTimestamp();
-        let parent = Parent::Events(event.category);
+        let now = clock::now();
+        let parent = event.retention_id.map_or(Parent::Events(event.category), Parent::Own);
         let mut table = open::table(parent, now);
         if table.refuses_long_keys
             && [event.entity_id, event.new_entity_id].iter().flatten().any(|key| key.len() > LONG)
@@ -97,8 +97,17 @@ unsafe fn insert_plain(table: &Table, index: &Index, tuple: pg_sys::HeapTuple, v
 /// The table must be open and the tuple be of its columns.
 pub unsafe fn insert(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::HeapTuple) {
     // SAFETY: per the contract.
+    unsafe { insert_with(table, oid, tuple, options()) }
+}
+
+/// As [`insert`], with these options of heap_insert.
+///
+/// # Safety
+/// As [`insert`].
+pub unsafe fn insert_with(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::HeapTuple, options: i32) {
+    // SAFETY: per the contract.
     unsafe {
-        pg_sys::heap_insert(table, tuple, pg_sys::GetCurrentCommandId(true), options(), core::ptr::null_mut());
+        pg_sys::heap_insert(table, tuple, pg_sys::GetCurrentCommandId(true), options, core::ptr::null_mut());
         insert_any(table, oid, tuple);
     }
 }

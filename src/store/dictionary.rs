@@ -60,7 +60,7 @@ pub unsafe fn rows(
 ) {
     // SAFETY: the leaves are plain tables with the parent's columns.
     unsafe {
-        let leaves = crate::pg::relation::children(leaf::relation(parent.name()), pg_sys::AccessShareLock);
+        let leaves = crate::pg::relation::children(leaf::relation(&parent.name()), pg_sys::AccessShareLock);
         let mut go_on = true;
         for position in 0..crate::pg::relation::list_length(leaves) {
             let leaf: Oid = crate::pg::relation::list_oid(leaves, position);

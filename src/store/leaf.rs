@@ -2,6 +2,8 @@
 //! that something about the parent changed.
 
 use core::ffi::CStr;
+use std::borrow::Cow;
+use std::ffi::CString;
 
 use pgrx::pg_sys::{self, Oid};
 
@@ -13,6 +15,8 @@ use crate::pg::{background, partition};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parent {
     Events(Category),
+    /// The leaves of a table with a retention of its own.
+    Own(i32),
     Sessions,
     Contexts,
     Relations,
@@ -20,8 +24,11 @@ pub enum Parent {
 }
 
 impl Parent {
-    pub const fn name(self) -> &'static CStr {
-        match self {
+    pub fn name(self) -> Cow<'static, CStr> {
+        let name = match self {
+            Parent::Own(retention_id) => {
+                return Cow::Owned(CString::new(format!("events_own_{retention_id}")).unwrap_or_default());
+            }
             Parent::Events(Category::Data) => c"events_data",
             Parent::Events(Category::Read) => c"events_read",
             Parent::Events(Category::Security) => c"events_security",
@@ -32,11 +39,13 @@ impl Parent {
             Parent::Contexts => c"contexts",
             Parent::Relations => c"relations",
             Parent::Nodes => c"nodes",
-        }
+        };
+        Cow::Borrowed(name)
     }
 
-    const fn slot(self) -> usize {
+    fn slot(self) -> usize {
         match self {
+            Parent::Own(retention_id) => 10 + usize::try_from(retention_id).unwrap_or(0) % OWN,
             Parent::Events(category) => category as usize,
             Parent::Sessions => 6,
             Parent::Contexts => 7,
@@ -46,14 +55,15 @@ impl Parent {
     }
 
     /// Whether events that find no leaf go to the overflow.
-    const fn overflows(self) -> bool {
-        matches!(self, Parent::Events(_))
+    pub const fn overflows(self) -> bool {
+        matches!(self, Parent::Events(_) | Parent::Own(_))
     }
 }
 
 /// Where keys from `lower` to below `upper` go.
 #[derive(Clone, Copy)]
 struct Route {
+    parent: Parent,
     leaf: Oid,
     lower: i64,
     upper: i64,
@@ -61,10 +71,12 @@ struct Route {
     ends: i64,
 }
 
-static mut ROUTES: [Option<Route>; 10] = [None; 10];
+static mut ROUTES: [Option<Route>; 10 + OWN] = [None; 10 + OWN];
 static mut SCHEMA: Oid = Oid::INVALID;
 static mut ASKED_AT: i64 = i64::MIN;
 
+/// How many retentions of tables are remembered, by the lowest digits of their ids.
+const OWN: usize = 8;
 /// How long before the last leaf ends a backend asks for the next one, in microseconds: a day, or as much
 /// as the last tenth of a short leaf.
 const AHEAD: i64 = 86_400_000_000;
@@ -79,7 +91,7 @@ pub fn register() {
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: Oid) {
     // SAFETY: plain variables of a single-threaded process. A route is cheap to find again.
     unsafe {
-        ROUTES = [None; 10];
+        ROUTES = [None; 10 + OWN];
         SCHEMA = Oid::INVALID;
     }
 }
@@ -94,7 +106,7 @@ pub unsafe fn find(parent: Parent, key: i64) -> Oid {
     // SAFETY: plain variables of a single-threaded process.
     let route = unsafe {
         match ROUTES[parent.slot()] {
-            Some(route) if route.lower <= key && key < route.upper => route,
+            Some(route) if route.lower <= key && key < route.upper && route.parent == parent => route,
             _ => {
                 let route = search(parent, key);
                 ROUTES[parent.slot()] = Some(route);
@@ -134,18 +146,21 @@ pub fn relation(name: &CStr) -> Oid {
 /// # Safety
 /// As [`find`].
 unsafe fn search(parent: Parent, key: i64) -> Route {
-    // SAFETY: the parents are partitioned by ranges of one 64-bit column, those of int4 alike.
-    let holder = unsafe {
-        let oid = relation(parent.name());
-        let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
-        let holder = partition::holding(opened, key);
-        // Not to the end of the transaction: whoever drops an old leaf need not wait for it.
-        pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
-        holder
-    };
-    let mut route = Route { leaf: holder.partition, lower: holder.lower, upper: holder.upper, ends: i64::MAX };
-    if matches!(parent, Parent::Events(_)) && holder.is_last {
-        route.ends = route.upper.saturating_sub(AHEAD.min(route.upper.saturating_sub(route.lower) / 10));
+    let oid = relation(&parent.name());
+    let mut route = Route { parent, leaf: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, ends: i64::MAX };
+    if oid != Oid::INVALID {
+        // SAFETY: the parents are partitioned by ranges of one 64-bit column, those of int4 alike.
+        let holder = unsafe {
+            let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
+            let holder = partition::holding(opened, key);
+            // Not to the end of the transaction: whoever drops an old leaf need not wait for it.
+            pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
+            holder
+        };
+        route = Route { leaf: holder.partition, lower: holder.lower, upper: holder.upper, ..route };
+        if parent.overflows() && holder.is_last {
+            route.ends = route.upper.saturating_sub(AHEAD.min(route.upper.saturating_sub(route.lower) / 10));
+        }
     }
     if route.leaf == Oid::INVALID && parent.overflows() {
         route.leaf = overflow();

@@ -5,16 +5,18 @@
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`settings`] knows which tables `audit.enable` was asked for.
 //! * [`relations`] knows audited tables by more than their OID.
-//! * [`config`] writes configuration, and [`overflow`] moves events to their leaves, past publications.
+//! * [`config`] writes configuration, [`moving`] brings events to other leaves, and [`copy`] merges
+//!   leaves and lets rows go, past publications.
 
 pub mod append;
 mod config;
+mod copy;
 pub mod dictionary;
 pub mod event_types;
 mod id;
 pub mod leaf;
+mod moving;
 pub mod open;
-mod overflow;
 pub mod relations;
 pub mod settings;
 mod tuple;

@@ -3,6 +3,8 @@
 //! Opening a leaf and building its IndexInfo costs more than the insert. References belong to the top
 //! transaction's resource owner: a commit closes them here, an abort by itself.
 
+use core::ffi::CStr;
+
 use pgrx::pg_sys::{self, Oid};
 
 use super::leaf;
@@ -60,7 +62,7 @@ pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
                 return table;
             }
             // Who gives a leaf its indexes holds it for as long as that takes. No statement waits for it.
-            let Some(table) = open(oid, parent, !matches!(parent, Parent::Events(_))) else { return overflow(parent) };
+            let Some(table) = open(oid, parent, !parent.overflows()) else { return overflow(parent) };
             // The lock may have been waited for, and the leaf may be another one by now.
             if leaf::find(parent, key) == oid {
                 return table;
@@ -121,7 +123,7 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
     }
 }
 
-/// Opens a leaf; `None` where its lock would have to be waited for, unless `waits`.
+/// Opens a leaf; `None` where its lock would have to be waited for or it is sealed, unless `waits`.
 ///
 /// # Safety
 /// As [`table`].
@@ -141,8 +143,14 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             return None;
         }
         let relation = pg_sys::table_open(oid, if waits { pg_sys::RowExclusiveLock } else { pg_sys::NoLock } as i32);
-        if matches!(parent, Parent::Events(_)) {
+        if parent.overflows() {
             check(relation);
+            if !waits && is_sealed(relation) {
+                pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
+                pg_sys::CurrentResourceOwner = owner;
+                pg_sys::MemoryContextSwitchTo(context);
+                return None;
+            }
         }
 
         let list = pg_sys::RelationGetIndexList(relation);
@@ -166,6 +174,19 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
         let tables = &mut *(&raw mut TABLES);
         let free = tables.iter().position(Option::is_none).unwrap_or(0);
         Some(tables[free].insert(Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }))
+    }
+}
+
+/// Whether a leaf has closed: what comes late goes by way of the overflow, and so is counted (sql/closing.sql).
+///
+/// # Safety
+/// `relation` must be open.
+unsafe fn is_sealed(relation: pg_sys::Relation) -> bool {
+    // SAFETY: the triggers of an open relation, whose names are NUL-terminated.
+    unsafe {
+        let Some(triggers) = (*relation).trigdesc.as_ref() else { return false };
+        (0..usize::try_from(triggers.numtriggers).unwrap_or(0))
+            .any(|position| CStr::from_ptr((*triggers.triggers.add(position)).tgname) == c"sealed")
     }
 }
 

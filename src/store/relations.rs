@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::dictionary;
 use super::leaf::Parent;
+use crate::pg::clock;
 use crate::pg::raw;
 use crate::pg::relation;
 use crate::pg::scan;
@@ -140,7 +141,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
             version.table.clone().into_datum(),
             JsonB(version.columns.clone()).into_datum(),
             key.into_datum(),
-            Some(Datum::from(raw::GetCurrentTimestamp())),
+            Some(Datum::from(clock::now())),
             version.recorded.as_ref().map(|names| Datum::from(names.as_ptr())),
         ];
         dictionary::append(Parent::Relations, i64::from(id), &mut values);

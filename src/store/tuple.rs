@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, Datum};
 use crate::event::Event;
 
 /// Columns of an event.
-pub const COLUMNS: usize = 18;
+pub const COLUMNS: usize = 19;
 /// The first column that may be NULL.
 const FIRST_OPTIONAL: usize = 9;
 /// Columns of fixed size, which come first.
@@ -37,6 +37,7 @@ pub const DESCRIPTION: [(&[u8], pg_sys::Oid); COLUMNS] = [
     (b"entity", pg_sys::TEXTOID),
     (b"result", pg_sys::TEXTOID),
     (b"subject_transaction_id", pg_sys::INT8OID),
+    (b"retention_id", pg_sys::INT4OID),
 ];
 
 /// What the writer adds to an event.
@@ -76,12 +77,12 @@ impl Former {
         ];
         let present = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         let optional = &optional[..present];
-        let attributes = FIRST_OPTIONAL + present;
-        let has_nulls = optional.iter().any(Option::is_none);
+        let attributes = if event.retention_id.is_some() { COLUMNS } else { FIRST_OPTIONAL + present };
+        let has_nulls = attributes > FIRST_OPTIONAL + present || optional.iter().any(Option::is_none);
         let bitmap = if has_nulls { attributes.div_ceil(8) } else { 0 };
         let start = (HEADER + bitmap).next_multiple_of(8);
 
-        self.clear(start + FIXED + 16 + optional.iter().flatten().map(|value| value.len() + 8).sum::<usize>());
+        self.clear(start + FIXED + 24 + optional.iter().flatten().map(|value| value.len() + 8).sum::<usize>());
         self.words[..start / 8].fill(0);
         self.length = start;
         self.push(&fixed(event, stamp));
@@ -91,6 +92,11 @@ impl Former {
             if let Some(value) = value {
                 self.starts[1 + position] = self.varlena(value);
             }
+        }
+        if let Some(retention_id) = event.retention_id {
+            let aligned = self.length.next_multiple_of(4);
+            self.push(&[0; 4][..aligned - self.length]);
+            self.push(&retention_id.to_ne_bytes());
         }
         self.header(attributes, start, has_nulls, optional)
     }
@@ -107,7 +113,11 @@ impl Former {
         if has_nulls {
             bytes[HEADER..HEADER + attributes.div_ceil(8)].fill(0);
             for attribute in 0..attributes {
-                if attribute < FIRST_OPTIONAL || optional[attribute - FIRST_OPTIONAL].is_some() {
+                // The last column is that of fixed size, where the tuple goes so far.
+                let is_present = attribute < FIRST_OPTIONAL
+                    || attribute == COLUMNS - 1
+                    || optional.get(attribute - FIRST_OPTIONAL).is_some_and(Option::is_some);
+                if is_present {
                     bytes[HEADER + attribute / 8] |= 1 << (attribute % 8);
                 }
             }
@@ -134,6 +144,7 @@ impl Former {
             5 => Datum::from(event.kind),
             6 => Datum::from(event.relation_id),
             7 => Datum::from(event.command_id.cast_signed()),
+            _ if column == COLUMNS - 1 => Datum::from(event.retention_id?),
             _ => {
                 let start = self.starts.get(column - FIXED_COLUMNS).copied().filter(|start| *start != 0)?;
                 // SAFETY: the varlena begins there, in the tuple.

@@ -1,0 +1,280 @@
+-- Leaves as files, and files as leaves. The files are written, read back and verified by the executable audit-archive.
+
+-- Stays the same when an archive is tried again after a crash, so that the same files are written once more.
+CREATE FUNCTION audit.archive_id_of(leaf text) RETURNS uuid
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT encode(substr(sha256(convert_to(concat_ws('/', s.system_identifier, d.oid, c.oid, f.closed_at, leaf), 'UTF8')), 1, 16), 'hex')::uuid
+    FROM pg_control_system() s, pg_catalog.pg_database d, pg_catalog.pg_class c, audit.leaf_facts f
+    WHERE d.datname = current_database() AND c.oid = to_regclass(format('audit.%I', leaf)) AND f.leaf_name = archive_id_of.leaf;
+END;
+COMMENT ON FUNCTION audit.archive_id_of(text) IS 'The id that the archive of a leaf has; internal';
+
+-- What audit-archive is sent: the rows of the dictionaries that the leaf's events refer to, then the events as they are stored.
+CREATE FUNCTION audit.archive_queries(leaf text, lowest bigint, highest bigint) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT ARRAY[
+        'SELECT convert_to(json_build_object(''node'', to_json(d))::text, ''UTF8'') FROM audit.nodes d',
+        'SELECT convert_to(json_build_object(''event_type'', to_json(d))::text, ''UTF8'') FROM audit.event_types d',
+        format('SELECT convert_to(json_build_object(''relation'', to_json(d))::text, ''UTF8'') FROM audit.relations d '
+               'WHERE (d.node_id, d.relation_id) IN (SELECT e.node_id, e.relation_id FROM audit.%I e)', leaf),
+        format('SELECT convert_to(json_build_object(''session'', to_json(d))::text, ''UTF8'') FROM audit.sessions d '
+               'WHERE (d.node_id, d.session_id) IN (SELECT k.node_id, k.session_id FROM audit.contexts k '
+               'WHERE k.context_id BETWEEN %s AND %s AND (k.node_id, k.context_id) IN (SELECT e.node_id, e.context_id FROM audit.%I e))',
+               lowest, highest, leaf),
+        format('SELECT convert_to(json_build_object(''context'', to_json(d))::text, ''UTF8'') FROM audit.contexts d '
+               'WHERE d.context_id BETWEEN %s AND %s AND (d.node_id, d.context_id) IN (SELECT e.node_id, e.context_id FROM audit.%I e)',
+               lowest, highest, leaf),
+        format('SELECT convert_to(json_build_array(e.occurred_at, e.event_id, e.transaction_id, e.context_id, e.node_id, e.event_type, '
+               'e.relation_id, e.command_id, e.category, e.entity_id, e.changes, e.image, e.entity_label, e.parameters, e.new_entity_id, '
+               'e.entity, e.result, e.subject_transaction_id)::text, ''UTF8'') FROM audit.%I e ORDER BY e.occurred_at', leaf)];
+END;
+COMMENT ON FUNCTION audit.archive_queries(text, bigint, bigint) IS 'The queries whose lines make an archive; internal';
+
+-- Writes the archive of one closed leaf. Nobody writes to the leaf meanwhile, and nothing comes to it afterwards.
+CREATE FUNCTION audit.archive_leaf(leaf text) RETURNS audit.archives
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+SET enable_sort = off
+SET jit = off
+AS $$
+DECLARE
+    subject record;
+    bounds record;
+    manifest jsonb;
+    archived audit.archives;
+BEGIN
+    SELECT l.*, f.events, f.first_at, f.last_at, audit.category_of_parent(l.parent) AS category, audit.retention_of_parent(l.parent) AS retention_id,
+           pg_total_relation_size(l.leaf) AS bytes
+    INTO STRICT subject FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l.leaf_name = archive_leaf.leaf;
+    EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE', leaf);
+    EXECUTE format('SELECT coalesce(min(e.context_id), 0) AS lowest, coalesce(max(e.context_id), 0) AS highest FROM audit.%I e', leaf) INTO bounds;
+    archived.archive_id := audit.archive_id_of(leaf);
+    manifest := audit.write_archive(jsonb_build_object(
+        'archive_id', archived.archive_id, 'category', subject.category,
+        'server', (SELECT n.name FROM audit.nodes n JOIN pg_control_system() s ON s.system_identifier = n.system_identifier
+                   WHERE n.database_name = current_database() ORDER BY n.since DESC LIMIT 1), 'database', current_database(),
+        'leaf', leaf, 'since', subject.since, 'until', subject.until, 'schema_version', 1,
+        'application', 'audit ' || (SELECT x.extversion FROM pg_extension x WHERE x.extname = 'audit'),
+        'columns', (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
+                    FROM pg_attribute a WHERE a.attrelid = 'audit.events'::regclass AND a.attnum > 0 AND a.attname <> 'retention_id')),
+        audit.archive_queries(leaf, bounds.lowest, bounds.highest));
+    IF (manifest->>'events')::bigint IS DISTINCT FROM subject.events THEN
+        RAISE EXCEPTION 'the archive of leaf % holds % events, % were counted when it closed', leaf, manifest->>'events', subject.events
+            USING ERRCODE = 'data_corrupted', HINT = 'The leaf stays as it is. Look for what changed it.';
+    END IF;
+    archived := ROW(archived.archive_id, subject.category, leaf, (SELECT s.entity FROM audit.retention_settings s WHERE s.retention_id = subject.retention_id),
+        subject.since, subject.until, subject.events, subject.first_at, subject.last_at,
+        (SELECT sum((f->>'bytes')::bigint) FROM jsonb_array_elements(manifest->'files') f), subject.bytes,
+        current_setting('audit.archive_location'), manifest->>'manifest_file', manifest->>'manifest_sha256', manifest->'files',
+        coalesce(current_setting('audit.archive_key_file'), '') <> '', 1, audit.clock(), subject.retention_id, NULL, NULL);
+    PERFORM audit.put(archived);
+    PERFORM audit.emit('retention.archive', jsonb_build_object('archive_id', archived.archive_id, 'events', archived.events, 'since', archived.first_at,
+        'until', archived.last_at, 'bytes', archived.bytes, 'location', archived.location), 'audit.' || leaf, NULL, NULL, NULL);
+    RETURN archived;
+END;
+$$;
+COMMENT ON FUNCTION audit.archive_leaf(text) IS 'Archives one closed leaf; internal';
+
+CREATE FUNCTION audit.archive(category text, before timestamptz) RETURNS SETOF audit.archives
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
+AS $$
+DECLARE
+    candidate record;
+BEGIN
+    IF archive.category IS NULL OR before IS NULL THEN
+        RAISE EXCEPTION 'category and before must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Closed leaves whose time ends by then are archived.';
+    ELSIF archive.category NOT IN ('data', 'read', 'security', 'schema', 'system', 'application') THEN
+        RAISE EXCEPTION 'unknown category "%"', archive.category
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The categories are data, read, security, schema, system and application.';
+    ELSIF coalesce(current_setting('audit.archive_location'), '') = '' THEN
+        RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
+    END IF;
+    PERFORM audit.enter_maintenance();
+    FOR candidate IN
+        SELECT l.leaf_name, f.closed_at FROM audit.leaves l LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+        WHERE audit.category_of_parent(l.parent) = archive.category AND l.parent LIKE 'events\_%' AND l.until <= before
+          AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.leaf = l.leaf_name AND a.pruned_at IS NULL)
+        ORDER BY l.since
+    LOOP
+        IF candidate.closed_at IS NULL THEN
+            RAISE NOTICE 'leaf % has not closed yet and was not archived', candidate.leaf_name;
+            CONTINUE;
+        END IF;
+        BEGIN
+            RETURN NEXT audit.archive_leaf(candidate.leaf_name);
+        EXCEPTION WHEN lock_not_available THEN
+            RAISE NOTICE 'leaf % is busy and was not archived', candidate.leaf_name;
+        END;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.archive(text, timestamptz) IS 'Archives the closed leaves of a category whose time ends by then; their events stay until retention lets them go';
+
+-- Where one archive is to be found.
+CREATE FUNCTION audit.archive_request(archived audit.archives) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT jsonb_build_object('location', archived.location, 'manifest_file', archived.manifest, 'manifest_sha256', archived.manifest_sha256);
+END;
+COMMENT ON FUNCTION audit.archive_request(audit.archives) IS 'Names an archive to audit-archive; internal';
+
+CREATE FUNCTION audit.known_archive(archive_id uuid) RETURNS audit.archives
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    archived audit.archives;
+BEGIN
+    SELECT a.* INTO archived FROM audit.archives a WHERE a.archive_id = known_archive.archive_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'archive % does not exist', coalesce(archive_id::text, 'null') USING ERRCODE = 'undefined_object', HINT = 'audit.archives lists them.';
+    END IF;
+    RETURN archived;
+END;
+$$;
+COMMENT ON FUNCTION audit.known_archive(uuid) IS 'The archive of this id, or an error; internal';
+
+-- An archive that was brought back is a partition of its own, beside the categories: retention does not see it, the trail does.
+CREATE FUNCTION audit.restore_archive(archive_id uuid) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+SET client_min_messages = warning
+SET default_tablespace = ''
+SET lock_timeout = '2s'
+AS $$
+DECLARE
+    archived audit.archives;
+    parent text;
+    number integer;
+    leaf text;
+    loaded bigint;
+    known audit.leaf_facts;
+BEGIN
+    PERFORM audit.enter_maintenance();
+    archived := audit.known_archive(archive_id);
+    IF archived.restored_as IS NOT NULL THEN
+        RAISE EXCEPTION 'archive % has been restored already', archive_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Its events are in the trail; audit.unload_archive lets them go again.';
+    ELSIF archived.pruned_at IS NULL THEN
+        RAISE EXCEPTION 'the events of archive % are in the trail', archive_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An archive is restored when retention has let its events go.';
+    END IF;
+    parent := audit.parent_of(archived.category, NULL);
+    number := 1 + coalesce((SELECT max(substr(a.restored_as, 17)::integer) FROM audit.archives a WHERE a.restored_as IS NOT NULL), 0);
+    leaf := 'events_archived_' || number;
+    PERFORM audit.permit_removal();
+    PERFORM audit.use_tablespace();
+    PERFORM audit.make_leaf_table('events', leaf);
+    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, format('Archive %s of %s, brought back', archive_id, archived.leaf));
+    loaded := audit.read_archive(audit.archive_request(archived), format('audit.%I', leaf)::regclass, -number);
+    IF loaded <> archived.events THEN
+        RAISE EXCEPTION 'archive % has % events, % were written', archive_id, loaded, archived.events
+            USING ERRCODE = 'data_corrupted', HINT = 'Nothing was restored. Compare the files with a copy of them.';
+    END IF;
+    PERFORM audit.reached('restore.loaded');
+    EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf || '_time', leaf);
+    PERFORM audit.finish_leaf(leaf, parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(parent) d WHERE NOT d.is_open));
+    SELECT f.* INTO known FROM audit.leaf_facts f WHERE f.leaf_name = leaf;
+    known.parent := 'events';
+    PERFORM audit.put(known);
+    -- The first check is the bound, the second is what the planner goes by.
+    EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT retention_id CHECK (retention_id IS NOT NULL AND retention_id = %s), '
+                   'ADD CONSTRAINT archived CHECK (category = %L AND occurred_at >= %L AND occurred_at < %L)',
+                   leaf, -number, archived.category, archived.since, archived.until);
+    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', leaf, -number);
+    archived.restored_as := leaf;
+    PERFORM audit.put(archived);
+    PERFORM audit.emit('retention.restore', jsonb_build_object('archive_id', archive_id, 'events', loaded, 'since', archived.first_at, 'until', archived.last_at),
+                       'audit.' || archived.leaf, NULL, NULL, NULL);
+    RETURN loaded;
+END;
+$$;
+COMMENT ON FUNCTION audit.restore_archive(uuid) IS 'Brings the events of an archive back into the trail, outside retention; returns how many';
+
+CREATE FUNCTION audit.unload_archive(archive_id uuid) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s'
+AS $$
+DECLARE
+    archived audit.archives;
+    leaf text;
+BEGIN
+    PERFORM audit.enter_maintenance();
+    archived := audit.known_archive(archive_id);
+    leaf := archived.restored_as;
+    IF leaf IS NULL THEN
+        RAISE EXCEPTION 'archive % has not been restored', archive_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.archives shows as what an archive has been restored.';
+    END IF;
+    PERFORM audit.permit_removal();
+    LOCK TABLE audit.events IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('DROP TABLE audit.%I', leaf);
+    PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = leaf;
+    archived.restored_as := NULL;
+    PERFORM audit.put(archived);
+    PERFORM audit.emit('retention.unload', jsonb_build_object('archive_id', archive_id, 'events', archived.events, 'since', archived.first_at,
+        'until', archived.last_at), 'audit.' || archived.leaf, NULL, NULL, NULL);
+    RETURN archived.events;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE EXCEPTION 'somebody is reading the trail: the archive stays for now'
+        USING ERRCODE = 'lock_not_available', HINT = 'Try again.';
+END;
+$$;
+COMMENT ON FUNCTION audit.unload_archive(uuid) IS 'Lets a restored archive go again; its files stay';
+
+-- Deletes the files of one archive whose own time is over; false where there is none. A hold on its time keeps it, whatever it is on.
+CREATE FUNCTION audit.remove_archive() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    archived audit.archives;
+BEGIN
+    SELECT a.* INTO archived
+    FROM audit.archives a
+    LEFT JOIN audit.retention_settings c ON c.category = a.category AND c.lineage IS NULL
+    LEFT JOIN audit.retention_settings o ON o.retention_id = a.retention_id
+    WHERE a.pruned_at IS NOT NULL AND a.restored_as IS NULL
+      AND a.until <= audit.clock() - coalesce(o.archive_keep, c.archive_keep)
+      AND NOT EXISTS (SELECT FROM audit.holds h WHERE coalesce(h.since <= a.last_at, true) AND coalesce(h.until > a.first_at, true))
+    ORDER BY a.until LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM audit.call_archiver('remove', audit.archive_request(archived));
+    PERFORM audit.reached('archive.removed');
+    PERFORM audit.remove(archived);
+    PERFORM audit.note_pruned(archived.category, archived.leaf, archived.events, archived.first_at, archived.last_at, 'delete archive',
+                              'its events are older than archives are kept', archived.archive_id);
+    RETURN true;
+EXCEPTION WHEN external_routine_exception OR io_error OR config_file_error THEN
+    RAISE WARNING 'archive % was not deleted: %', archived.archive_id, sqlerrm;
+    RETURN false;
+END;
+$$;
+COMMENT ON FUNCTION audit.remove_archive() IS 'Deletes one archive that has been kept long enough; internal';
+
+CREATE FUNCTION audit.check_archive(archive_id uuid) RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM audit.call_archiver('check', audit.archive_request(audit.known_archive(archive_id)));
+    RETURN true;
+END;
+$$;
+COMMENT ON FUNCTION audit.check_archive(uuid) IS 'Reads an archive whole and verifies it: true, or an error that says what is wrong';

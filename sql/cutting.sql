@@ -1,0 +1,93 @@
+-- Leaves that end before their time: because they have grown, or because a shorter interval was set.
+
+-- Where an open leaf ought to end, null where its bound is right: some minutes ahead for one that has grown to audit.leaf_size, which
+-- is the time that the cut may take; at the next bound of the interval for one that is longer than that.
+CREATE FUNCTION audit.wanted_end(parent text, since timestamptz, until timestamptz, bytes bigint) RETURNS timestamptz
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN w.wanted >= audit.clock() + interval '5 minutes' AND w.wanted < until - interval '5 minutes' THEN w.wanted END
+    FROM (SELECT least(
+              CASE WHEN bytes >= pg_size_bytes(current_setting('audit.leaf_size'))
+                   THEN date_bin(interval '1 minute', audit.clock(), timestamptz '2000-01-01 00:00:00+00') + interval '15 minutes' END,
+              CASE WHEN until > audit.leaf_start(audit.clock(), i.step) + i.step * 1.5
+                   THEN audit.leaf_start(audit.clock(), i.step) + i.step END) AS wanted
+          FROM audit.leaf_interval(parent) i (step)) w;
+END;
+COMMENT ON FUNCTION audit.wanted_end(text, timestamptz, timestamptz, bigint) IS 'Where an open leaf is to end before its bound, null where it is not; internal';
+
+-- Cuts in three steps, each of which a crash may fall between: a check is added that the leaf ends there, validated while all go on,
+-- and then the bounds are exchanged, for which the check saves the search of the leaf. Done when true: there is more to do.
+CREATE FUNCTION audit.cut_leaf() RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    cutting record;
+    is_empty boolean;
+    last_at timestamptz;
+BEGIN
+    FOR cutting IN
+        SELECT l.*, f.cut_at, k.convalidated,
+               coalesce(f.cut_at, audit.wanted_end(l.parent, l.since, l.until, pg_total_relation_size(l.leaf))) AS ends
+        FROM audit.leaves l
+        LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+        LEFT JOIN pg_constraint k ON k.conrelid = l.leaf::oid AND k.conname = 'cut'
+        WHERE l.parent LIKE 'events\_%' AND l.since <= audit.clock() AND l.until > audit.clock() AND f.closed_at IS NULL
+        ORDER BY l.parent
+    LOOP
+        CONTINUE WHEN cutting.ends IS NULL;
+        PERFORM audit.permit_removal();
+        IF cutting.convalidated IS NULL THEN
+            IF cutting.cut_at IS NULL THEN
+                EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT cut CHECK ((%s) AND occurred_at < %L) NOT VALID', cutting.leaf_name,
+                               pg_get_partition_constraintdef(cutting.leaf), cutting.ends);
+            END IF;
+            PERFORM audit.put(ROW(cutting.leaf_name, cutting.parent, NULL, NULL, NULL, NULL, NULL,
+                                  CASE WHEN cutting.cut_at IS NULL THEN cutting.ends END, NULL, NULL)::audit.leaf_facts);
+            RETURN true;
+        END IF;
+        EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', cutting.leaf_name) INTO last_at;
+        IF greatest(audit.clock(), last_at) >= cutting.ends THEN
+            -- Too late: whoever writes now may be past the end already.
+            EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name);
+            PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = cutting.leaf_name;
+            RETURN true;
+        ELSIF NOT cutting.convalidated THEN
+            EXECUTE format('ALTER TABLE audit.%I VALIDATE CONSTRAINT cut', cutting.leaf_name);
+            RETURN true;
+        END IF;
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.leaf_name);
+        EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', cutting.leaf_name) INTO last_at;
+        CONTINUE WHEN greatest(audit.clock(), last_at) >= cutting.ends;
+        EXECUTE format('ALTER TABLE audit.%I DETACH PARTITION audit.%I', cutting.parent, cutting.leaf_name);
+        EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', cutting.parent, cutting.leaf_name,
+                       cutting.since, cutting.ends);
+        EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name);
+        PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = cutting.leaf_name;
+        PERFORM audit.make_leaves_of(cutting.parent, cutting.ends, cutting.ends);
+        PERFORM audit.reached('cut.attached');
+        RETURN true;
+    END LOOP;
+
+    -- Leaves ahead of a longer interval go while they are empty; those of the new one are made in their place.
+    FOR cutting IN
+        SELECT l.* FROM audit.leaves l
+        WHERE l.parent LIKE 'events\_%' AND l.since > audit.clock() + interval '5 minutes'
+          AND l.until > l.since + audit.leaf_interval(l.parent) * 1.5
+        ORDER BY l.since DESC
+    LOOP
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
+        CONTINUE WHEN NOT is_empty;
+        PERFORM audit.permit_removal();
+        EXECUTE format('DROP TABLE audit.%I', cutting.leaf_name);
+        RETURN true;
+    END LOOP;
+    RETURN false;
+END;
+$$;
+COMMENT ON FUNCTION audit.cut_leaf() IS 'Takes one step towards leaves of the size and interval that are set; false where nothing is to do; internal';

@@ -1,0 +1,92 @@
+-- Legal holds: what they cover stays, whatever retention says.
+
+CREATE FUNCTION audit.hold(name text, reason text, entity text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
+                           entity_id text DEFAULT NULL, actor text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF coalesce(name, '') = '' OR coalesce(reason, '') = '' THEN
+        RAISE EXCEPTION 'a legal hold needs a name and a reason' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the matter, and say who asked for the hold.';
+    ELSIF since >= until THEN
+        RAISE EXCEPTION 'the hold ends before it begins' USING ERRCODE = 'invalid_parameter_value', HINT = 'since must be earlier than until.';
+    ELSIF entity_id IS NOT NULL AND entity IS NULL THEN
+        RAISE EXCEPTION 'a key needs the table that it is of' USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass entity too.';
+    ELSIF EXISTS (SELECT FROM audit.holds h WHERE h.name = hold.name) THEN
+        RAISE EXCEPTION 'legal hold "%" already exists', name USING ERRCODE = 'duplicate_object', HINT = 'Choose another name, or release that one first.';
+    END IF;
+    IF entity IS NOT NULL AND NOT EXISTS (SELECT FROM audit.relations r WHERE r.entity = hold.entity) THEN
+        RAISE WARNING 'no table named % has been audited', entity USING HINT = 'Entities are written as audit.trail shows them: schema.table.';
+    END IF;
+    -- Whoever lets events go has done so, or sees the hold.
+    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.put(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
+    PERFORM audit.look_again();
+    PERFORM audit.emit('retention.hold', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'entity', entity, 'entity_id', entity_id,
+        'actor', actor, 'since', since, 'until', until)), name, NULL, NULL, NULL);
+END;
+$$;
+COMMENT ON FUNCTION audit.hold(text, text, text, timestamptz, timestamptz, text, text) IS
+    'Keeps events from retention until the hold is released: all of them, those of a table, a row, an actor, or of a time';
+
+CREATE FUNCTION audit.release(name text, reason text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    held audit.holds;
+BEGIN
+    SELECT h.* INTO held FROM audit.holds h WHERE h.name = release.name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'legal hold "%" does not exist', coalesce(name, 'null') USING ERRCODE = 'undefined_object', HINT = 'audit.holds lists them.';
+    END IF;
+    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.remove(held);
+    PERFORM audit.look_again();
+    PERFORM audit.emit('retention.release', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'placed_for', held.reason, 'placed_at', held.placed_at,
+        'placed_by', held.placed_by, 'entity', held.entity, 'entity_id', held.entity_id, 'actor', held.actor, 'since', held.since, 'until', held.until)),
+        name, NULL, NULL, NULL);
+END;
+$$;
+COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept goes by the retention again';
+
+-- Leaves whose events are partly held are looked through again.
+CREATE FUNCTION audit.look_again() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known audit.leaf_facts;
+BEGIN
+    FOR known IN SELECT f.* FROM audit.leaf_facts f WHERE f.pruned_at IS NOT NULL LOOP
+        known.pruned_at := NULL;
+        PERFORM audit.put(known);
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.look_again() IS 'Lets retention look again at leaves that are partly held; internal';
+
+-- Holds that may cover events of a leaf: null where none does, 'true' where one covers every event, else a condition on an event e.
+CREATE FUNCTION audit.held(first_at timestamptz, last_at timestamptz) RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN bool_or(c.condition = 'true') THEN 'true' ELSE string_agg(c.condition, ' OR ' ORDER BY h.name) END
+    FROM audit.holds h
+    CROSS JOIN LATERAL (
+        SELECT coalesce(string_agg('(' || p.part || ')', ' AND ' ORDER BY p.place), 'true') AS condition
+        FROM (VALUES
+            (1, CASE WHEN h.since > held.first_at THEN format('e.occurred_at >= %L', h.since) END),
+            (2, CASE WHEN h.until <= held.last_at THEN format('e.occurred_at < %L', h.until) END),
+            (3, CASE WHEN h.entity IS NOT NULL THEN
+                format('e.entity = %L OR (e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit.relations r WHERE r.lineage IN '
+                       '(SELECT s.lineage FROM audit.relations s WHERE s.entity = %L))', h.entity, h.entity) END),
+            (4, CASE WHEN h.entity_id IS NOT NULL THEN format('e.entity_id = %L OR e.new_entity_id = %L', h.entity_id, h.entity_id) END),
+            (5, CASE WHEN h.actor IS NOT NULL THEN
+                format('EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = e.node_id AND k.context_id = e.context_id AND %L IN (k.actor, k.login))',
+                       h.actor) END)) p (place, part)
+        WHERE p.part IS NOT NULL) c
+    WHERE coalesce(h.since <= held.last_at, true) AND coalesce(h.until > held.first_at, true);
+END;
+COMMENT ON FUNCTION audit.held(timestamptz, timestamptz) IS 'A condition on the events e of a leaf that holds cover, null where there is none; internal';

@@ -1,0 +1,123 @@
+-- Old leaves are merged, so that a category never has more than the lock table and the planner bear.
+
+-- The two neighbours to merge next, of a parent that has more than 24 leaves: the smallest pair of closed leaves that together are not
+-- larger than audit.leaf_size, and would not keep events much longer than the retention says. What waits for its archive or its
+-- end is left alone.
+CREATE FUNCTION audit.leaves_to_merge() RETURNS TABLE (parent text, first_leaf text, second_leaf text, since timestamptz, until timestamptz, events bigint)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT p.parent, p.leaf_name, p.next_leaf, p.since, p.next_until, p.events + p.next_events
+    FROM (SELECT l.parent, l.leaf_name, l.since, l.until, f.events, pg_total_relation_size(l.leaf) AS bytes,
+                 lead(l.leaf_name) OVER w AS next_leaf, lead(l.since) OVER w AS next_since, lead(l.until) OVER w AS next_until,
+                 lead(f.events) OVER w AS next_events, lead(pg_total_relation_size(l.leaf)) OVER w AS next_bytes,
+                 f.closed_at IS NOT NULL AND lead(f.closed_at) OVER w IS NOT NULL AS are_closed,
+                 count(*) OVER (PARTITION BY l.parent) AS leaves
+          FROM audit.leaves l LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+          WHERE l.parent LIKE 'events\_%' AND l.since IS NOT NULL
+          WINDOW w AS (PARTITION BY l.parent ORDER BY l.since)) p
+    WHERE p.leaves > 24 AND p.are_closed AND p.until = p.next_since
+      AND p.bytes + p.next_bytes <= pg_size_bytes(current_setting('audit.leaf_size'))
+      AND (audit.kept(p.parent) IS NULL OR p.next_until - p.since <= audit.kept(p.parent) / 10)
+      AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.leaf IN (p.leaf_name, p.next_leaf) AND a.pruned_at IS NULL)
+    ORDER BY p.bytes + p.next_bytes, p.since LIMIT 1;
+END;
+COMMENT ON FUNCTION audit.leaves_to_merge() IS 'Two leaves that one may take the place of; internal';
+
+-- Merges in two transactions: the first fills a table beside the trail and commits, the second exchanges it for the two leaves, which
+-- takes the parent's lock for a moment and can be tried again without the work of the first. True while there is more to do.
+CREATE FUNCTION audit.merge_leaves() RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+SET client_min_messages = warning
+SET default_tablespace = ''
+AS $$
+DECLARE
+    pair record;
+    merged audit.leaf_facts;
+    leaf_name text;
+    copied bigint;
+BEGIN
+    SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.merged_from IS NOT NULL LIMIT 1;
+    IF FOUND THEN
+        RETURN audit.exchange_leaves(merged);
+    END IF;
+    SELECT m.* INTO pair FROM audit.leaves_to_merge() m;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    leaf_name := audit.leaf_name(pair.parent, pair.since) || '_' || to_char(pair.until, 'YYYYMMDD_HH24MI');
+    PERFORM audit.permit_removal();
+    -- What a crash or somebody else left of an earlier attempt is not part of the trail.
+    EXECUTE format('DROP TABLE IF EXISTS audit.%I', leaf_name);
+    EXECUTE format('LOCK TABLE audit.%I, audit.%I IN SHARE ROW EXCLUSIVE MODE', pair.first_leaf, pair.second_leaf);
+    PERFORM audit.make_leaf_table(pair.parent, leaf_name);
+    copied := audit.copy_leaf(format('audit.%I', pair.first_leaf)::regclass, format('audit.%I', leaf_name)::regclass)
+            + audit.copy_leaf(format('audit.%I', pair.second_leaf)::regclass, format('audit.%I', leaf_name)::regclass);
+    PERFORM audit.reached('merge.copied');
+    PERFORM audit.use_tablespace();
+    EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf_name || '_time', leaf_name);
+    EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT merged CHECK (%s AND occurred_at >= %L AND occurred_at < %L)', leaf_name,
+                   audit.partition_check(pair.parent), pair.since, pair.until);
+    PERFORM audit.finish_leaf(leaf_name, pair.parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(pair.parent) d WHERE NOT d.is_open));
+    SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.leaf_name = merge_leaves.leaf_name;
+    IF merged.events <> copied OR copied <> pair.events THEN
+        RAISE EXCEPTION 'leaves % and % hold % events, % were counted when they closed', pair.first_leaf, pair.second_leaf, merged.events, pair.events
+            USING ERRCODE = 'data_corrupted', HINT = 'They are left as they are. Look for what changed them.';
+    END IF;
+    merged.merged_from := ARRAY[pair.first_leaf, pair.second_leaf];
+    PERFORM audit.put(merged);
+    RETURN true;
+END;
+$$;
+COMMENT ON FUNCTION audit.merge_leaves() IS 'Takes one step of merging two old leaves; false where nothing is to do; internal';
+
+-- The part of a leaf's partition constraint that its parent's place in the tree brings.
+CREATE FUNCTION audit.partition_check(parent text) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN audit.retention_of_parent(parent) IS NULL
+                THEN format('retention_id IS NULL AND category IS NOT NULL AND category = %L AND occurred_at IS NOT NULL', audit.category_of_parent(parent))
+                ELSE format('retention_id IS NOT NULL AND retention_id = %s AND occurred_at IS NOT NULL', audit.retention_of_parent(parent)) END;
+END;
+COMMENT ON FUNCTION audit.partition_check(text) IS 'What every event below this parent has in common, for a check; internal';
+
+CREATE FUNCTION audit.exchange_leaves(merged audit.leaf_facts) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    bounds record;
+    source text;
+BEGIN
+    PERFORM audit.permit_removal();
+    -- Late events may have come to the two meanwhile, and hold or retention taken some away: then it is done again.
+    SELECT min(l.since) AS since, max(l.until) AS until, sum(f.events) AS events, count(*) AS leaves INTO bounds
+    FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l.leaf_name = ANY (merged.merged_from);
+    IF bounds.leaves <> cardinality(merged.merged_from) OR bounds.events <> merged.events
+       OR to_regclass(format('audit.%I', merged.leaf_name)) IS NULL THEN
+        EXECUTE format('DROP TABLE IF EXISTS audit.%I', merged.leaf_name);
+        PERFORM audit.remove(merged);
+        RETURN true;
+    END IF;
+    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', merged.parent);
+    FOREACH source IN ARRAY merged.merged_from LOOP
+        EXECUTE format('DROP TABLE audit.%I', source);
+        PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = source;
+    END LOOP;
+    PERFORM audit.reached('merge.dropped');
+    EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', merged.parent, merged.leaf_name,
+                   bounds.since, bounds.until);
+    EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT merged', merged.leaf_name);
+    merged.merged_from := NULL;
+    PERFORM audit.put(merged);
+    PERFORM audit.emit('evidence.move', jsonb_build_object('events', merged.events, 'since', bounds.since, 'until', bounds.until),
+                       'audit.' || merged.leaf_name, NULL, NULL, NULL);
+    RETURN true;
+END;
+$$;
+COMMENT ON FUNCTION audit.exchange_leaves(audit.leaf_facts) IS 'Puts a merged leaf in the place of those whose events it holds; internal';

@@ -1,0 +1,171 @@
+-- How long events are kept, and what says otherwise.
+
+CREATE FUNCTION audit.set_retention(category text, keep interval DEFAULT NULL, archive boolean DEFAULT NULL, archive_keep interval DEFAULT NULL,
+                                    max_bytes bigint DEFAULT NULL, target regclass DEFAULT NULL, leaf_interval interval DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    table_settings audit.table_settings;
+    previous audit.retention_settings;
+    policy audit.retention_settings;
+    parent text;
+    event_id uuid;
+BEGIN
+    IF set_retention.category IS NULL THEN
+        RAISE EXCEPTION 'category must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'The categories are data, read, security, schema, system and application.';
+    ELSIF set_retention.category NOT IN ('data', 'read', 'security', 'schema', 'system', 'application') THEN
+        RAISE EXCEPTION 'unknown category "%"', set_retention.category
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The categories are data, read, security, schema, system and application.';
+    ELSIF target IS NOT NULL AND set_retention.category <> 'data' THEN
+        RAISE EXCEPTION 'only events of category data have a retention by table'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave target out, or pass the category data.';
+    ELSIF least(keep, archive_keep, leaf_interval) < interval '0' OR max_bytes < 0 THEN
+        RAISE EXCEPTION 'a retention must not be negative' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means without limit.';
+    ELSIF leaf_interval > interval '0' AND leaf_interval < interval '1 hour' THEN
+        RAISE EXCEPTION 'a leaf must hold at least an hour' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means the interval that suits the retention.';
+    ELSIF archive AND coalesce(current_setting('audit.archive_location'), '') = '' THEN
+        RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
+    END IF;
+    IF target IS NOT NULL THEN
+        table_settings := audit.settings_of(target);
+        IF table_settings.schema_name IS NULL THEN
+            RAISE EXCEPTION '% is not audited', target
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables; a partition lives as long as its parent.';
+        END IF;
+    END IF;
+    -- One after the other, and not beside maintenance, which goes by what is set.
+    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    event_id := audit.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'retention of ' || category, 'value',
+        jsonb_build_object('keep', keep, 'archive', archive, 'archive_keep', archive_keep, 'max_bytes', max_bytes, 'leaf_interval', leaf_interval))),
+        CASE WHEN target IS NULL THEN 'category ' || category END, NULL, target, NULL);
+    IF target IS NOT NULL THEN
+        -- The event has written the table's lineage, where it had none.
+        SELECT r.lineage, r.entity INTO STRICT policy.lineage, policy.entity
+        FROM audit.event_row(event_id) e JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id;
+    END IF;
+    SELECT s.* INTO previous FROM audit.retention_settings s
+    WHERE s.category = set_retention.category AND s.lineage IS NOT DISTINCT FROM policy.lineage;
+    policy.retention_id := coalesce(previous.retention_id, (SELECT coalesce(max(s.retention_id), 0) + 1 FROM audit.retention_settings s));
+    policy.category := category;
+    policy.keep := nullif(coalesce(keep, previous.keep), interval '0');
+    policy.archive := coalesce(archive, previous.archive);
+    policy.archive_keep := nullif(coalesce(archive_keep, previous.archive_keep), interval '0');
+    policy.max_bytes := nullif(coalesce(max_bytes, previous.max_bytes), 0);
+    policy.is_gathered := coalesce(previous.is_gathered, target IS NULL);
+    IF policy.archive_keep < policy.keep THEN
+        RAISE EXCEPTION 'archives would be kept for less time than the events themselves'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'archive_keep counts from the event, as keep does.';
+    END IF;
+    PERFORM audit.put(policy);
+    parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
+    IF leaf_interval > interval '0' THEN
+        PERFORM audit.put(ROW(parent, leaf_interval)::audit.leaf_settings);
+    ELSIF leaf_interval = interval '0' THEN
+        PERFORM audit.remove(s) FROM audit.leaf_settings s WHERE s.parent = set_retention.parent;
+    END IF;
+    IF target IS NOT NULL THEN
+        PERFORM audit.make_leaves();
+        table_settings.options := table_settings.options || jsonb_build_object('retention', policy.retention_id);
+        PERFORM audit.put(table_settings);
+        PERFORM audit.write_triggers(target, table_settings.options);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.set_retention(text, interval, boolean, interval, bigint, regclass, interval) IS
+    'Says how long events of a category, or the changes of one table, are kept; null leaves a value as it is, zero means without limit';
+
+-- The retention of a table that had one when it was audited before.
+CREATE FUNCTION audit.retention_of(target regclass) RETURNS integer
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT s.retention_id FROM audit.retention_settings s
+    WHERE s.lineage = (SELECT r.lineage FROM audit.relations r
+                       JOIN pg_catalog.pg_class c ON c.oid = target AND c.relname = r.table_name
+                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = r.schema_name
+                       WHERE r.relation_oid = target::oid ORDER BY r.since DESC LIMIT 1);
+END;
+COMMENT ON FUNCTION audit.retention_of(regclass) IS 'The retention of its own that a table has, null without one; internal';
+
+-- Events of a leaf, counted where it has closed or is small, else by the planner's statistics.
+CREATE FUNCTION audit.events_in(leaf regclass, leaf_name text) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    events bigint := (SELECT f.events FROM audit.leaf_facts f WHERE f.leaf_name = events_in.leaf_name AND f.closed_at IS NOT NULL);
+    estimate record;
+BEGIN
+    IF events IS NOT NULL THEN
+        RETURN events;
+    END IF;
+    SELECT c.reltuples, c.relpages, pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages INTO estimate
+    FROM pg_class c WHERE c.oid = leaf;
+    IF estimate.pages > 8192 AND estimate.relpages > 0 AND estimate.reltuples >= 0 THEN
+        RETURN round(estimate.reltuples / estimate.relpages * estimate.pages);
+    END IF;
+    EXECUTE format('SELECT count(*) FROM audit.%I', leaf_name) INTO events;
+    RETURN events;
+END;
+$$;
+COMMENT ON FUNCTION audit.events_in(regclass, text) IS 'Events of a leaf, estimated where it is open and large; internal';
+
+CREATE FUNCTION audit.retention_overview() RETURNS TABLE (category text, entity text, keep interval, archive boolean, archive_keep interval,
+    max_bytes bigint, leaf_interval interval, leaves integer, oldest_event timestamptz, events bigint, bytes bigint, next_due timestamptz,
+    archives integer, archived_events bigint, archived_bytes bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    policy record;
+    leaf record;
+    first_at timestamptz;
+BEGIN
+    FOR policy IN
+        SELECT c.category, NULL::text AS entity, s.retention_id, 'events_' || c.category AS parent, s.keep, s.archive, s.archive_keep, s.max_bytes,
+               NULL::integer AS own_id
+        FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) WITH ORDINALITY c (category, place)
+        LEFT JOIN audit.retention_settings s ON s.category = c.category AND s.lineage IS NULL
+        UNION ALL
+        SELECT s.category, s.entity, s.retention_id, audit.parent_of(s.category, s.retention_id), s.keep, s.archive, s.archive_keep, s.max_bytes,
+               s.retention_id
+        FROM audit.retention_settings s WHERE s.lineage IS NOT NULL
+        ORDER BY category, entity NULLS FIRST
+    LOOP
+        category := policy.category;
+        entity := policy.entity;
+        keep := audit.kept(policy.parent);
+        SELECT coalesce(policy.archive, s.archive, false), coalesce(policy.archive_keep, s.archive_keep) INTO archive, archive_keep
+        FROM (SELECT) nothing LEFT JOIN audit.retention_settings s ON s.category = policy.category AND s.lineage IS NULL;
+        max_bytes := policy.max_bytes;
+        leaf_interval := audit.leaf_interval(policy.parent);
+        leaves := 0;
+        oldest_event := NULL;
+        events := 0;
+        bytes := 0;
+        next_due := NULL;
+        FOR leaf IN SELECT l.* FROM audit.leaves l WHERE l.parent = policy.parent ORDER BY l.since LOOP
+            leaves := leaves + 1;
+            bytes := bytes + pg_total_relation_size(leaf.leaf);
+            events := events + audit.events_in(leaf.leaf, leaf.leaf_name);
+            IF oldest_event IS NULL THEN
+                EXECUTE format('SELECT min(e.occurred_at) FROM audit.%I e', leaf.leaf_name) INTO oldest_event;
+                next_due := CASE WHEN oldest_event IS NOT NULL THEN leaf.until + keep END;
+            END IF;
+        END LOOP;
+        SELECT count(*), coalesce(sum(a.events), 0), coalesce(sum(a.bytes), 0) INTO archives, archived_events, archived_bytes
+        FROM audit.archives a WHERE a.category = policy.category AND a.retention_id IS NOT DISTINCT FROM policy.own_id;
+        RETURN NEXT;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.retention_overview() IS 'What audit.retention shows; internal';
+
+CREATE VIEW audit.retention AS SELECT r.* FROM audit.retention_overview() r;
+COMMENT ON VIEW audit.retention IS 'How long events are kept, by category and by table with a retention of its own, and what there is';
+COMMENT ON COLUMN audit.retention.keep IS 'Null for ever; a table without one has its category''s';
+COMMENT ON COLUMN audit.retention.events IS 'Events in leaves; of a large open leaf by the planner''s statistics';
+COMMENT ON COLUMN audit.retention.bytes IS 'Bytes of the leaves with their indexes';
+COMMENT ON COLUMN audit.retention.next_due IS 'When the oldest leaf is dropped by age';

@@ -1,0 +1,41 @@
+//! Points at which a test ends the process as a crash would. In any other build they are nothing.
+
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
+
+use super::arguments::Arguments;
+use super::clock;
+use super::guard::entry_point;
+
+entry_point!(audit_reached, pg_finfo_audit_reached, reached);
+entry_point!(audit_clock, pg_finfo_audit_clock, clock_of_server);
+
+/// Work has come to a point of that name.
+pub fn reach(name: &str) {
+    #[cfg(feature = "testing")]
+    if crate::settings::crash_at() == name {
+        // SAFETY: plain functions; the process ends at once, as when the system kills it.
+        unsafe {
+            pgrx::log!("crash at {name}");
+            libc::kill(libc::getpid(), libc::SIGKILL);
+        }
+    }
+    let _ = name;
+}
+
+/// `audit.reached(point text) returns void`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn reached(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the argument is of the type in the declaration.
+    unsafe { reach(&Arguments::new(arguments).text(0).unwrap_or_default()) };
+    Datum::null()
+}
+
+/// `audit.clock() returns timestamptz`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn clock_of_server(_arguments: FunctionCallInfo) -> Datum {
+    Datum::from(clock::now())
+}

@@ -1,0 +1,182 @@
+//! An archive on its way back: its dictionary rows where they are missing, its events into a table that is not yet part
+//! of the trail. Past publications, as the events have been news once.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+use pgrx::spi::Spi;
+use pgrx::{FromDatum, IntoDatum, JsonB};
+
+use super::archiver::Archiver;
+use crate::error::Error;
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
+use crate::pg::scan;
+use crate::store::leaf::{self, Parent};
+use crate::store::{append, open};
+
+/// Lines that are loaded at a time.
+const BATCH: usize = 1000;
+
+entry_point!(audit_read_archive, pg_finfo_audit_read_archive, read_archive);
+
+/// The dictionaries by the key of their lines, with the query that makes rows of those lines that are missing, and the
+/// number of the column that their leaves are cut by.
+const DICTIONARIES: [(&[u8], Parent, &str, i32); 4] = [
+    (
+        b"{\"node\":",
+        Parent::Nodes,
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.nodes, convert_from(l, 'UTF8')::jsonb->'node') d
+         WHERE NOT EXISTS (SELECT FROM audit.nodes k WHERE k.node_id = d.node_id)",
+        1,
+    ),
+    (
+        b"{\"relation\":",
+        Parent::Relations,
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.relations, convert_from(l, 'UTF8')::jsonb->'relation') d
+         WHERE NOT EXISTS (SELECT FROM audit.relations k WHERE k.node_id = d.node_id AND k.relation_id = d.relation_id)",
+        2,
+    ),
+    (
+        b"{\"session\":",
+        Parent::Sessions,
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.sessions, convert_from(l, 'UTF8')::jsonb->'session') d
+         WHERE NOT EXISTS (SELECT FROM audit.sessions k WHERE k.node_id = d.node_id AND k.session_id = d.session_id)",
+        2,
+    ),
+    (
+        b"{\"context\":",
+        Parent::Contexts,
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.contexts, convert_from(l, 'UTF8')::jsonb->'context') d
+         WHERE NOT EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = d.node_id AND k.context_id = d.context_id)",
+        2,
+    ),
+];
+
+/// Of the type of events in audit.events, in the order of its columns.
+const EVENTS: &str =
+    "SELECT (d->>0)::timestamptz, (d->>1)::uuid, (d->>2)::bigint, (d->>3)::bigint, (d->>4)::integer, (d->>5)::integer,
+        (d->>6)::integer, (d->>7)::integer, d->>8, d->>9, nullif(d->10, 'null'), nullif(d->11, 'null'), d->>12,
+        nullif(d->13, 'null'), d->>14, d->>15, d->>16, (d->>17)::bigint, $2
+     FROM unnest($1) l, convert_from(l, 'UTF8') t, CAST(t AS jsonb) d";
+
+/// `audit.read_archive(request jsonb, destination regclass, retention_id integer) returns bigint`: returns how many
+/// events have been loaded.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn read_archive(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the arguments are of the types in the declaration.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let request = arguments.datum(0).and_then(|request| JsonB::from_datum(request, false));
+        let (Some(request), Some(destination), Some(retention_id)) = (request, arguments.oid(1), arguments.datum(2))
+        else {
+            Error::Internal { problem: "read_archive takes no null".into() }.raise()
+        };
+        let mut archiver = Archiver::start("read", &request.0);
+        archiver.close();
+        let mut loader = Loader { destination, retention_id: retention_id.value() as i32, lines: Vec::new(), of: None };
+        let mut events = 0_i64;
+        while let Some(line) = archiver.line() {
+            let kind = kind_of(line);
+            if loader.of != Some(kind) || loader.lines.len() >= BATCH {
+                loader.load();
+                loader.of = Some(kind);
+            }
+            if kind != Kind::Other {
+                events += i64::from(kind == Kind::Event);
+                loader.lines.push(line.to_vec());
+            }
+        }
+        loader.load();
+        events.into_datum().unwrap_or(Datum::null())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Event,
+    Dictionary(usize),
+    /// The head, an event type, the end.
+    Other,
+}
+
+fn kind_of(line: &[u8]) -> Kind {
+    if line.starts_with(b"[") {
+        return Kind::Event;
+    }
+    DICTIONARIES.iter().position(|(key, ..)| line.starts_with(key)).map_or(Kind::Other, Kind::Dictionary)
+}
+
+/// Lines of one kind, to be loaded together.
+struct Loader {
+    destination: Oid,
+    retention_id: i32,
+    lines: Vec<Vec<u8>>,
+    of: Option<Kind>,
+}
+
+impl Loader {
+    /// # Safety
+    /// Must run inside a transaction that may write.
+    unsafe fn load(&mut self) {
+        pgrx::check_for_interrupts!();
+        let lines = core::mem::take(&mut self.lines);
+        // SAFETY: per the contract; the queries make rows of the tables' types.
+        unsafe {
+            match self.of {
+                Some(Kind::Event) => {
+                    let arguments = [lines.into(), self.retention_id.into()];
+                    insert_rows(EVENTS, &arguments, |_, _| (self.destination, None));
+                }
+                Some(Kind::Dictionary(position)) => {
+                    let (_, parent, query, column) = DICTIONARIES[position];
+                    insert_rows(query, &[lines.into()], |tuple, descriptor| {
+                        let key = scan::attribute(tuple, column, descriptor).map_or(0, |key| match parent {
+                            Parent::Nodes | Parent::Relations => i64::from(key.value() as i32),
+                            _ => key.value() as i64,
+                        });
+                        (leaf::find(parent, key), Some((parent, key)))
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Inserts what a query returns into the table that `place` says.
+///
+/// # Safety
+/// The rows must be of the tables' types; inside a transaction that may write.
+unsafe fn insert_rows(
+    query: &str,
+    arguments: &[pgrx::datum::DatumWithOid],
+    mut place: impl FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc) -> (Oid, Option<(Parent, i64)>),
+) {
+    Spi::connect_mut(|client| {
+        if let Err(error) = client.select(query, None, arguments) {
+            Error::Internal { problem: format!("could not read the lines of an archive: {error}") }.raise();
+        }
+        // SAFETY: the result of the query above, which lives until the connection ends.
+        unsafe {
+            let table = pg_sys::SPI_tuptable;
+            let count = usize::try_from((*table).numvals).unwrap_or(0);
+            let options = pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed();
+            for position in 0..count {
+                let tuple = *(*table).vals.add(position);
+                match place(tuple, (*table).tupdesc) {
+                    (_, Some((parent, key))) => {
+                        let leaf = open::table(parent, key);
+                        append::insert_with(leaf.relation, leaf.oid, tuple, options);
+                    }
+                    (destination, None) => {
+                        let opened = pg_sys::table_open(destination, pg_sys::RowExclusiveLock as i32);
+                        append::insert_with(opened, destination, tuple, options);
+                        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+                    }
+                }
+            }
+            pg_sys::CommandCounterIncrement();
+        }
+    });
+}

@@ -1,0 +1,92 @@
+//! What retention does to whole leaves and to rows: copies them into a table that takes their place, and deletes them.
+//! Never seen by logical decoding: what a publication carries are events when they happen.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+use pgrx::{FromDatum, IntoDatum};
+
+use super::moving::detached;
+use super::{leaf, open};
+use crate::error::Error;
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
+
+entry_point!(audit_copy_leaf, pg_finfo_audit_copy_leaf, copy_leaf);
+entry_point!(audit_delete_rows, pg_finfo_audit_delete_rows, delete_rows);
+
+/// `audit.copy_leaf(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn copy_leaf(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the arguments are of the types in the declaration; both tables stay open to the end.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let from = open_own(arguments.oid(0), pg_sys::AccessShareLock);
+        let to = open_own(arguments.oid(1), pg_sys::RowExclusiveLock);
+        let descriptor = (*from).rd_att;
+        if (*descriptor).natts != (*(*to).rd_att).natts {
+            Error::Internal { problem: "copy_leaf copies between leaves of one parent".into() }.raise();
+        }
+        let bulk = pg_sys::GetBulkInsertState();
+        let options = (pg_sys::HEAP_INSERT_NO_LOGICAL | pg_sys::HEAP_INSERT_SKIP_FSM).cast_signed();
+        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+        let slot = pg_sys::table_slot_create(from, core::ptr::null_mut());
+        let scan = pg_sys::table_beginscan(from, snapshot, 0, core::ptr::null_mut());
+        let command = pg_sys::GetCurrentCommandId(true);
+        let mut copied = 0_i64;
+        while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
+            pgrx::check_for_interrupts!();
+            let mut should_free = false;
+            let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
+            let copy = detached(tuple, descriptor);
+            pg_sys::heap_insert(to, copy, command, options, bulk);
+            pg_sys::heap_freetuple(copy);
+            copied += 1;
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::UnregisterSnapshot(snapshot);
+        pg_sys::FreeBulkInsertState(bulk);
+        pg_sys::table_close(to, pg_sys::NoLock as i32);
+        pg_sys::table_close(from, pg_sys::NoLock as i32);
+        pg_sys::CommandCounterIncrement();
+        copied.into_datum().unwrap_or(Datum::null())
+    }
+}
+
+/// `audit.delete_rows(leaf regclass, rows tid[]) returns bigint`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: as in `copy_leaf`; rows that the caller has seen and nobody else deletes.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let rows = arguments.datum(1).and_then(|rows| pgrx::Array::<pg_sys::ItemPointerData>::from_datum(rows, false));
+        let opened = open_own(arguments.oid(0), pg_sys::RowExclusiveLock);
+        let mut deleted = 0_i64;
+        for mut row in rows.iter().flat_map(pgrx::Array::iter).flatten() {
+            pgrx::check_for_interrupts!();
+            pg_sys::simple_heap_delete(opened, &mut row);
+            deleted += 1;
+        }
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        pg_sys::CommandCounterIncrement();
+        deleted.into_datum().unwrap_or(Datum::null())
+    }
+}
+
+/// Opens a table of the trail.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn open_own(table: Option<Oid>, lock: u32) -> pg_sys::Relation {
+    // SAFETY: catalog lookups; leaves that the writer has open are closed first.
+    unsafe {
+        let Some(table) = table.filter(|table| pg_sys::get_rel_namespace(*table) == leaf::schema()) else {
+            Error::Internal { problem: "not a table of the trail".into() }.raise()
+        };
+        open::close_all();
+        pg_sys::table_open(table, lock as i32)
+    }
+}
