@@ -37,7 +37,7 @@ AS $$
 DECLARE
     pair record;
     merged audit.leaf_facts;
-    leaf_name text;
+    name_of_both text;
     copied bigint;
 BEGIN
     SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.merged_from IS NOT NULL LIMIT 1;
@@ -48,21 +48,21 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    leaf_name := audit.leaf_name(pair.parent, pair.since) || '_' || to_char(pair.until, 'YYYYMMDD_HH24MI');
+    name_of_both := audit.leaf_name(pair.parent, pair.since) || '_' || to_char(pair.until, 'YYYYMMDD_HH24MI');
     PERFORM audit.permit_removal();
     -- What a crash or somebody else left of an earlier attempt is not part of the trail.
-    EXECUTE format('DROP TABLE IF EXISTS audit.%I', leaf_name);
+    EXECUTE format('DROP TABLE IF EXISTS audit.%I', name_of_both);
     EXECUTE format('LOCK TABLE audit.%I, audit.%I IN SHARE ROW EXCLUSIVE MODE', pair.first_leaf, pair.second_leaf);
-    PERFORM audit.make_leaf_table(pair.parent, leaf_name);
-    copied := audit.copy_leaf(format('audit.%I', pair.first_leaf)::regclass, format('audit.%I', leaf_name)::regclass)
-            + audit.copy_leaf(format('audit.%I', pair.second_leaf)::regclass, format('audit.%I', leaf_name)::regclass);
+    PERFORM audit.make_leaf_table(pair.parent, name_of_both);
+    copied := audit.copy_leaf(format('audit.%I', pair.first_leaf)::regclass, format('audit.%I', name_of_both)::regclass)
+            + audit.copy_leaf(format('audit.%I', pair.second_leaf)::regclass, format('audit.%I', name_of_both)::regclass);
     PERFORM audit.reached('merge.copied');
     PERFORM audit.use_tablespace();
-    EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf_name || '_time', leaf_name);
-    EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT merged CHECK (%s AND occurred_at >= %L AND occurred_at < %L)', leaf_name,
+    EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', name_of_both || '_time', name_of_both);
+    EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT merged CHECK (%s AND occurred_at >= %L AND occurred_at < %L)', name_of_both,
                    audit.partition_check(pair.parent), pair.since, pair.until);
-    PERFORM audit.finish_leaf(leaf_name, pair.parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(pair.parent) d WHERE NOT d.is_open));
-    SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.leaf_name = merge_leaves.leaf_name;
+    PERFORM audit.finish_leaf(name_of_both, pair.parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(pair.parent) d WHERE NOT d.is_open));
+    SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.leaf_name = name_of_both;
     IF merged.events <> copied OR copied <> pair.events THEN
         RAISE EXCEPTION 'leaves % and % hold % events, % were counted when they closed', pair.first_leaf, pair.second_leaf, merged.events, pair.events
             USING ERRCODE = 'data_corrupted', HINT = 'They are left as they are. Look for what changed them.';
@@ -115,8 +115,10 @@ BEGIN
     EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT merged', merged.leaf_name);
     merged.merged_from := NULL;
     PERFORM audit.put(merged);
-    PERFORM audit.emit('evidence.move', jsonb_build_object('events', merged.events, 'since', bounds.since, 'until', bounds.until),
-                       'audit.' || merged.leaf_name, NULL, NULL, NULL);
+    IF merged.events > 0 THEN
+        PERFORM audit.emit('evidence.move', jsonb_build_object('events', merged.events, 'since', bounds.since, 'until', bounds.until),
+                           'audit.' || merged.leaf_name, NULL, NULL, NULL);
+    END IF;
     RETURN true;
 END;
 $$;

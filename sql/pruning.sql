@@ -100,7 +100,9 @@ BEGIN
             archived.pruned_at := audit.clock();
             PERFORM audit.put(archived);
         END IF;
-        PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, archived.archive_id);
+        IF due.events > 0 THEN
+            PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, archived.archive_id);
+        END IF;
     ELSE
         SELECT d.* INTO gone FROM audit.delete_unheld(due.leaf, held, max_rows) d;
         PERFORM audit.count_events(due.leaf, -gone.deleted);
@@ -217,8 +219,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.prune_step() IS 'Lets one leaf go; false where none is to go; internal';
 
--- Contexts and sessions go by leaves too, once no event refers to them any more. A backend writes its context anew each day, so that an
--- event's is at most two days older than the event; of closed leaves it is known.
+-- Contexts and sessions go by leaves too, once no event refers to them any more. A backend writes its context anew each day, so that,
+-- but for statements that last for days, an event's is at most two days older than the event; of closed leaves it is known.
 CREATE FUNCTION audit.lowest_context() RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -233,7 +235,34 @@ BEGIN
     RETURN least(lowest, (SELECT audit.first_id(min(o.occurred_at) - interval '2 days') FROM audit.events_overflow o));
 END;
 $$;
-COMMENT ON FUNCTION audit.lowest_context() IS 'No event refers to an older context; internal';
+COMMENT ON FUNCTION audit.lowest_context() IS 'No event refers to an older context, unless its statement lasted for days; internal';
+
+-- Whether an event of a leaf that has not closed, or a transaction under way, may refer to contexts before this one after all.
+CREATE FUNCTION audit.refers_before(context_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    leaf text;
+    refers boolean;
+BEGIN
+    IF EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start < now() - interval '1 day') THEN
+        RETURN true;
+    END IF;
+    FOR leaf IN
+        SELECT l.leaf_name FROM audit.leaves l
+        WHERE l.parent LIKE 'events\_%' AND (l.since IS NULL OR l.since <= audit.clock())
+          AND NOT EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = l.leaf_name AND f.closed_at IS NOT NULL)
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I e WHERE e.context_id < $1)', leaf) INTO refers USING context_id;
+        IF refers THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END;
+$$;
+COMMENT ON FUNCTION audit.refers_before(bigint) IS 'Whether an event that is not in a closed leaf may refer to an older context; internal';
 
 CREATE FUNCTION audit.prune_dictionaries(dry_run boolean) RETURNS TABLE (parent text, leaf text, bytes bigint, action text, reason text)
 LANGUAGE plpgsql
@@ -258,6 +287,7 @@ BEGIN
             bytes := candidate.size;
             action := 'drop';
             reason := 'no event refers to it';
+            EXIT WHEN parent = 'contexts' AND audit.refers_before(audit.first_id(candidate.until));
             IF NOT dry_run THEN
                 BEGIN
                     PERFORM audit.permit_removal();

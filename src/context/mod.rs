@@ -188,6 +188,7 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
             XACT_EVENT_COMMIT => {
                 (*(&raw mut REMEMBERED)).commit();
                 session::commit();
+                expire();
             }
             // What a prepared transaction wrote may still be rolled back.
             XACT_EVENT_ABORT | XACT_EVENT_PREPARE => forget(0),
@@ -205,6 +206,16 @@ unsafe extern "C-unwind" fn subtransaction_ends(
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
         forget(subtransaction);
+    }
+}
+
+/// Forgets contexts that are to be written again, also those of a procedure that commits for ever.
+fn expire() {
+    // SAFETY: plain variables of a single-threaded process.
+    for slot in unsafe { &mut *(&raw mut CURRENT) } {
+        if slot.as_ref().is_some_and(|current| clock::now() >= current.written_at + LIFETIME) {
+            *slot = None;
+        }
     }
 }
 
