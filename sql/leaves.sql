@@ -127,6 +127,7 @@ SET default_tablespace = ''
 AS $$
 DECLARE
     wanted record;
+    strays tid[];
 BEGIN
     PERFORM audit.use_tablespace();
     PERFORM audit.make_leaf_table(parent, leaf);
@@ -141,6 +142,15 @@ BEGIN
         END LOOP;
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
+    END IF;
+    IF parent IN ('sessions', 'contexts') AND bounds LIKE '%FROM%' THEN
+        -- What came while the leaf was missing is in the default partition, which the new bounds would contradict. Attaching takes
+        -- this lock too.
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_rest');
+        EXECUTE format('SELECT array_agg(d.ctid) FROM audit.%1$I d WHERE d.%2$I >= %3$L AND d.%2$I < %4$L', parent || '_rest', rtrim(parent, 's') || '_id',
+                       substring(bounds FROM $re$FROM \('(\d+)'\)$re$), substring(bounds FROM $re$TO \('(\d+)'\)$re$)) INTO strays;
+        PERFORM audit.move_rows(format('audit.%I', parent || '_rest')::regclass, strays, format('audit.%I', leaf)::regclass, NULL, false)
+        WHERE strays IS NOT NULL;
     END IF;
     EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, leaf, bounds);
 END;

@@ -53,7 +53,7 @@ SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 AS $$
 DECLARE
-    held text := audit.held(due.first_at, due.last_at);
+    held text := CASE WHEN due.events > 0 THEN audit.held(due.first_at, due.last_at) END;
     max_rows CONSTANT bigint := 50000;
     archived audit.archives;
     gone record;

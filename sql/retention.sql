@@ -10,7 +10,7 @@ DECLARE
     table_settings audit.table_settings;
     previous audit.retention_settings;
     policy audit.retention_settings;
-    parent text;
+    leaf_parent text;
     event_id uuid;
 BEGIN
     IF set_retention.category IS NULL THEN
@@ -60,11 +60,11 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'archive_keep counts from the event, as keep does.';
     END IF;
     PERFORM audit.put(policy);
-    parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
+    leaf_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
     IF leaf_interval > interval '0' THEN
-        PERFORM audit.put(ROW(parent, leaf_interval)::audit.leaf_settings);
+        PERFORM audit.put(ROW(leaf_parent, leaf_interval)::audit.leaf_settings);
     ELSIF leaf_interval = interval '0' THEN
-        PERFORM audit.remove(s) FROM audit.leaf_settings s WHERE s.parent = set_retention.parent;
+        PERFORM audit.remove(s) FROM audit.leaf_settings s WHERE s.parent = leaf_parent;
     END IF;
     IF target IS NOT NULL THEN
         PERFORM audit.make_leaves();

@@ -1,5 +1,6 @@
 //! Moves events from one table of the trail to another in one transaction, with the same content: from the overflow to
-//! the leaf that was missing, and to the leaves of a table that got a retention of its own.
+//! the leaf that was missing, and to the leaves of a table that got a retention of its own. So do rows of dictionaries
+//! that came before their leaf.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::{FromDatum, IntoDatum};
@@ -39,7 +40,9 @@ unsafe fn move_rows(arguments: FunctionCallInfo) -> Datum {
             let Some(mut copy) = copy_of(from, row, snapshot) else { continue };
             let mut position = row;
             pg_sys::simple_heap_delete(from, &mut position);
-            copy = with_retention(copy, (*to).rd_att, retention_id);
+            if usize::try_from((*(*to).rd_att).natts) == Ok(COLUMNS) {
+                copy = with_retention(copy, (*to).rd_att, retention_id);
+            }
             append::insert_with(to, (*to).rd_id, copy, options);
             pg_sys::heap_freetuple(copy);
             moved += 1;
