@@ -1,0 +1,116 @@
+//! A stored event: a JSON array of the columns of `audit.events`, in their order.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Visitor};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Numbers of the event types that concern rows (sql/event_types.sql).
+pub mod kind {
+    pub const ROW_INSERT: i32 = 1;
+    pub const ROW_UPDATE: i32 = 2;
+    pub const ROW_DELETE: i32 = 3;
+    pub const ROW_TRUNCATE: i32 = 4;
+    pub const ROW_BASELINE: i32 = 5;
+}
+
+/// The columns of `audit.events`. Documents stay the text they came as, so that no number changes.
+#[derive(Deserialize)]
+pub struct Event<'a> {
+    #[serde(borrow)]
+    pub occurred_at: Text<'a>,
+    #[serde(borrow)]
+    pub event_id: Text<'a>,
+    pub transaction_id: i64,
+    pub context_id: i64,
+    pub node_id: i32,
+    pub event_type: i32,
+    pub relation_id: i32,
+    pub command_id: i32,
+    #[serde(borrow)]
+    pub category: Text<'a>,
+    #[serde(borrow)]
+    pub entity_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub changes: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub image: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub entity_label: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub new_entity_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub entity: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub result: Option<Text<'a>>,
+    pub subject_transaction_id: Option<i64>,
+}
+
+/// The names of those columns.
+pub const COLUMNS: [&str; 18] = [
+    "occurred_at",
+    "event_id",
+    "transaction_id",
+    "context_id",
+    "node_id",
+    "event_type",
+    "relation_id",
+    "command_id",
+    "category",
+    "entity_id",
+    "changes",
+    "image",
+    "entity_label",
+    "parameters",
+    "new_entity_id",
+    "entity",
+    "result",
+    "subject_transaction_id",
+];
+
+/// A string that is borrowed from the line unless it has escapes.
+#[derive(Clone)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
+        struct Borrowing;
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Text<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_string())))
+            }
+        }
+        deserializer.deserialize_str(Borrowing)
+    }
+}
+
+/// Microseconds since 1970 of a time in ISO 8601, in UTC or with its offset; none where the text is not one.
+pub fn microseconds(text: &str) -> Option<i64> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).or_else(|_| {
+        // PostgreSQL's own text: a space, and an offset of hours alone.
+        chrono::DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z")
+    });
+    time.ok().map(|time| time.timestamp_micros())
+}
