@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 ENVIRONMENT := source pgrx-config/environment && use_postgresql
 
-.PHONY: help demo test test-sql test-isolation test-rust test-postgres test-16 test-18 check-17 install installcheck package bench clean setup
+.PHONY: help demo test test-sql test-isolation test-rust test-postgres test-16 test-18 check-17 install installcheck package bench clean setup setup-tests
 
 help:
 	@echo 'make demo          build, start a private server, run the demonstration on it'
@@ -13,22 +13,31 @@ help:
 	@echo 'make installcheck  run the regression files on the server of PGHOST and PGPORT'
 	@echo 'make package       the files to install, below target/release'
 	@echo 'make bench         measure on a private server (BENCH=--quick only shows that it works)'
+	@echo 'make setup         what building needs, setup-tests also what tests need; done by all that need it'
 	@echo 'make clean         stop the private servers and remove what was built'
 
 # Prepares the machine: PostgreSQL and compilers (root or sudo needed), cargo-pgrx.
 setup:
 	@pgrx-config/setup
 
+# And what only tests use: a connection pool, a browser, other PostgreSQL releases, engines that read archives.
+setup-tests:
+	@pgrx-config/setup --tests
+
 # A release build, because the demonstration shows rates.
 demo: setup
 	@pgrx-config/tree --release
 	@pgrx-config/server start demo --conf pgrx-config/demo.conf
 	@settings=$$(pgrx-config/server env demo) && eval "$$settings" && demo/run
+	@echo 'Stop the server:  pgrx-config/server stop demo'
 
-test: setup
+test: setup-tests
 	@tests/run
 
-test-sql test-isolation test-rust test-postgres test-16 test-18: test-%: setup
+test-sql test-isolation test-postgres: test-%: setup
+	@tests/run $*
+
+test-rust test-16 test-18: test-%: setup-tests
 	@tests/run $*
 
 check-17: setup

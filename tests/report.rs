@@ -8,6 +8,7 @@ mod server;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use server::{Server, expect_success};
 
@@ -127,7 +128,7 @@ fn load(page: &Path) -> (String, Vec<String>) {
     let output = browse(page, &["--dump-dom", "--enable-logging=stderr"]);
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let console = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
-    (expect_success("chromium", &output), console)
+    (expect_success(browser(), &output), console)
 }
 
 #[derive(Debug)]
@@ -147,9 +148,11 @@ struct Page {
 fn print(page: &Path) -> Vec<Page> {
     let file = page.with_extension("pdf");
     let target = format!("--print-to-pdf={}", file.display());
-    expect_success("chromium", &browse(page, &["--no-pdf-header-footer", &target]));
+    expect_success(browser(), &browse(page, &["--no-pdf-header-footer", &target]));
     let mut command = Command::new("pdftotext");
-    let output = command.arg("-bbox").arg(&file).arg("-").stdin(Stdio::null()).output().unwrap();
+    let output = command.arg("-bbox").arg(&file).arg("-").stdin(Stdio::null()).output();
+    let output =
+        output.unwrap_or_else(|error| panic!("pdftotext: {error}; run pgrx-config/setup --tests (poppler-utils)"));
     let mut pages: Vec<Page> = Vec::new();
     for line in expect_success("pdftotext", &output).lines().map(str::trim) {
         let number = |name: &str| -> f64 {
@@ -167,14 +170,50 @@ fn print(page: &Path) -> Vec<Page> {
     pages
 }
 
+/// The first browser that shows a page in the directory of the tests: one may be a wrapper that only asks for a snap, and a snap
+/// sees no file there.
+fn browser() -> &'static str {
+    static BROWSER: OnceLock<&str> = OnceLock::new();
+    BROWSER.get_or_init(|| {
+        let directory = std::env::temp_dir();
+        let mut faults = Vec::new();
+        for name in ["chromium", "google-chrome", "google-chrome-stable", "chromium-browser"] {
+            match try_browser(name, &directory) {
+                Ok(()) => return name,
+                Err(fault) => faults.push(format!("{name}: {fault}")),
+            }
+        }
+        panic!(
+            "no browser for the pages in {}; install Debian's chromium, or the package of Google Chrome where there is only a snap ({})",
+            directory.display(),
+            faults.join("; "),
+        )
+    })
+}
+
+fn try_browser(name: &str, directory: &Path) -> Result<(), String> {
+    let page = directory.join(format!("audit-browser-{}.html", std::process::id()));
+    std::fs::write(&page, "<p>shown</p>").unwrap();
+    let output = browse_with(name, &page, &["--dump-dom"]);
+    let _ = std::fs::remove_dir_all(page.with_extension("profile"));
+    let _ = std::fs::remove_file(&page);
+    let output = output.map_err(|error| error.to_string())?;
+    let shown = String::from_utf8_lossy(&output.stdout).contains("<p>shown</p>");
+    if shown { Ok(()) } else { Err(format!("does not show a page, {}", output.status)) }
+}
+
 fn browse(page: &Path, options: &[&str]) -> Output {
+    browse_with(browser(), page, options).unwrap()
+}
+
+fn browse_with(browser: &str, page: &Path, options: &[&str]) -> std::io::Result<Output> {
     let profile = page.with_extension("profile");
-    let mut command = Command::new("chromium");
+    let mut command = Command::new(browser);
     // Root cannot have the sandbox; the page is the only one there is.
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]);
     command.arg(format!("--user-data-dir={}", profile.display())).args(options);
     command.arg(format!("file://{}", page.display())).env("HOME", page.parent().unwrap());
-    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("chromium: {error}; run pgrx-config/setup"))
+    command.stdin(Stdio::null()).output()
 }
 
 /// The names of all attributes of all elements.

@@ -31,9 +31,12 @@ impl Pgbouncer {
             socket = directory.display(),
         );
         fs::write(&configuration, text).unwrap();
-        let mut command = as_server(Path::new("/usr/sbin/pgbouncer"));
+        let program =
+            ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].map(Path::new).into_iter().find(|path| path.exists());
+        let program = program.expect("pgbouncer is not installed: run pgrx-config/setup --tests");
+        let mut command = as_server(program);
         command.arg(&configuration).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().expect("pgbouncer is installed");
+        let process = command.spawn().unwrap();
         let bouncer = Self { process, directory, port };
         wait_until("pgbouncer accepts", || bouncer.config("postgres").connect(NoTls).is_ok());
         bouncer
