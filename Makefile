@@ -45,14 +45,16 @@ check-17: setup
 
 # An ordinary user builds as himself, and sudo copies.
 install: setup
-	@$(ENVIRONMENT) && sudo=(); [[ -w $$("$$PG_CONFIG" --pkglibdir) ]] || sudo=(--sudo); \
-	cargo pgrx install --release "$${sudo[@]}" --pg-config "$$PG_CONFIG"
+	@$(ENVIRONMENT) && sudo=; [[ -w $$("$$PG_CONFIG" --pkglibdir) ]] || sudo=sudo; \
+	cargo pgrx install --release $${sudo:+--sudo} --pg-config "$$PG_CONFIG" && \
+	install_archiver "$$("$$PG_CONFIG" --bindir)" $$sudo
 
 installcheck: setup
 	@tests/run $@
 
 package: setup
-	@$(ENVIRONMENT) && cargo pgrx package --pg-config "$$PG_CONFIG"
+	@$(ENVIRONMENT) && cargo pgrx package --pg-config "$$PG_CONFIG" && \
+	install_archiver "$$target/release/audit-pg$$major$$("$$PG_CONFIG" --bindir)"
 
 bench: setup
 	@pgrx-config/tree --release
