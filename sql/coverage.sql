@@ -224,7 +224,7 @@ COMMENT ON COLUMN audit.coverage.until IS 'When it ended; null for a gap that is
 CREATE FUNCTION audit.status(
     OUT version text, OUT preloaded boolean, OUT enabled boolean, OUT node integer, OUT server text, OUT worker text, OUT queued bigint,
     OUT lost bigint, OUT overflow_events bigint, OUT leaves integer, OUT leaves_last_until timestamptz, OUT bytes bigint,
-    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[])
+    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_visited_at timestamptz, OUT worker_error text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -237,8 +237,7 @@ BEGIN
     FROM audit.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
     WHERE n.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
     ORDER BY n.since DESC LIMIT 1;
-    worker := CASE WHEN EXISTS (SELECT FROM pg_stat_activity a WHERE a.backend_type LIKE 'audit %' AND a.datname = current_database())
-                   THEN 'running' WHEN preloaded THEN 'waiting' ELSE 'started on demand' END;
+    SELECT w.words, w.visited_at, w.error INTO worker, worker_visited_at, worker_error FROM audit.worker_status() w;
     -- Nothing is queued: every event is written by the transaction that it belongs to.
     queued := 0;
     lost := (SELECT coalesce(sum((e.parameters->>'events')::bigint), 0) FROM audit.events e

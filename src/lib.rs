@@ -8,7 +8,7 @@
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
 //! * [`retention`] archives what is let go.
-//! * [`worker`] keeps leaves ready where nobody else does.
+//! * [`worker`] does maintenance in the background, in every database that has the extension.
 //! * [`settings`] and [`error`] are the voice; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
 //! The SQL surface is in `sql/`, one file a subject, loaded in the order below.
@@ -59,7 +59,8 @@ extension_sql_file!("../sql/parameters.sql", name = "parameters", requires = ["r
 extension_sql_file!("../sql/executions.sql", name = "executions", requires = ["parameters"]);
 extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["executions"]);
 extension_sql_file!("../sql/pages.sql", name = "pages", requires = ["reports"]);
-extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["pages"], finalize);
+extension_sql_file!("../sql/worker.sql", name = "worker", requires = ["pages"]);
+extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["worker"], finalize);
 
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
@@ -68,4 +69,5 @@ pub extern "C-unwind" fn _PG_init() {
     store::register();
     context::register();
     capture::register();
+    worker::register();
 }

@@ -17,6 +17,7 @@ static LEAF_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 << 10);
 static CLOCK_OFFSET: GucSetting<i32> = GucSetting::<i32>::new(0);
 #[cfg(feature = "testing")]
 static mut CRASH_AT: *mut c_char = core::ptr::null_mut();
+static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(180);
 
 static mut ACTOR: *mut c_char = core::ptr::null_mut();
 static mut TRACE_ID: *mut c_char = core::ptr::null_mut();
@@ -50,6 +51,11 @@ pub fn truncate_rows() -> i64 {
 /// Whether events are visible to logical replication.
 pub fn replicate() -> bool {
     REPLICATE.get()
+}
+
+/// How long the launcher leaves a database alone after a visit, in seconds.
+pub fn naptime() -> u32 {
+    u32::try_from(NAPTIME.get()).unwrap_or(1)
 }
 
 /// Counts assignments of the settings below.
@@ -179,6 +185,16 @@ pub fn define() {
     );
     #[cfg(feature = "testing")]
     define_for_tests();
+    GucRegistry::define_int_guc(
+        c"audit.naptime",
+        c"Time between visits of the background worker to a database.",
+        c"Each visit is a short-lived process. Where audit is not preloaded there are none.",
+        &NAPTIME,
+        1,
+        i32::MAX / 1000,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
     // SAFETY: the variables are statics, the hooks plain functions; PostgreSQL keeps both for the process's life.
     unsafe {
         string(

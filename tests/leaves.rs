@@ -11,8 +11,8 @@ use server::{Server, wait_until};
 const ROWS: &str = "20000";
 
 /// A server whose database `postgres` audits `t`, with a short interval for data, without any leaf that holds now.
-fn without_leaves() -> Server {
-    let server = Server::start(&[]);
+fn without_leaves(settings: &[(&str, &str)]) -> Server {
+    let server = Server::start(settings);
     server.query(
         "postgres",
         "CREATE EXTENSION audit;
@@ -69,34 +69,43 @@ fn expect_moved(server: &Server, moved: &str) {
     assert!(!errors.contains("ERROR"), "{errors}");
 }
 
-/// Nothing is preloaded and nobody calls anything: the first event that finds no leaf starts a worker. It is done only
-/// when the transaction that asked has ended.
+/// Nothing is preloaded and nobody calls anything: the first event that finds no leaf starts a worker.
 #[test]
 fn a_worker_makes_leaves_and_empties_the_overflow() {
-    let server = without_leaves();
+    expect_help(&without_leaves(&[]));
+}
+
+/// The first event that finds no leaf calls the launcher, whose next visit would be hours away.
+#[test]
+fn the_launcher_makes_leaves_and_empties_the_overflow() {
+    expect_help(&without_leaves(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1d")]));
+}
+
+/// A worker comes when it is asked, and is done only when the transaction that asked has ended.
+fn expect_help(server: &Server) {
     let mut client = server.connect("postgres");
     client
         .batch_execute(&format!("BEGIN; INSERT INTO t SELECT n, 'overflow' FROM generate_series(1, {ROWS} - 10) n"))
         .unwrap();
     wait_until("the worker has made leaves", || {
-        number(&server, "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()") >= 2
+        number(server, "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()") >= 2
     });
     // The same transaction goes on, into the new leaf.
     client
         .batch_execute(&format!("INSERT INTO t SELECT n, 'leaf' FROM generate_series({ROWS} - 9, {ROWS}) n"))
         .unwrap();
     client.batch_execute("SAVEPOINT a; INSERT INTO t VALUES (0); ROLLBACK TO a; COMMIT").unwrap();
-    wait_until("the worker has emptied the overflow", || overflow(&server) == 0);
-    expect_moved(&server, "19990");
+    wait_until("the worker has emptied the overflow", || overflow(server) == 0);
+    expect_moved(server, "19990");
     wait_until("the worker has ended", || {
-        number(&server, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'audit maintenance'") == 0
+        number(server, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'audit maintenance'") == 0
     });
 }
 
 /// Without a worker, as where none can be started, the events stay in the overflow, readable, until somebody calls.
 #[test]
 fn maintain_makes_leaves_and_empties_the_overflow() {
-    let server = without_leaves();
+    let server = without_leaves(&[]);
     server.set(&[("max_worker_processes", "0")]);
     server.restart();
     let sql = format!(

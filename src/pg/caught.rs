@@ -13,6 +13,11 @@ pub fn message(error: &CaughtError) -> String {
     report(error).message().to_owned()
 }
 
+/// The SQLSTATE.
+pub fn code(error: &CaughtError) -> pgrx::PgSqlErrorCode {
+    report(error).sql_error_code()
+}
+
 fn report(error: &CaughtError) -> &ErrorReportWithLevel {
     match error {
         CaughtError::PostgresError(report)

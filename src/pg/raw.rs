@@ -14,6 +14,9 @@ unsafe extern "C-unwind" {
     pub fn heap_deform_tuple(tuple: HeapTuple, descriptor: TupleDesc, values: *mut Datum, nulls: *mut bool);
     pub fn HeapTupleHeaderGetCmin(tuple: HeapTupleHeader) -> u32;
     pub fn HeapTupleHeaderGetCmax(tuple: HeapTupleHeader) -> u32;
+    /// The system's, which pgrx does not bind.
+    pub safe fn kill(process: c_int, signal: c_int) -> c_int;
+    pub fn SetLatch(latch: *mut pgrx::pg_sys::Latch);
     pub fn GetCurrentCommandId(used: bool) -> u32;
     pub fn GetCurrentTimestamp() -> TimestampTz;
     pub fn GetCurrentStatementStartTimestamp() -> TimestampTz;

@@ -102,3 +102,24 @@ pub fn authentication() -> Option<String> {
         }
     }
 }
+
+/// Installs a signal handler (18 renamed the server's own function).
+pub fn handle_signal(signal: u32, handler: unsafe extern "C-unwind" fn(core::ffi::c_int)) {
+    let signal = signal.cast_signed();
+    // SAFETY: the handler is a plain function that only sets flags and the latch.
+    #[cfg(not(feature = "pg18"))]
+    unsafe {
+        pg_sys::pqsignal(signal, Some(handler));
+    }
+    // SAFETY: as above.
+    #[cfg(feature = "pg18")]
+    unsafe {
+        pg_sys::pqsignal_be(signal, Some(handler));
+    }
+}
+
+/// What ends a transaction that lasts too long (17), and how to switch it off.
+pub const TRANSACTION_TIMEOUT: &[(&core::ffi::CStr, &core::ffi::CStr)] = &[
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    (c"transaction_timeout", c"0"),
+];

@@ -1,29 +1,117 @@
-//! Does what `CALL audit.maintain()` does, once, in the database that asked, then ends.
+//! Does what `CALL audit.maintain()` does, once, in one database, then ends: for the launcher, or without preloading for
+//! a backend that asked.
 //!
-//! Not by that CALL: a procedure that commits needs a portal, which a worker has not. Several backends may ask at
-//! once: each step takes an advisory lock and the later workers find it taken.
+//! Not by that CALL: a procedure that commits needs a portal, which a worker has not. Several may run at once: each step
+//! takes an advisory lock and the later ones find it taken.
 
 use core::time::Duration;
+use std::ffi::CString;
+use std::time::Instant;
 
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
-use pgrx::pg_sys::{self, Datum};
-use pgrx::prelude::*;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::{PgLogLevel, Spi, function_name, pg_guard};
 
-/// How often the worker looks whether those who wrote to the overflow have ended.
+use super::schedule::Outcome;
+use super::session::{self, Failure};
+use super::shared;
+use crate::pg::database::Admission;
+use crate::pg::{background, process};
+
+/// How often a worker that a backend started looks whether those who wrote to the overflow have ended.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a visit goes on beginning steps, so that other databases have their turn.
+const SHARE: Duration = Duration::from_secs(30);
 
-/// The worker's main function. The argument is the OID of the database.
+/// The main function of the launcher's worker. The argument is the OID of the database.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn audit_visit_main(argument: Datum) {
+    process::attach_signals();
+    let database = oid(argument);
+    // The launcher keeps the database as it is until this process does so itself: whoever wants it for himself may have
+    // come in between, and is not waited for.
+    let Some(admission) = Admission::take(database) else {
+        shared::report(database, Outcome::Left, "");
+        return;
+    };
+    if !shared::admit(database) {
+        return;
+    }
+    session::connect(database);
+    drop(admission);
+    process::cancel_when_stopped();
+    match work() {
+        Ok(outcome) => shared::report(database, outcome, ""),
+        Err(_) if process::is_stopping() => shared::report(database, Outcome::Left, ""),
+        // The step may have met the end of the extension.
+        Err(_) if matches!(answer("SELECT false"), Ok(None)) => shared::report(database, Outcome::Absent, ""),
+        Err(failure) => {
+            shared::report(database, Outcome::Failed, &failure.message);
+            log(&failure);
+        }
+    }
+}
+
+fn work() -> Result<Outcome, Failure> {
+    let began = Instant::now();
+    // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
+    let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok(Outcome::Absent) };
+    for step in 1_u64.. {
+        if process::is_stopping() {
+            return Ok(Outcome::Left);
+        }
+        process::reload();
+        let activity = CString::new(format!("SELECT audit.maintenance_step() -- step {step}")).unwrap_or_default();
+        background::report_activity(true, &activity);
+        match answer("SELECT audit.maintenance_step()")? {
+            None => return Ok(Outcome::Absent),
+            Some(false) => break,
+            Some(true) if began.elapsed() > SHARE => return Ok(Outcome::Unfinished),
+            Some(true) => {}
+        }
+    }
+    Ok(if waits { Outcome::Waiting } else { Outcome::Done })
+}
+
+/// Asks in a transaction of its own; `None` where the extension is not there.
+fn answer(question: &'static str) -> Result<Option<bool>, Failure> {
+    session::transaction(|| is_installed().then(|| matches!(Spi::get_one::<bool>(question), Ok(Some(true)))))
+}
+
+fn is_installed() -> bool {
+    // SAFETY: a catalog lookup inside a transaction.
+    unsafe { pg_sys::get_extension_oid(c"audit".as_ptr(), true) != pg_sys::InvalidOid }
+}
+
+fn log(failure: &Failure) {
+    let name = session::transaction(|| {
+        // SAFETY: inside a transaction; the name is palloc'd there.
+        unsafe {
+            core::ffi::CStr::from_ptr(pg_sys::get_database_name(pg_sys::MyDatabaseId)).to_string_lossy().into_owned()
+        }
+    });
+    let name = name.unwrap_or_default();
+    ErrorReport::new(failure.code, format!("audit maintenance failed in database \"{name}\""), function_name!())
+        .set_detail(failure.message.clone())
+        .set_hint("It is tried again. What it does can be tried by hand with CALL audit.maintain().")
+        .report(PgLogLevel::LOG);
+}
+
+fn oid(argument: Datum) -> Oid {
+    Oid::from(argument.value() as u32)
+}
+
+/// The main function of a worker that a backend started. The argument is the OID of the database.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    let database = pg_sys::Oid::from(argument.value() as u32);
     // SAFETY: called once, before anything else, in a worker that asked for a connection.
-    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0) };
-    // SAFETY: a string literal.
-    unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, c"audit maintenance".as_ptr()) };
-    // Whoever asked may still be in the transaction whose events are to be moved, and not ask again. Who is waited for
-    // is asked before the steps: a transaction that ends between the two has its events moved by them.
+    unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(oid(argument), pg_sys::InvalidOid, 0) };
+    background::report_activity(true, c"audit maintenance");
+    // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
     loop {
         let waits = is_true("SELECT audit.maintenance_waits()");
         while is_true("SELECT audit.maintenance_step()") && !BackgroundWorker::sigterm_received() {}
@@ -35,9 +123,5 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
 
 /// Asks in a transaction of its own; false also where the extension is gone.
 fn is_true(question: &'static str) -> bool {
-    BackgroundWorker::transaction(|| {
-        // SAFETY: a catalog lookup inside a transaction.
-        let is_installed = unsafe { pg_sys::get_extension_oid(c"audit".as_ptr(), true) != pg_sys::InvalidOid };
-        is_installed && matches!(Spi::get_one::<bool>(question), Ok(Some(true)))
-    })
+    BackgroundWorker::transaction(|| is_installed() && matches!(Spi::get_one::<bool>(question), Ok(Some(true))))
 }

@@ -1,4 +1,35 @@
-//! The background worker. Today a short-lived one, started by a backend that sees the last leaf near its end;
-//! it needs no preloading.
+//! The background workers, which keep the trail in order where nobody calls `audit.maintain()`.
+//!
+//! * [`launcher`] lives as long as the server, where audit is preloaded, and visits the databases one after another.
+//! * [`schedule`] says which one is next, [`visit`] is one visit as the launcher sees it.
+//! * [`maintain`] is what is done in a database: the worker that the launcher starts there, and without preloading one
+//!   that a backend starts. [`session`] is its connection.
+//! * [`shared`] is the memory that all of them share, [`state`] shows it to SQL.
 
+use core::time::Duration;
+
+use pgrx::pg_sys;
+
+use crate::pg::background;
+
+mod launcher;
 mod maintain;
+mod schedule;
+mod session;
+mod shared;
+mod state;
+mod visit;
+
+/// How long after its end the launcher is started anew.
+const RESTART: Duration = Duration::from_secs(5);
+
+/// Registers the launcher where the library is being preloaded. pg_upgrade wants no process that writes.
+pub fn register() {
+    // SAFETY: plain variables of this process.
+    let is_wanted = unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade };
+    if is_wanted {
+        shared::register();
+        background::set_launcher(shared::ask);
+        background::register_permanent("audit launcher", "audit_launcher_main", RESTART);
+    }
+}

@@ -193,13 +193,35 @@ impl Server {
 
     /// Starts a server that was stopped or killed.
     pub fn launch(&self) {
-        let output = self.pg_ctl("start", &["--log", self.directory.join("log").to_str().unwrap()]);
+        self.launch_with("");
+    }
+
+    /// Starts it with options for the postmaster.
+    pub fn launch_with(&self, options: &str) {
+        let log = self.directory.join("log");
+        let output = self.pg_ctl("start", &["--log", log.to_str().unwrap(), "--options", options]);
         assert!(output.status.success(), "the server does not start:\n{}", self.log());
     }
 
     pub fn stop(&self) {
-        let output = self.pg_ctl("stop", &["--mode=fast"]);
+        self.stop_by("fast");
+    }
+
+    /// Shuts down in one of pg_ctl's modes.
+    pub fn stop_by(&self, mode: &str) {
+        let output = self.pg_ctl("stop", &["--mode", mode]);
         assert!(output.status.success(), "the server does not stop:\n{}", self.log());
+    }
+
+    /// Runs SQL, a line a statement, in the single-user mode of a server that was stopped.
+    pub fn single_user(&self, database: &str, sql: &str) -> Output {
+        let mut command = as_server(&program("postgres"));
+        with_input(command.arg("--single").arg("-D").arg(self.data_directory()).arg(database), sql)
+    }
+
+    /// Ends the recovery of a standby.
+    pub fn promote(&self) {
+        assert!(self.pg_ctl("promote", &[]).status.success(), "{}", self.log());
     }
 
     fn pg_ctl(&self, action: &str, options: &[&str]) -> Output {
@@ -372,7 +394,8 @@ fn with_input(command: &mut Command, input: &str) -> Output {
     })
 }
 
-fn signal(name: &str, processes: &[u32]) {
+/// Sends a signal to processes.
+pub fn signal(name: &str, processes: &[u32]) {
     let mut command = Command::new("kill");
     command.arg(format!("-{name}")).args(processes.iter().map(u32::to_string));
     // Some may have ended by themselves.
@@ -389,7 +412,8 @@ fn process(pid: u32) -> Option<(u32, char)> {
     Some((fields.next()?.parse().ok()?, state))
 }
 
-fn is_alive(pid: u32) -> bool {
+/// Whether a process runs.
+pub fn is_alive(pid: u32) -> bool {
     process(pid).is_some_and(|(_, state)| state != 'Z')
 }
 

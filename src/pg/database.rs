@@ -1,0 +1,77 @@
+//! The cluster's databases, for a process that is connected to none.
+
+use pgrx::pg_sys::{self, Oid};
+
+/// `datconnlimit` of a database whose DROP was interrupted (catalog/pg_database.h).
+const INVALID: i32 = -2;
+
+/// The lock that every connection takes on its database while it begins (utils/init/postinit.c), held by this process
+/// until dropped.
+///
+/// DROP DATABASE, RENAME, SET TABLESPACE (AccessExclusiveLock) and CREATE DATABASE of its template (ShareLock) keep it
+/// from others while they wait, for five seconds at most, for those connected to leave (commands/dbcommands.c). Whether
+/// it can be had is therefore whether nobody wants the database for himself, and while it is held nobody gets it.
+pub struct Admission {
+    tag: pg_sys::LOCKTAG,
+}
+
+impl Admission {
+    /// `None` where somebody holds a lock that conflicts, or waits for one. Never waits.
+    pub fn take(database: Oid) -> Option<Admission> {
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: 0,
+            locktag_field2: pg_sys::DatabaseRelationId.to_u32(),
+            locktag_field3: database.to_u32(),
+            locktag_field4: 0,
+            locktag_type: u8::try_from(pg_sys::LockTagType::LOCKTAG_OBJECT).unwrap_or(u8::MAX),
+            locktag_lockmethodid: u8::try_from(pg_sys::DEFAULT_LOCKMETHOD).unwrap_or(1),
+        };
+        // SAFETY: a lock of the session needs neither a transaction nor a database.
+        let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::RowExclusiveLock.cast_signed(), true, true) };
+        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then(|| Admission { tag })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        // The end of the process releases what an ERROR left.
+        if !std::thread::panicking() {
+            // SAFETY: taken for the session in `take`.
+            unsafe { pg_sys::LockRelease(&self.tag, pg_sys::RowExclusiveLock.cast_signed(), true) };
+        }
+    }
+}
+
+/// A database.
+pub struct Database {
+    pub oid: Oid,
+    pub name: String,
+}
+
+/// The databases that are no templates, take connections and are whole. In a transaction of its own.
+pub fn connectable() -> Vec<Database> {
+    let mut found = Vec::new();
+    // SAFETY: a scan of a shared catalog, as the autovacuum launcher's (postmaster/autovacuum.c, get_database_list): its
+    // indexes are out of reach without a database.
+    unsafe {
+        pg_sys::StartTransactionCommand();
+        let databases = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock.cast_signed());
+        let scan =
+            pg_sys::systable_beginscan(databases, Oid::INVALID, false, core::ptr::null_mut(), 0, core::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let row = &*pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_database>(tuple);
+            if row.datallowconn && !row.datistemplate && row.datconnlimit != INVALID {
+                let name = String::from_utf8_lossy(super::relation::name(&row.datname)).into_owned();
+                found.push(Database { oid: row.oid, name });
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(databases, pg_sys::AccessShareLock.cast_signed());
+        pg_sys::CommitTransactionCommand();
+    }
+    found
+}

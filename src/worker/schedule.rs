@@ -1,0 +1,138 @@
+//! Which database is visited next, and when.
+//!
+//! Told the time and the rest between visits, which may change while the server runs; a step of the system's clock does
+//! not matter to it. Databases are numbers here.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How a visit ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Nothing is left to do.
+    Done,
+    /// Nothing but for events of transactions that are still under way.
+    Waiting,
+    /// There is more to do; others have their turn first.
+    Unfinished,
+    /// The extension is not there.
+    Absent,
+    /// Somebody wanted the database for himself, or the server the worker's end.
+    Left,
+    /// An error ended it.
+    Failed,
+}
+
+/// When a database without the extension is visited again, unless somebody asks.
+const RARELY: Duration = Duration::from_secs(3600);
+/// The longest rest after failures, where visits are not rarer than that anyway.
+const LONGEST_REST: Duration = Duration::from_secs(900);
+/// The shortest time between the visits of those who ask.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub struct Schedule {
+    plans: BTreeMap<u32, Plan>,
+    listed_at: Option<Instant>,
+    /// Before it nothing is visited.
+    paused_until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Plan {
+    /// The end of the last visit and how it ended.
+    last: Option<(Instant, Outcome)>,
+    /// How many visits have ended so one after another.
+    repeated: u32,
+    is_asked: bool,
+}
+
+impl Schedule {
+    /// Notes who asked. One who is not listed makes the list be read again.
+    pub fn ask(&mut self, database: u32) {
+        match self.plans.get_mut(&database) {
+            Some(plan) => plan.is_asked = true,
+            None => self.listed_at = None,
+        }
+    }
+
+    /// Lets every database be visited as if it had asked.
+    pub fn ask_all(&mut self) {
+        self.listed_at = None;
+        self.plans.values_mut().for_each(|plan| plan.is_asked = true);
+    }
+
+    /// Whether the list of databases is older than the time between visits.
+    pub fn needs_list(&self, now: Instant, nap: Duration) -> bool {
+        self.listed_at.is_none_or(|listed_at| now >= listed_at + nap)
+    }
+
+    /// Takes the databases that there are now. A new one is visited at once.
+    pub fn list(&mut self, databases: &[u32], now: Instant) {
+        self.listed_at = Some(now);
+        self.plans.retain(|database, _| databases.contains(database));
+        for database in databases {
+            self.plans.entry(*database).or_default();
+        }
+    }
+
+    pub fn forget(&mut self, database: u32) {
+        self.plans.remove(&database);
+    }
+
+    /// The database whose turn it is: of those that are due, whoever asked, then who has waited longest.
+    pub fn next(&self, now: Instant, nap: Duration) -> Option<u32> {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.plans
+            .iter()
+            .filter(|(_, plan)| plan.due(nap).is_none_or(|due| due <= now))
+            .min_by_key(|(_, plan)| (!plan.is_asked, plan.due(nap)))
+            .map(|(database, _)| *database)
+    }
+
+    /// Notes the end of a visit.
+    pub fn settle(&mut self, database: u32, outcome: Outcome, now: Instant) {
+        if let Some(plan) = self.plans.get_mut(&database) {
+            let is_again = plan.last.is_some_and(|(_, before)| before == outcome);
+            let repeated = if is_again { plan.repeated.saturating_add(1) } else { 1 };
+            *plan = Plan { last: Some((now, outcome)), repeated, is_asked: false };
+        }
+    }
+
+    /// Visits nothing for a time, as where no worker can be started.
+    pub fn pause(&mut self, until: Instant) {
+        self.paused_until = Some(until);
+    }
+
+    /// How long nothing is to be done.
+    pub fn rest(&self, now: Instant, nap: Duration) -> Duration {
+        let due = self.plans.values().map(|plan| plan.due(nap).unwrap_or(now)).min();
+        let next = self.listed_at.map_or(now, |listed_at| due.unwrap_or(now + nap).min(listed_at + nap));
+        let next = self.paused_until.map_or(next, |until| next.max(until));
+        next.saturating_duration_since(now)
+    }
+}
+
+impl Plan {
+    /// When the next visit is due; `None` where there was none yet.
+    fn due(&self, nap: Duration) -> Option<Instant> {
+        let (at, outcome) = self.last?;
+        Some(at + self.rest(outcome, nap))
+    }
+
+    fn rest(&self, outcome: Outcome, nap: Duration) -> Duration {
+        // Doubled with each repetition.
+        let doubled = |first: Duration| first.saturating_mul(1 << self.repeated.saturating_sub(1).min(20));
+        match outcome {
+            // Whoever asks does not shorten the rest of one that fails: every one of its backends may ask.
+            Outcome::Failed => doubled(nap).min(LONGEST_REST.max(nap)),
+            _ if self.is_asked => SHORTEST_REST,
+            Outcome::Done | Outcome::Left => nap,
+            Outcome::Waiting => doubled(SHORTEST_REST).min(nap),
+            Outcome::Unfinished => Duration::ZERO,
+            Outcome::Absent => RARELY.max(nap),
+        }
+    }
+}

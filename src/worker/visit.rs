@@ -1,0 +1,111 @@
+//! One visit to a database as the launcher sees it: it starts the worker, and sends it away when somebody wants the
+//! database for himself.
+//!
+//! From before it looks whether the database is there until the worker holds it too, the launcher keeps everybody from
+//! dropping it: a worker never begins in a database that is gone, which PostgreSQL would log as FATAL.
+
+use std::ffi::CString;
+use std::time::{Duration, Instant};
+
+use pgrx::pg_sys::{self, Oid};
+
+use super::schedule::Outcome;
+use super::shared;
+use crate::pg::background::{self, State, Worker};
+use crate::pg::database::{self, Admission};
+use crate::pg::{process, raw};
+
+/// How often the launcher looks whether somebody wants the database. Those who do wait for five seconds.
+const TICK: Duration = Duration::from_millis(300);
+/// How long a worker may take to begin, during which others have to wait for the database.
+const STARTING: Duration = Duration::from_secs(5);
+/// How long a worker may take to end before it is told again: an error handler may have swallowed the first time.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// What became of a visit.
+pub enum Visit {
+    Ended(Outcome),
+    /// The database is no longer one to visit.
+    Gone,
+    /// No worker could be started.
+    NoSlot,
+}
+
+/// The worker under way, for the launcher's end.
+static mut CURRENT: *mut pg_sys::BackgroundWorkerHandle = core::ptr::null_mut();
+
+/// Visits a database.
+pub fn make(oid: Oid) -> Visit {
+    let Some(admission) = Admission::take(oid) else {
+        shared::close_visit(oid, Outcome::Left);
+        return Visit::Ended(Outcome::Left);
+    };
+    let Some(database) = database::connectable().into_iter().find(|database| database.oid == oid) else {
+        return Visit::Gone;
+    };
+    let activity = CString::new(format!("visiting database \"{}\"", database.name)).unwrap_or_default();
+    background::report_activity(true, &activity);
+    shared::open_visit(oid);
+    let Some(worker) = Worker::start("audit_visit_main", oid) else { return Visit::NoSlot };
+    // SAFETY: a plain variable of a single-threaded process.
+    unsafe { CURRENT = worker.handle() };
+    let outcome = watch(&worker, oid, admission);
+    // SAFETY: as above.
+    unsafe { CURRENT = core::ptr::null_mut() };
+    shared::close_visit(oid, outcome);
+    Visit::Ended(outcome)
+}
+
+/// Sends away a worker that the launcher would leave behind, who could then be in somebody's way.
+pub fn abandon() {
+    // SAFETY: plain variables of a single-threaded process; the handle is live while it is set.
+    unsafe {
+        if !CURRENT.is_null() {
+            pg_sys::TerminateBackgroundWorker(CURRENT);
+        }
+    }
+}
+
+/// Waits for the worker's end.
+fn watch(worker: &Worker, oid: Oid, admission: Admission) -> Outcome {
+    let mut admission = Some(admission);
+    let started = Instant::now();
+    let mut told: Option<Instant> = None;
+    loop {
+        let state = worker.state();
+        if state == State::Ended {
+            return outcome(oid, told.is_some());
+        }
+        let is_admitted = shared::under_way().is_admitted;
+        if is_admitted || started.elapsed() > STARTING {
+            admission = None;
+        }
+        let has_to_go =
+            process::is_stopping() || admission.is_none() && (!is_admitted || Admission::take(oid).is_none());
+        match (told, state) {
+            (None, _) if has_to_go => {
+                worker.terminate();
+                told = Some(Instant::now());
+            }
+            (Some(at), State::Running(process)) if at.elapsed() > ENDING => {
+                // The postmaster, whose child it is, has not yet seen its end: the number is not another's.
+                raw::kill(process, pg_sys::SIGTERM.cast_signed());
+                told = Some(Instant::now());
+            }
+            _ => {}
+        }
+        process::wait(TICK);
+    }
+}
+
+/// How it ended, by what the worker has left behind.
+fn outcome(oid: Oid, was_told: bool) -> Outcome {
+    match shared::under_way().outcome {
+        Some(outcome) => outcome,
+        None if was_told => Outcome::Left,
+        None => {
+            shared::report(oid, Outcome::Failed, "the worker ended without a word; the server's log says why");
+            Outcome::Failed
+        }
+    }
+}
