@@ -44,7 +44,7 @@ AS $$
 DECLARE
     subject record;
     bounds record;
-    manifest jsonb;
+    written jsonb;
     archived audit.archives;
 BEGIN
     SELECT l.*, f.events, f.first_at, f.last_at, audit.category_of_parent(l.parent) AS category, audit.retention_of_parent(l.parent) AS retention_id,
@@ -53,7 +53,7 @@ BEGIN
     EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE', leaf);
     EXECUTE format('SELECT coalesce(min(e.context_id), 0) AS lowest, coalesce(max(e.context_id), 0) AS highest FROM audit.%I e', leaf) INTO bounds;
     archived.archive_id := audit.archive_id_of(leaf);
-    manifest := audit.write_archive(jsonb_build_object(
+    written := audit.write_archive(jsonb_build_object(
         'archive_id', archived.archive_id, 'category', subject.category,
         'server', (SELECT n.name FROM audit.nodes n JOIN pg_control_system() s ON s.system_identifier = n.system_identifier
                    WHERE n.database_name = current_database() ORDER BY n.since DESC LIMIT 1), 'database', current_database(),
@@ -62,14 +62,14 @@ BEGIN
         'columns', (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
                     FROM pg_attribute a WHERE a.attrelid = 'audit.events'::regclass AND a.attnum > 0 AND a.attname <> 'retention_id')),
         audit.archive_queries(leaf, bounds.lowest, bounds.highest));
-    IF (manifest->>'events')::bigint IS DISTINCT FROM subject.events THEN
-        RAISE EXCEPTION 'the archive of leaf % holds % events, % were counted when it closed', leaf, manifest->>'events', subject.events
+    IF (written->'manifest'->>'events')::bigint IS DISTINCT FROM subject.events THEN
+        RAISE EXCEPTION 'the archive of leaf % holds % events, % were counted when it closed', leaf, written->'manifest'->>'events', subject.events
             USING ERRCODE = 'data_corrupted', HINT = 'The leaf stays as it is. Look for what changed it.';
     END IF;
     archived := ROW(archived.archive_id, subject.category, leaf, (SELECT s.entity FROM audit.retention_settings s WHERE s.retention_id = subject.retention_id),
         subject.since, subject.until, subject.events, subject.first_at, subject.last_at,
-        (SELECT sum((f->>'bytes')::bigint) FROM jsonb_array_elements(manifest->'files') f), subject.bytes,
-        current_setting('audit.archive_location'), manifest->>'manifest_file', manifest->>'manifest_sha256', manifest->'files',
+        (SELECT sum((f->>'bytes')::bigint) FROM jsonb_array_elements(written->'manifest'->'files') f), subject.bytes,
+        current_setting('audit.archive_location'), written->>'manifest_file', written->>'manifest_sha256', written->'manifest'->'files',
         coalesce(current_setting('audit.archive_key_file'), '') <> '', 1, audit.clock(), subject.retention_id, NULL, NULL);
     PERFORM audit.put(archived);
     PERFORM audit.emit('retention.archive', jsonb_build_object('archive_id', archived.archive_id, 'events', archived.events, 'since', archived.first_at,
