@@ -42,7 +42,7 @@ LANGUAGE sql STABLE
 SET jit = off
 BEGIN ATOMIC
     WITH leaves AS (
-        SELECT l.leaf, substr(l.parent, 8) AS category, l.until, pg_total_relation_size(l.leaf) AS bytes
+        SELECT l.leaf, audit.category_of_parent(l.parent) AS category, l.until, pg_total_relation_size(l.leaf) AS bytes
         FROM audit.leaves l WHERE l.parent LIKE 'events\_%'
     ), counted AS (
         -- A leaf's bytes are shared out by events; one without events has some too.

@@ -247,8 +247,8 @@ BEGIN
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
                                   'events_system', 'events_application']
-                            || ARRAY(SELECT audit.parent_of(s.category, s.retention_id) FROM audit.retention_settings s
-                                     WHERE s.lineage IS NOT NULL ORDER BY s.retention_id) LOOP
+                            || ARRAY(SELECT DISTINCT audit.parent_of('data', (t.options->>'retention')::integer)
+                                     FROM audit.table_settings t WHERE t.options ? 'retention') LOOP
         made := made + audit.make_leaves_of(parent, audit.clock(), audit.clock() + 2 * audit.leaf_interval(parent));
     END LOOP;
     RETURN made;

@@ -93,16 +93,16 @@ impl Error {
             Error::Evidence { action, object } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {action} {object}: it holds audit evidence"),
-                Some("Evidence leaves only with the whole trail.".into()),
+                Some("Evidence leaves by retention, or with the whole trail.".into()),
                 Some(
-                    "To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into(),
+                    "audit.set_retention says how long events are kept. To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into(),
                 ),
             ),
             Error::EvidenceChanged { table, operation } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {operation} audit.{table}: evidence is never changed"),
                 None,
-                Some("Events leave only with the whole trail, by audit.uninstall.".into()),
+                Some("Events leave by retention, which audit.set_retention sets, or with the whole trail, by audit.uninstall.".into()),
             ),
             Error::NoValue { column, why } => (
                 ERRCODE_NO_DATA_FOUND,
