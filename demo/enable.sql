@@ -11,3 +11,9 @@ COMMIT;
 -- The rows that are there already: without them the trail of a row begins with its first change.
 SELECT audit.baseline(t) FROM unnest('{pgbench_accounts,pgbench_branches,pgbench_tellers,pgbench_history,shop.staff,
     shop.customers,shop.products,shop.orders,shop.order_lines,shop.price_list,shop.notes}'::regclass[]) t;
+
+-- What nobody limits is kept for ever.
+SELECT audit.set_retention('data', keep => '7 years');
+SELECT audit.set_retention('data', keep => '90 days', target => 'pgbench_history');
+SELECT audit.set_retention('system', keep => '10 years');
+SELECT audit.hold('dispute 17', 'letter of 3 May', entity => 'shop.customers', entity_id => 'C-1008');
