@@ -4,11 +4,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 ENVIRONMENT := source pgrx-config/environment && use_postgresql
 
-.PHONY: help demo test test-sql test-isolation test-rust test-postgres test-16 test-18 check-17 install installcheck package bench clean setup setup-tests
+.PHONY: help demo test test-sql test-isolation test-rust test-archive test-postgres test-16 test-18 check-17 install installcheck package bench clean setup setup-tests
 
 help:
 	@echo 'make demo          build, start a private server, run the demonstration on it'
-	@echo 'make test          every test; one stage: test-sql, test-isolation, test-rust, test-postgres, test-16, test-18, check-17'
+	@echo 'make test          every test; one stage: test-sql, test-isolation, test-rust, test-archive, test-postgres, test-16, test-18, check-17'
 	@echo 'make install       build for PG_CONFIG and install there'
 	@echo 'make installcheck  run the regression files on the server of PGHOST and PGPORT'
 	@echo 'make package       the files to install, below target/release'
@@ -37,7 +37,7 @@ test: setup-tests
 test-sql test-isolation test-postgres: test-%: setup
 	@tests/run $*
 
-test-rust test-16 test-18: test-%: setup-tests
+test-rust test-archive test-16 test-18: test-%: setup-tests
 	@tests/run $*
 
 check-17: setup

@@ -150,8 +150,9 @@ impl Dictionaries {
 }
 
 fn parse<'a, T: Deserialize<'a>>(dictionary: &str, row: &'a RawValue) -> Result<T> {
-    serde_json::from_str(row.get())
-        .map_err(|error| Failure::bad_request(format!("a row of dictionary \"{dictionary}\" is not understood: {error}")))
+    serde_json::from_str(row.get()).map_err(|error| {
+        Failure::bad_request(format!("a row of dictionary \"{dictionary}\" is not understood: {error}"))
+    })
 }
 
 fn session(row: &str) -> serde_json::Result<(Key, Session)> {

@@ -68,7 +68,8 @@ impl Key {
 /// The keys of the file, in its order.
 pub fn read(path: &Path) -> Result<Vec<Key>> {
     let shown = path.display();
-    let file = File::open(path).map_err(|error| Failure::io(format_args!("could not open key file \"{shown}\""), error))?;
+    let file =
+        File::open(path).map_err(|error| Failure::io(format_args!("could not open key file \"{shown}\""), error))?;
     check_permissions(path, &file)?;
     let mut text = String::new();
     file.take(LONGEST_FILE).read_to_string(&mut text).map_err(|_| not_a_key(path))?;
@@ -97,7 +98,6 @@ fn check_permissions(path: &Path, file: &File) -> Result<()> {
 }
 
 fn not_a_key(path: &Path) -> Failure {
-    Failure::new(Kind::WrongKey, format!("\"{}\" is not a key file", path.display())).hint(
-        "A key file holds a line AGE-SECRET-KEY-1…, as \"audit-archive keygen\" or \"age-keygen\" writes it.",
-    )
+    Failure::new(Kind::WrongKey, format!("\"{}\" is not a key file", path.display()))
+        .hint("A key file holds a line AGE-SECRET-KEY-1…, as \"audit-archive keygen\" or \"age-keygen\" writes it.")
 }

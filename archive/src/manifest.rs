@@ -71,7 +71,8 @@ impl Names {
     /// beginning is filed under the first day of all.
     pub fn of(archive_id: &str, category: &str, server: &str, leaf: &str, since: Option<&str>) -> Result<Names> {
         let is_id = archive_id.len() == 36 && archive_id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        let is_category = !category.is_empty() && category.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_category =
+            !category.is_empty() && category.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         if !is_id || !is_category {
             return Err(Failure::bad_request("archive_id has to be a UUID and category a lower-case word"));
         }
@@ -150,7 +151,8 @@ impl Manifest {
             Some(key) => Ok(Some(key)),
             None => {
                 let ours: Vec<String> = keys.iter().map(|key| key.recipient().to_string()).collect();
-                let message = format!("the archive is encrypted for {recipient}, the key file is that of {}", ours.join(", "));
+                let message =
+                    format!("the archive is encrypted for {recipient}, the key file is that of {}", ours.join(", "));
                 Err(Failure::new(Kind::WrongKey, message)
                     .hint("Add the line AGE-SECRET-KEY-1… of the old key to the key file; its first key encrypts."))
             }
@@ -179,6 +181,9 @@ pub fn read(store: &dyn Store, request: &Existing) -> Result<Manifest> {
 
 /// A file is not what was written.
 pub fn tampered(shown: &str, expected: &str, found: &str) -> Failure {
-    Failure::new(Kind::Tampered, format!("{shown} was changed: its SHA-256 digest is {found}, it was written with {expected}"))
-        .hint("Bring the file back from a copy of the archive; what cannot be trusted is not read.")
+    Failure::new(
+        Kind::Tampered,
+        format!("{shown} was changed: its SHA-256 digest is {found}, it was written with {expected}"),
+    )
+    .hint("Bring the file back from a copy of the archive; what cannot be trusted is not read.")
 }

@@ -90,5 +90,6 @@ pub struct Remove {
 pub fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> Result<T> {
     let mut line = Vec::new();
     input.read_until(b'\n', &mut line).map_err(|error| Failure::io("could not read the request", error))?;
-    serde_json::from_slice(&line).map_err(|error| Failure::bad_request(format!("the request is not understood: {error}")))
+    serde_json::from_slice(&line)
+        .map_err(|error| Failure::bad_request(format!("the request is not understood: {error}")))
 }

@@ -8,8 +8,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::kind::{ROW_BASELINE, ROW_DELETE, ROW_INSERT, ROW_TRUNCATE, ROW_UPDATE};
@@ -70,6 +70,20 @@ impl<'a> Changes<'a> {
         (self.event_type == ROW_UPDATE).then(|| pairs.chain(names))
     }
 
+    /// Appends those names as an array; false for other events.
+    pub fn write_columns(&self, out: &mut String) -> bool {
+        let Some(columns) = self.columns() else { return false };
+        out.push('[');
+        for (place, name) in columns.enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            out.push_str(&text(name));
+        }
+        out.push(']');
+        true
+    }
+
     /// Appends the values before as an object; false where there are none.
     pub fn write_old(&self, names: Option<&Names>, out: &mut String) -> bool {
         match (self.event_type, &self.image, &self.pairs, &self.row) {
@@ -121,10 +135,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
 
 /// A name as the beginning of a member.
 fn member(name: &str) -> String {
-    // A string always has a JSON text.
-    let mut text = serde_json::to_string(name).unwrap_or_default();
-    text.push(':');
-    text
+    let mut member = text(name);
+    member.push(':');
+    member
+}
+
+/// A name as a JSON string, which every name has.
+fn text(name: &str) -> String {
+    serde_json::to_string(name).unwrap_or_default()
 }
 
 fn separate(out: &mut String, is_first: bool) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::dictionary::{Dictionaries, Entry};
 use crate::digest::{self, Digesting};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Kind, Result};
 use crate::event::{COLUMNS, Event};
 use crate::key::{self, Key};
 use crate::lines::Lines;
@@ -50,11 +50,10 @@ pub fn write(request: Write, input: &mut impl BufRead) -> Result<Written> {
     store.remove(&names.manifest())?;
 
     let outcome = write_files(store.as_ref(), subject, &names, &keys, input);
-    if outcome.is_err() {
-        // The first failure is the one to report.
-        for name in names.all() {
-            let _ = store.remove(&name);
-        }
+    // The first failure is the one to report. A store that has stopped answering is not waited for again: what stays
+    // there is no archive, and goes with the next attempt or with the removal.
+    if outcome.as_ref().is_err_and(|failure| failure.kind != Kind::Unreachable) {
+        let _ = names.all().iter().try_for_each(|name| store.remove(name).map(|_| ()));
     }
     outcome
 }
@@ -84,7 +83,7 @@ fn write_files(
     let mut table = Table::new(Digesting::new(store.create(&table_name)?), &subject, key)?;
     let mut lines = Lines::new(Digesting::new(store.create(&lines_name)?), key)?;
     lines.append(&head(&subject)?)?;
-    let received = receive(input, &mut lines, &mut table)?;
+    let received = receive(&subject.category, input, &mut lines, &mut table)?;
     let (lines, line_count) = lines.finish()?;
     let table = table.finish()?;
     seconds.write = since(began);
@@ -143,6 +142,7 @@ struct Received {
 }
 
 fn receive(
+    category: &str,
     input: &mut impl BufRead,
     lines: &mut Lines,
     table: &mut Table<Digesting<Box<dyn Upload>>>,
@@ -160,8 +160,12 @@ fn receive(
         };
         let text = std::str::from_utf8(text).map_err(|_| Failure::bad_request("a line is not in UTF-8"))?;
         if text.starts_with('[') {
-            let event: Event =
-                serde_json::from_str(text).map_err(|error| Failure::bad_request(format!("an event is not understood: {error}")))?;
+            let event: Event = serde_json::from_str(text)
+                .map_err(|error| Failure::bad_request(format!("an event is not understood: {error}")))?;
+            // The files are filed under it.
+            if *event.category != *category {
+                return Err(Failure::bad_request(format!("an event of category {} came", &*event.category)));
+            }
             let at = resolver.append(&event, &mut dictionaries, table)?;
             received.count(&event, at);
         } else {
@@ -206,9 +210,7 @@ fn write_manifest(store: &dyn Store, manifest: &Manifest, name: &str) -> Result<
     let text = manifest.text()?;
     let shown = store.describe(name);
     let mut upload = store.create(name)?;
-    upload
-        .write_all(text.as_bytes())
-        .map_err(|error| Failure::io(format_args!("could not write {shown}"), error))?;
+    upload.write_all(text.as_bytes()).map_err(|error| Failure::io(format_args!("could not write {shown}"), error))?;
     upload.complete()?;
     let (expected, found) =
         (digest::of(text.as_bytes()), digest::of(&store::read_whole(store, name, text.len() as u64 + 1)?));

@@ -80,7 +80,8 @@ impl Bucket {
 }
 
 fn is_on(variable: &str) -> bool {
-    std::env::var(variable).is_ok_and(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on"))
+    std::env::var(variable)
+        .is_ok_and(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on"))
 }
 
 impl Client {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{Int32Builder, Int64Builder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder};
+use arrow_array::builder::{Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema, SchemaRef};
 
@@ -20,7 +20,6 @@ pub enum Value<'a> {
     Bigint(i64),
     /// Microseconds since 1970.
     Time(i64),
-    Texts(Option<Vec<&'a str>>),
 }
 
 pub struct Batch {
@@ -34,7 +33,6 @@ enum Builder {
     Integer(Int32Builder),
     Bigint(Int64Builder),
     Time(TimestampMicrosecondBuilder),
-    Texts(ListBuilder<StringBuilder>),
 }
 
 impl Batch {
@@ -74,9 +72,6 @@ impl Builder {
             DataType::Timestamp(..) => {
                 Builder::Time(TimestampMicrosecondBuilder::new().with_data_type(data_type.clone()))
             }
-            DataType::List(element) => {
-                Builder::Texts(ListBuilder::new(StringBuilder::new()).with_field(element.clone()))
-            }
             _ => Builder::Text(StringBuilder::new()),
         }
     }
@@ -91,9 +86,6 @@ impl Builder {
             (Builder::Integer(builder), Value::Integer(value)) => builder.append_value(value),
             (Builder::Bigint(builder), Value::Bigint(value)) => builder.append_value(value),
             (Builder::Time(builder), Value::Time(value)) => builder.append_value(value),
-            (Builder::Texts(builder), Value::Texts(texts)) => {
-                builder.append_option(texts.map(|texts| texts.into_iter().map(Some)));
-            }
             _ => return Err(Failure::internal("a value is not of its column's type")),
         }
         Ok(0)
@@ -105,7 +97,6 @@ impl Builder {
             Builder::Integer(builder) => Arc::new(builder.finish()),
             Builder::Bigint(builder) => Arc::new(builder.finish()),
             Builder::Time(builder) => Arc::new(builder.finish()),
-            Builder::Texts(builder) => Arc::new(builder.finish()),
         }
     }
 }

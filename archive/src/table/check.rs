@@ -64,7 +64,9 @@ pub fn check(
                 .map_err(failed)?;
             let mut rows = 0;
             for batch in reader {
-                rows += batch.map_err(|error| Failure::internal(format!("a column cannot be read: {error}")))?.num_rows() as u64;
+                rows += batch
+                    .map_err(|error| Failure::internal(format!("a column cannot be read: {error}")))?
+                    .num_rows() as u64;
             }
             if rows != expected {
                 return Err(Failure::internal(format!("a column has {rows} values in place of {expected}")));

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Table;
-use super::batch::Value::{Bigint, Integer, Text, Texts, Time};
+use super::batch::Value::{Bigint, Integer, Text, Time};
 use crate::dictionary::Dictionaries;
 use crate::error::{Failure, Result};
 use crate::event::{Event, microseconds};
@@ -13,6 +13,7 @@ use crate::values::Changes;
 /// Makes rows; its texts are kept for the next one.
 #[derive(Default)]
 pub struct Resolver {
+    changed_columns: String,
     old_values: String,
     new_values: String,
     summary: String,
@@ -41,8 +42,10 @@ impl Resolver {
         let event_type = dictionaries.event_type(event.event_type);
 
         let names = relation.as_ref().and_then(|relation| relation.columns.as_ref());
+        self.changed_columns.clear();
         self.old_values.clear();
         self.new_values.clear();
+        let has_changed = changes.write_columns(&mut self.changed_columns);
         let has_old = changes.write_old(names, &mut self.old_values);
         let has_new = changes.write_new(names, &mut self.new_values);
 
@@ -59,7 +62,6 @@ impl Resolver {
             Text(Some(&event.event_id)),
             Time(occurred_at),
             Text(event_type.as_ref().map(|event_type| event_type.name.as_str())),
-            Text(Some(&event.category)),
             Text(event_type.as_ref().map(|event_type| event_type.risk.as_str())),
             Text(Some(event.result.as_deref().unwrap_or("success"))),
             Text(Some(&self.summary)),
@@ -78,7 +80,7 @@ impl Resolver {
             Text(entity),
             Text(entity_id),
             Text(entity_label),
-            Texts(changes.columns().map(Iterator::collect)),
+            Text(has_changed.then_some(self.changed_columns.as_str())),
             Text(has_old.then_some(self.old_values.as_str())),
             Text(has_new.then_some(self.new_values.as_str())),
             Text(parameters.or(statement_parameters.map(|parameters| parameters.get()))),
