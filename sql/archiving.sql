@@ -93,7 +93,7 @@ BEGIN
     ELSIF archive.category NOT IN ('data', 'read', 'security', 'schema', 'system', 'application') THEN
         RAISE EXCEPTION 'unknown category "%"', archive.category
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The categories are data, read, security, schema, system and application.';
-    ELSIF coalesce(current_setting('audit.archive_location'), '') = '' THEN
+    ELSIF coalesce(current_setting('audit.archive_location', true), '') = '' THEN
         RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
     END IF;

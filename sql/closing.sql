@@ -12,7 +12,7 @@ BEGIN ATOMIC
         SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
                            WHERE i.indrelid = l.leaf::oid AND i.indisvalid AND c.relname = l.leaf_name || d.suffix) AS is_missing) m
     LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
-    WHERE l.parent LIKE 'events\_%' AND l.until < audit.clock() - interval '10 minutes'
+    WHERE l.parent LIKE 'events\_%' AND l.until < audit.clock() - interval '10 minutes' AND NOT audit.awaits_events(l.since, l.until)
     GROUP BY l.leaf, l.leaf_name, l.parent, l.until, f.closed_at
     HAVING f.closed_at IS NULL OR bool_or(m.is_missing)
     ORDER BY l.until, l.parent;
@@ -34,6 +34,7 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN
             CONTINUE;
         END;
+        PERFORM audit.note_gathered(closing.leaf_name);
         PERFORM audit.finish_leaf(closing.leaf_name, closing.parent, closing.suffixes);
         PERFORM audit.reached('close.finished');
         RETURN true;

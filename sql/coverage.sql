@@ -85,6 +85,7 @@ BEGIN
         FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
         JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
         WHERE e.category = unseen_category AND e.event_type = 7
+          AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
         ORDER BY r.lineage, e.occurred_at DESC
     LOOP
         CONTINUE WHEN EXISTS (
@@ -121,6 +122,7 @@ WITH covered AS MATERIALIZED (
     FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
     LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system' AND e.event_type IN (80, 81)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
     WINDOW later AS (PARTITION BY coalesce(r.lineage::text, e.entity) ORDER BY e.occurred_at, e.event_id)
 ), suspended AS (
     -- Events of one table that follow each other within an hour are one interval.
@@ -132,7 +134,8 @@ WITH covered AS MATERIALIZED (
                            > interval '1 hour' AS is_first
                 FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
                 LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
-                WHERE e.category = 'system' AND e.event_type = 83) s) i
+                WHERE e.category = 'system' AND e.event_type = 83
+                  AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)) s) i
     GROUP BY i.lineage, i.number
 )
 SELECT 'not audited' AS gap, u.object AS object,
@@ -224,7 +227,8 @@ COMMENT ON COLUMN audit.coverage.until IS 'When it ended; null for a gap that is
 CREATE FUNCTION audit.status(
     OUT version text, OUT preloaded boolean, OUT enabled boolean, OUT node integer, OUT server text, OUT worker text, OUT queued bigint,
     OUT lost bigint, OUT overflow_events bigint, OUT leaves integer, OUT leaves_last_until timestamptz, OUT bytes bigint,
-    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_visited_at timestamptz, OUT worker_error text)
+    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_visited_at timestamptz, OUT worker_error text,
+    OUT subscriptions text[], OUT leaves_due integer)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -236,6 +240,7 @@ BEGIN
     SELECT n.node_id, n.name INTO node, server
     FROM audit.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
     WHERE n.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
+      AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id)
     ORDER BY n.since DESC LIMIT 1;
     SELECT w.words, w.visited_at, w.error INTO worker, worker_visited_at, worker_error FROM audit.worker_status() w;
     -- Nothing is queued: every event is written by the transaction that it belongs to.
@@ -247,6 +252,7 @@ BEGIN
     leaves_last_until := (SELECT min(p.until) FROM (SELECT max(l.until) AS until FROM audit.leaves l
                                                     WHERE l.parent LIKE 'events\_%' AND l.parent <> 'events_overflow'
                                                     GROUP BY l.parent) p);
+    leaves_due := (SELECT count(*) FROM audit.due_leaves() d WHERE d.pruned_at IS NULL);
     tables_audited := (SELECT count(*) FROM audit.table_settings);
     schemas_audited := (SELECT count(*) FROM audit.schema_settings);
     publications := ARRAY(
@@ -256,7 +262,8 @@ BEGIN
            OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
                       WHERE r.prpubid = p.oid AND c.relnamespace = 'audit'::regnamespace)
         ORDER BY p.pubname);
+    subscriptions := ARRAY(SELECT format('%s: %s', s.subscription, s.state) FROM audit.gathering_subscriptions() s ORDER BY 1);
 END;
 $$;
 COMMENT ON FUNCTION audit.status() IS
-    'The state of auditing in one row: library, worker, events waiting or lost, leaves and how long they last, publications that reach the trail';
+    'The state of auditing in one row: library, worker, events waiting or lost, leaves and how long they last, publications that reach the trail, subscriptions that bring events of other servers';

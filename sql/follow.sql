@@ -29,7 +29,8 @@ SELECT n.node_id, i.is_local, i.is_local AND n.since = max(n.since) FILTER (WHER
 FROM audit.nodes n
 CROSS JOIN LATERAL (
     SELECT n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
-       AND n.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AS is_local
+       AND n.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+       AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id) AS is_local
 ) i;
 COMMENT ON VIEW audit.local_nodes IS 'The nodes of the trail, and which of them are this database on an earlier or the present timeline; internal';
 

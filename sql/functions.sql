@@ -88,6 +88,14 @@ CREATE FUNCTION audit.refuse_change() RETURNS trigger
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_refuse_change';
 COMMENT ON FUNCTION audit.refuse_change() IS 'Trigger on every table that holds evidence: it is never changed by SQL';
 
+CREATE FUNCTION audit.arrive() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrive';
+COMMENT ON FUNCTION audit.arrive() IS 'Trigger on every leaf: lets in what a subscription brings, once, and to a leaf that is open';
+
+CREATE FUNCTION audit.arrivals() RETURNS bigint[]
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrivals';
+COMMENT ON FUNCTION audit.arrivals() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were here; internal';
+
 -- Writers, for the extension's own functions.
 
 CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) RETURNS uuid

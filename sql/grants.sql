@@ -65,9 +65,10 @@ GRANT EXECUTE ON FUNCTION
     audit.hold(text, text, text, timestamptz, timestamptz, text, text), audit.release(text, text),
     audit.archive(text, timestamptz), audit.restore_archive(uuid), audit.unload_archive(uuid), audit.check_archive(uuid) TO audit_admin;
 GRANT EXECUTE ON FUNCTION audit.record(text, jsonb, text, text, text, boolean) TO audit_writer;
+GRANT EXECUTE ON FUNCTION audit.gather(timestamptz) TO audit_admin;
 GRANT EXECUTE ON FUNCTION audit.status(), audit.unseen_rows(), audit.retention_overview() TO audit_reader, audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT EXECUTE ON FUNCTION audit.maintenance_step() TO audit_admin;
 GRANT SELECT ON audit.tables, audit.coverage, audit.table_settings, audit.schema_settings, audit.leaf_settings,
     audit.event_types, audit.event_parameters, audit.leaves, audit.leaf_facts, audit.retention, audit.retention_settings, audit.holds,
-    audit.archives TO audit_admin;
+    audit.archives, audit.servers, audit.gathered_nodes, audit.gather_settings TO audit_admin;

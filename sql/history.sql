@@ -159,12 +159,14 @@ BEGIN ATOMIC
         JOIN pg_catalog.pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
         WHERE r.relation_oid IN (SELECT a.relation FROM audit.ancestry(target) a)
           AND n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
+          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id)
     ), by_name AS (
         SELECT r.lineage
         FROM audit.relations r
         JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.table_name
         WHERE c.oid IN (SELECT a.relation FROM audit.ancestry(target) a)
+          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)
         ORDER BY r.since DESC LIMIT 1
     ), lineages AS (
         SELECT o.lineage FROM by_oid o
@@ -240,21 +242,18 @@ COMMENT ON FUNCTION audit.same_rows(audit.row_step[], text) IS 'The events of ro
 
 -- The events of a row in order: transactions by their first event on the row, as each holds its lock until it ends,
 -- and within a transaction by command, as a user's own AFTER trigger may change the row again before we are called.
-CREATE FUNCTION audit.row_steps(target regclass, key text) RETURNS audit.row_step[]
+CREATE FUNCTION audit.row_steps(relation_ids integer[], nodes integer[], key text) RETURNS audit.row_step[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
-    relation_ids integer[];
-    nodes integer[];
     keys text[] := ARRAY[key];
     new_keys text[] := keys;
     steps audit.row_step[] := '{}';
     more audit.row_step[];
     wanted uuid[];
 BEGIN
-    SELECT array_agg(v.relation_id), array_agg(v.node_id) INTO relation_ids, nodes FROM audit.versions_of(target) v;
     -- Events of the key, then of every key that it was changed from or to.
     WHILE new_keys <> '{}' LOOP
         SELECT array_agg(ROW(e.occurred_at, e.event_id, e.node_id, e.transaction_id, e.command_id, e.event_type, e.entity_id,
@@ -285,7 +284,25 @@ BEGIN
     RETURN steps;
 END;
 $$;
-COMMENT ON FUNCTION audit.row_steps(regclass, text) IS 'The events of the rows that had a key, in order; internal';
+COMMENT ON FUNCTION audit.row_steps(integer[], integer[], text) IS
+    'The events of the rows that had a key, in order, of a table whose versions are these relations of these nodes; internal';
+
+CREATE FUNCTION audit.row_trail(steps audit.row_step[]) RETURNS SETOF audit.trail
+LANGUAGE plpgsql STABLE
+SET jit = off
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT t.event_id, t.occurred_at, t.event, t.category, t.risk, t.result, t.summary, t.actor, t.actor_source, t.login, t.role,
+           t.effective_role, t.application_name, t.client_addr, t.session_id, t.transaction_id, t.trace_id, t.reason, t.context,
+           t.entity, t.entity_id, t.entity_label, t.changed_columns, t.old_values, t.new_values, t.parameters, t.statement, t.server
+    FROM unnest(steps) s
+    JOIN audit.trail_events t ON t.occurred_at = s.occurred_at AND t.event_id = s.event_id AND t.category = 'data'
+    ORDER BY s.place;
+END;
+$$;
+COMMENT ON FUNCTION audit.row_trail(audit.row_step[]) IS 'These events of a row as the trail shows them, in their order; internal';
 
 CREATE FUNCTION audit.history(target regclass, entity_id text) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE
@@ -293,7 +310,8 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
-    steps audit.row_step[];
+    relation_ids integer[];
+    nodes integer[];
 BEGIN
     IF target IS NULL OR entity_id IS NULL THEN
         RAISE EXCEPTION 'target and entity_id must not be null'
@@ -302,14 +320,8 @@ BEGIN
         RAISE EXCEPTION 'relation with OID % does not exist', target::oid
             USING ERRCODE = 'undefined_table', HINT = 'Events of dropped tables are in audit.trail by entity.';
     END IF;
-    steps := audit.row_steps(target, audit.key_of(target, entity_id));
-    RETURN QUERY
-    SELECT t.event_id, t.occurred_at, t.event, t.category, t.risk, t.result, t.summary, t.actor, t.actor_source, t.login, t.role,
-           t.effective_role, t.application_name, t.client_addr, t.session_id, t.transaction_id, t.trace_id, t.reason, t.context,
-           t.entity, t.entity_id, t.entity_label, t.changed_columns, t.old_values, t.new_values, t.parameters, t.statement, t.server
-    FROM unnest(steps) s
-    JOIN audit.trail_events t ON t.occurred_at = s.occurred_at AND t.event_id = s.event_id AND t.category = 'data'
-    ORDER BY s.place;
+    SELECT array_agg(v.relation_id), array_agg(v.node_id) INTO relation_ids, nodes FROM audit.versions_of(target) v;
+    RETURN QUERY SELECT t.* FROM audit.row_trail(audit.row_steps(relation_ids, nodes, audit.key_of(target, entity_id))) t;
 END;
 $$;
 COMMENT ON FUNCTION audit.history(regclass, text) IS

@@ -112,6 +112,9 @@ BEGIN
     EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
                    'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf);
     EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', leaf);
+    -- What a subscription brings; it lets pass whatever else may insert.
+    EXECUTE format('CREATE TRIGGER arrive BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.arrive()', leaf);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER arrive', leaf);
     EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', leaf);
     EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', leaf);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, 'A leaf of audit.' || parent);
@@ -127,7 +130,6 @@ SET default_tablespace = ''
 AS $$
 DECLARE
     wanted record;
-    strays tid[];
 BEGIN
     PERFORM audit.use_tablespace();
     PERFORM audit.make_leaf_table(parent, leaf);
@@ -143,14 +145,8 @@ BEGIN
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
     END IF;
-    IF parent IN ('sessions', 'contexts') AND bounds LIKE '%FROM%' THEN
-        -- What came while the leaf was missing is in the default partition, which the new bounds would contradict. Attaching takes
-        -- this lock too.
-        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_rest');
-        EXECUTE format('SELECT array_agg(d.ctid) FROM audit.%1$I d WHERE d.%2$I >= %3$L AND d.%2$I < %4$L', parent || '_rest', rtrim(parent, 's') || '_id',
-                       substring(bounds FROM $re$FROM \('(\d+)'\)$re$), substring(bounds FROM $re$TO \('(\d+)'\)$re$)) INTO strays;
-        PERFORM audit.move_rows(format('audit.%I', parent || '_rest')::regclass, strays, format('audit.%I', leaf)::regclass, NULL, false)
-        WHERE strays IS NOT NULL;
+    IF parent IN ('sessions', 'contexts') AND bounds <> 'DEFAULT' THEN
+        PERFORM audit.take_from_rest(parent, leaf, bounds);
     END IF;
     EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, leaf, bounds);
 END;
@@ -212,7 +208,8 @@ CROSS JOIN LATERAL (
     FROM regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid), $re$FROM \('([^']*)'\) TO \('([^']*)'\)$re$) AS m
 ) b
 WHERE p.relnamespace = 'audit'::regnamespace
-  AND (p.relname LIKE 'events\_%' OR p.relname IN ('sessions', 'contexts'));
+  AND (p.relname IN ('sessions', 'contexts')
+       OR p.relname LIKE 'events\_%' AND pg_catalog.pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT');
 COMMENT ON VIEW audit.leaves IS 'The leaves of the trail and the time they hold; no time where a leaf holds all';
 
 -- Makes what is missing: the leaves that never end, and for each parent leaves from now to two intervals ahead.

@@ -25,7 +25,7 @@ BEGIN
         RAISE EXCEPTION 'a retention must not be negative' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means without limit.';
     ELSIF leaf_interval > interval '0' AND leaf_interval < interval '1 hour' THEN
         RAISE EXCEPTION 'a leaf must hold at least an hour' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means the interval that suits the retention.';
-    ELSIF archive AND coalesce(current_setting('audit.archive_location'), '') = '' THEN
+    ELSIF archive AND coalesce(current_setting('audit.archive_location', true), '') = '' THEN
         RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
     END IF;

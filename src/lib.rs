@@ -35,7 +35,8 @@ extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
 extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["functions"]);
 extension_sql_file!("../sql/leaves.sql", name = "leaves", requires = ["event_types"]);
-extension_sql_file!("../sql/moving.sql", name = "moving", requires = ["leaves"]);
+extension_sql_file!("../sql/gathering.sql", name = "gathering", requires = ["leaves"]);
+extension_sql_file!("../sql/moving.sql", name = "moving", requires = ["gathering"]);
 extension_sql_file!("../sql/closing.sql", name = "closing", requires = ["moving"]);
 extension_sql_file!("../sql/cutting.sql", name = "cutting", requires = ["closing"]);
 extension_sql_file!("../sql/merging.sql", name = "merging", requires = ["cutting"]);
@@ -60,7 +61,8 @@ extension_sql_file!("../sql/executions.sql", name = "executions", requires = ["p
 extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["executions"]);
 extension_sql_file!("../sql/pages.sql", name = "pages", requires = ["reports"]);
 extension_sql_file!("../sql/worker.sql", name = "worker", requires = ["pages"]);
-extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["worker"], finalize);
+extension_sql_file!("../sql/fleet.sql", name = "fleet", requires = ["worker"]);
+extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["fleet"], finalize);
 
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {

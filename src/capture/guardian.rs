@@ -1,7 +1,8 @@
 //! Refuses what would change or drop evidence, superusers included.
 //!
 //! Changes by SQL meet a statement trigger on every table that holds evidence; our writers go past the
-//! executor and so past the trigger, and a restore loads its rows before the triggers exist. Drops meet the
+//! executor and so past the trigger, a restore loads its rows before the triggers exist, and the first copy of a
+//! subscription is let in. Drops meet the
 //! object access hook, which sees every object of a cascade: it is in place once the library is loaded,
 //! which the event trigger on ddl_command_start sees to.
 
@@ -9,10 +10,11 @@ use core::ffi::{CStr, c_int, c_void};
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
+use super::arrival;
 use crate::error::Error;
 use crate::pg::guard::{self, entry_point};
 use crate::pg::relation;
-use crate::pg::trigger::Call;
+use crate::pg::trigger::{Call, Operation};
 use crate::store::open;
 
 entry_point!(audit_refuse_change, pg_finfo_audit_refuse_change, refuse_change);
@@ -201,7 +203,9 @@ unsafe fn refuse_change(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call.
     unsafe {
         let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "refuse_change" }.raise() };
-        if is_permitted() {
+        if is_permitted()
+            || call.operation == Operation::Insert && arrival::is_first_copy((*call.data.tg_relation).rd_id)
+        {
             return Datum::null();
         }
         let name = relation::name(&(*(*call.data.tg_relation).rd_rel).relname);

@@ -5,8 +5,9 @@
 //! * [`definition`]: changes of definitions that concern audited tables or the evidence;
 //! * [`emit`]: events that the extension's own SQL functions write;
 //! * [`record`]: events of applications, with [`parameters`] checked against each [`declaration`];
-//! * [`guardian`]: refuses what would change or drop evidence.
+//! * [`guardian`]: refuses what would change or drop evidence; [`arrival`] lets in what a subscription brings.
 
+mod arrival;
 mod baseline;
 mod declaration;
 mod definition;

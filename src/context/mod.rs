@@ -22,6 +22,8 @@ use crate::settings;
 use content::Content;
 use remembered::Remembered;
 
+pub use session::node;
+
 /// How much of the statement's text belongs to the context.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]

@@ -8,8 +8,8 @@ use pgrx::{IntoDatum, direct_function_call_as_datum};
 use crate::pg::scan::{self, Condition};
 use crate::pg::{clock, raw, version};
 use crate::settings;
-use crate::store::dictionary;
 use crate::store::leaf::Parent;
+use crate::store::{dictionary, gathered};
 
 /// A dictionary row that this backend wrote or found.
 #[derive(Clone, Copy)]
@@ -95,9 +95,12 @@ unsafe fn find_or_write_node() -> Known {
             Condition { attribute: 6, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(timeline) },
         ];
         dictionary::rows(Parent::Nodes, &conditions, |descriptor, tuple| {
+            // A server that this cluster is a physical copy of may look alike.
             found = scan::attribute(tuple, 1, descriptor)
-                .map(|id| Known { id: i64::from(id.value() as i32), pending: scan::pending(tuple) });
-            false
+                .map(|id| id.value() as i32)
+                .filter(|id| !gathered::has(*id))
+                .map(|id| Known { id: i64::from(id), pending: scan::pending(tuple) });
+            found.is_none()
         });
         if let Some(known) = found {
             return known;

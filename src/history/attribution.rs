@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::{partition, relation};
+use crate::pg::{partition, scan};
 
 entry_point!(audit_attribution, pg_finfo_audit_attribution, attribution);
 
@@ -181,7 +181,7 @@ unsafe fn visit(
             return false;
         }
         let opened = pg_sys::table_open(leaf, pg_sys::AccessShareLock as i32);
-        let index = index_of(opened);
+        let index = scan::btree_over(opened, ID);
         let mut key = pg_sys::ScanKeyData::default();
         let equal = pg_sys::BTEqualStrategyNumber as u16;
         pg_sys::ScanKeyInit(&mut key, ID, equal, Oid::from(pg_sys::F_INT8EQ), Datum::from(id));
@@ -203,30 +203,5 @@ unsafe fn visit(
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(opened, pg_sys::NoLock as i32);
         has_found
-    }
-}
-
-/// The leaf's B-tree over the id; invalid where somebody dropped it, and the leaf is then read whole.
-///
-/// # Safety
-/// `leaf` must be open.
-unsafe fn index_of(leaf: pg_sys::Relation) -> Oid {
-    // SAFETY: the indexes are those of an open relation.
-    unsafe {
-        let list = pg_sys::RelationGetIndexList(leaf);
-        for position in 0..relation::list_length(list) {
-            let oid = relation::list_oid(list, position);
-            let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
-            let description = &*(*index).rd_index;
-            let serves = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
-                && description.indisvalid
-                && description.indkey.values.as_slice(1)[0] == ID
-                && pg_sys::RelationGetIndexPredicate(index).is_null();
-            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
-            if serves {
-                return oid;
-            }
-        }
-        Oid::INVALID
     }
 }

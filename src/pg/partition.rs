@@ -9,6 +9,8 @@ pub struct Holder {
     /// It holds keys from here to below `upper`.
     pub lower: i64,
     pub upper: i64,
+    /// Whether it is the default partition.
+    pub is_default: bool,
     /// Whether no partition with bounds comes after it.
     pub is_last: bool,
 }
@@ -18,7 +20,8 @@ pub struct Holder {
 /// # Safety
 /// `parent` must be open and partitioned by ranges of one bigint or timestamptz.
 pub unsafe fn holding(parent: pg_sys::Relation, key: i64) -> Holder {
-    let mut holder = Holder { partition: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, is_last: false };
+    let mut holder =
+        Holder { partition: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, is_default: false, is_last: false };
     // SAFETY: the descriptor is valid while the parent is open; boundinfo has ndatums bounds and ndatums + 1
     // indexes (partitioning/partbounds.h).
     unsafe {
@@ -42,6 +45,7 @@ pub unsafe fn holding(parent: pg_sys::Relation, key: i64) -> Holder {
         holder.is_last = low + 1 >= count;
         if index < 0 {
             index = info.default_index;
+            holder.is_default = index >= 0;
         }
         if let Ok(index) = usize::try_from(index) {
             holder.partition = *descriptor.oids.add(index);

@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
+use super::relation;
+
 /// One equality condition: attribute number and value. `procedure` is the equality function of its type.
 pub struct Condition {
     pub attribute: i16,
@@ -20,7 +22,7 @@ pub unsafe fn rows(
 ) {
     // SAFETY: the relation stays open and the snapshot registered for the whole scan.
     unsafe {
-        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let opened = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
         // Not an MVCC snapshot, which would take predicate locks: bookkeeping of ours must not make SERIALIZABLE
         // transactions of others fail. What this transaction has written is seen at once.
         let snapshot = &raw mut pg_sys::SnapshotSelfData;
@@ -37,7 +39,7 @@ pub unsafe fn rows(
             keys.push(key);
         }
         let scan = pg_sys::systable_beginscan(
-            relation,
+            opened,
             Oid::INVALID,
             false,
             snapshot,
@@ -46,12 +48,66 @@ pub unsafe fn rows(
         );
         loop {
             let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() || !visit((*relation).rd_att, tuple) {
+            if tuple.is_null() || !visit((*opened).rd_att, tuple) {
                 break;
             }
         }
         pg_sys::systable_endscan(scan);
-        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+    }
+}
+
+/// As [`rows`], along the table's B-tree over the column, where it has one.
+///
+/// # Safety
+/// As [`rows`]. The memory context must be short-lived: nothing here is freed before it is reset.
+pub unsafe fn along_index(
+    table: Oid,
+    condition: &Condition,
+    mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
+) {
+    // SAFETY: as in `rows`.
+    unsafe {
+        let opened = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let index = btree_over(opened, condition.attribute);
+        let mut key = pg_sys::ScanKeyData::default();
+        let equal = pg_sys::BTEqualStrategyNumber as u16;
+        pg_sys::ScanKeyInit(&mut key, condition.attribute, equal, condition.procedure, condition.value);
+        let snapshot = &raw mut pg_sys::SnapshotSelfData;
+        let scan = pg_sys::systable_beginscan(opened, index, index != Oid::INVALID, snapshot, 1, &mut key);
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() || !visit((*opened).rd_att, tuple) {
+                break;
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+    }
+}
+
+/// A table's B-tree whose first column is this one; invalid where there is none, and the table is then read whole.
+///
+/// # Safety
+/// `table` must be open.
+pub unsafe fn btree_over(table: pg_sys::Relation, attribute: i16) -> Oid {
+    // SAFETY: the indexes are those of an open relation.
+    unsafe {
+        let list = pg_sys::RelationGetIndexList(table);
+        for position in 0..relation::list_length(list) {
+            let oid = relation::list_oid(list, position);
+            let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
+            let description = &*(*index).rd_index;
+            let serves = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
+                && description.indisvalid
+                && description.indkey.values.as_slice(1)[0] == attribute
+                && pg_sys::RelationGetIndexPredicate(index).is_null();
+            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+            if serves {
+                return oid;
+            }
+        }
+        Oid::INVALID
     }
 }
 

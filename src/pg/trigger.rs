@@ -61,6 +61,10 @@ impl<'a> Call<'a> {
         self.data.tg_event & ROW != 0 && self.data.tg_event & TIMING == 0
     }
 
+    pub fn is_before_insert(self) -> bool {
+        self.operation == Operation::Insert && self.data.tg_event & ROW != 0 && self.data.tg_event & TIMING == BEFORE
+    }
+
     pub fn is_before_statement(self) -> bool {
         self.data.tg_event & ROW == 0 && self.data.tg_event & TIMING == BEFORE
     }

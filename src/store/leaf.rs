@@ -116,7 +116,7 @@ pub unsafe fn find(parent: Parent, key: i64) -> Oid {
     };
     if key >= route.ends {
         // SAFETY: inside a transaction.
-        unsafe { ask_for_leaves(key) }
+        unsafe { ask_for_leaves() }
     }
     route.leaf
 }
@@ -157,7 +157,9 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
             pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
             holder
         };
-        route = Route { leaf: holder.partition, lower: holder.lower, upper: holder.upper, ..route };
+        // The default partition of events is there for what a subscription brings (sql/gathering.sql).
+        let leaf = if parent.overflows() && holder.is_default { Oid::INVALID } else { holder.partition };
+        route = Route { leaf, lower: holder.lower, upper: holder.upper, ..route };
         if parent.overflows() && holder.is_last {
             route.ends = route.upper.saturating_sub(AHEAD.min(route.upper.saturating_sub(route.lower) / 10));
         }
@@ -176,7 +178,7 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
 ///
 /// # Safety
 /// Must run inside a transaction.
-unsafe fn ask_for_leaves(key: i64) {
+pub unsafe fn ask_for_leaves() {
     // SAFETY: plain variable; starting a worker never waits.
     unsafe {
         let now = pg_sys::GetCurrentTimestamp();
@@ -186,5 +188,4 @@ unsafe fn ask_for_leaves(key: i64) {
         ASKED_AT = now;
     }
     background::start_maintenance();
-    let _ = key;
 }

@@ -4,6 +4,7 @@
 //! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`settings`] knows which tables `audit.enable` was asked for.
+//! * [`gathered`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, [`moving`] brings events to other leaves, and [`copy`] merges
 //!   leaves and lets rows go, past publications.
@@ -13,6 +14,7 @@ mod config;
 mod copy;
 pub mod dictionary;
 pub mod event_types;
+pub mod gathered;
 mod id;
 pub mod leaf;
 mod moving;

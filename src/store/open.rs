@@ -181,7 +181,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
 ///
 /// # Safety
 /// `relation` must be open.
-unsafe fn is_sealed(relation: pg_sys::Relation) -> bool {
+pub unsafe fn is_sealed(relation: pg_sys::Relation) -> bool {
     // SAFETY: the triggers of an open relation, whose names are NUL-terminated.
     unsafe {
         let Some(triggers) = (*relation).trigdesc.as_ref() else { return false };

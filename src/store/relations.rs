@@ -9,8 +9,8 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{FromDatum, IntoDatum, JsonB};
 use serde_json::{Value, json};
 
-use super::dictionary;
 use super::leaf::Parent;
+use super::{dictionary, gathered};
 use crate::pg::clock;
 use crate::pg::raw;
 use crate::pg::relation;
@@ -156,7 +156,7 @@ struct Known {
 }
 
 /// Finds the row that says the same, and the lineage of the table: by its OID on this node, else, as after a
-/// restore, by its name on another.
+/// restore, by its name on one that this database was before.
 ///
 /// # Safety
 /// Must run inside a transaction.
@@ -191,7 +191,11 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
                     known.found =
                         is_same.then(|| (attribute(2).map_or(0, |id| id.value() as i32), scan::pending(tuple)));
                 }
-            } else if same_name && !is_here && by_name.is_none_or(|(newest, _)| since >= newest) {
+            } else if same_name
+                && !is_here
+                && by_name.is_none_or(|(newest, _)| since >= newest)
+                && !attribute(1).is_some_and(|node| gathered::has(node.value() as i32))
+            {
                 by_name = Some((since, lineage));
             }
             true

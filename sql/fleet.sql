@@ -1,0 +1,140 @@
+-- Many servers, one trail: each publishes its own, and a central server subscribes to all.
+
+-- What changes at a server after it has been published, by retention or by moves within the trail, is past decoding or no insertion:
+-- the central server keeps what it has. Own retentions of tables are the server's affair, and their column stays there.
+CREATE FUNCTION audit.publish(publication text DEFAULT 'audit') RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    columns text := (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
+                     WHERE a.attrelid = 'audit.events'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'retention_id');
+    others text;
+    oldest timestamptz;
+BEGIN
+    -- The setting is defined when the library is loaded, which calling it does.
+    PERFORM audit.clock();
+    IF coalesce(publication, '') = '' THEN
+        RAISE EXCEPTION 'a publication needs a name' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
+    ELSIF current_setting('wal_level') <> 'logical' THEN
+        RAISE EXCEPTION 'wal_level is %, which carries no logical replication', current_setting('wal_level')
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set wal_level = logical and restart the server.';
+    ELSIF NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = 'audit.replicate' AND s.setting = 'on'
+                        AND s.source IN ('configuration file', 'command line', 'environment variable', 'database')) THEN
+        -- A setting of this session or role would leave out what others record.
+        RAISE EXCEPTION 'audit.replicate is not on for everybody: publications do not carry the trail'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run ALTER SYSTEM SET audit.replicate = on and SELECT pg_reload_conf(), then call audit.publish again.';
+    ELSIF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publish.publication) THEN
+        RAISE EXCEPTION 'publication "%" already exists', publication
+            USING ERRCODE = 'duplicate_object', HINT = 'One publication serves any number of subscribers; pass another name to make a second one.';
+    END IF;
+    SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO others FROM pg_publication p
+    WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid = 'audit'::regnamespace);
+    IF others IS NOT NULL THEN
+        RAISE WARNING 'publications that include every table now carry the trail too: %', others
+            USING HINT = 'Their subscribers need the extension, or fail. Publish the tables that they want by name instead.';
+    END IF;
+    PERFORM audit.emit('config.change', jsonb_build_object('setting', 'publication of the trail', 'value', to_jsonb(publication)),
+                       'publication ' || publication, NULL, NULL, NULL);
+    EXECUTE format('CREATE PUBLICATION %I FOR TABLE audit.events (%s), audit.nodes, audit.sessions, audit.contexts, audit.relations, '
+                   'audit.event_types WHERE (NOT built_in), audit.event_parameters WHERE (event_type >= 1000) '
+                   'WITH (publish = ''insert'', publish_via_partition_root = true)', publication, columns);
+    RAISE NOTICE 'the trail of database % on server % is published', quote_ident(current_database()),
+        (SELECT quote_literal(n.name) FROM audit.nodes n JOIN audit.local_nodes l ON l.node_id = n.node_id AND l.is_current)
+        USING HINT = 'Servers are told apart by audit.server_name. A subscriber that stays away keeps WAL here: max_slot_wal_keep_size limits it.';
+    SELECT min(e.occurred_at) INTO oldest FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e;
+    RETURN format('SELECT audit.gather(%L);', oldest);
+END;
+$$;
+COMMENT ON FUNCTION audit.publish(text) IS 'Publishes the trail for a central server to subscribe to; returns what to run there first';
+
+CREATE FUNCTION audit.gather(since timestamptz DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
+AS $$
+DECLARE
+    -- Events that are older still come, by way of the overflow.
+    most_leaves CONSTANT integer := 120;
+    now_here timestamptz := audit.clock();
+    parent text;
+BEGIN
+    IF gather.since > now_here THEN
+        RAISE EXCEPTION 'since is in the future' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the time of the oldest event to gather, as audit.publish says it.';
+    END IF;
+    gather.since := coalesce(gather.since, now_here);
+    PERFORM audit.enter_maintenance();
+    PERFORM audit.make_leaves();
+    PERFORM audit.make_gates();
+    FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
+                                  'events_application'] LOOP
+        PERFORM audit.make_leaves_of(parent, greatest(gather.since, now_here - most_leaves * audit.leaf_interval(parent),
+            now_here - audit.kept(parent) - audit.leaf_interval(parent)), now_here);
+    END LOOP;
+    PERFORM audit.remove(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();
+    PERFORM audit.put(ROW(gather.since, now_here)::audit.gather_settings);
+    PERFORM audit.emit('config.change', jsonb_build_object('setting', 'gathering of other servers', 'value', jsonb_build_object('since', gather.since)),
+                       'audit.events', NULL, NULL, NULL);
+    RETURN 'CREATE SUBSCRIPTION audit_NAME CONNECTION ''host=… dbname=… user=…'' PUBLICATION audit;';
+END;
+$$;
+COMMENT ON FUNCTION audit.gather(timestamptz) IS
+    'Makes the trail ready for events of other servers, back to a time; returns the statement to run next, once for each server';
+
+CREATE FUNCTION audit.gathering_subscriptions() RETURNS TABLE (subscription text, state text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT s.subname::text,
+           CASE WHEN NOT s.subenabled THEN 'disabled'
+                WHEN r.waiting > 0 THEN format('copying, %s of %s tables to go', r.waiting, r.tables)
+                WHEN EXISTS (SELECT FROM pg_catalog.pg_stat_get_subscription(s.oid) w WHERE w.pid IS NOT NULL AND w.received_lsn IS NOT NULL) THEN 'following'
+                ELSE 'not connected' END
+    FROM pg_catalog.pg_subscription s
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS tables, count(*) FILTER (WHERE l.srsubstate <> 'r') AS waiting
+        FROM pg_catalog.pg_subscription_rel l JOIN pg_catalog.pg_class c ON c.oid = l.srrelid
+        WHERE l.srsubid = s.oid AND c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = 'audit')) r
+    WHERE r.tables > 0 AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database());
+END;
+COMMENT ON FUNCTION audit.gathering_subscriptions() IS 'The subscriptions that bring events of other servers and how they are; internal';
+
+CREATE VIEW audit.servers AS
+SELECT n.name AS server, n.database_name, n.node_id, n.since, g.node_id IS NULL AS is_own, g.subscription
+FROM audit.nodes n LEFT JOIN audit.gathered_nodes g ON g.node_id = n.node_id;
+COMMENT ON VIEW audit.servers IS 'The databases whose events are in the trail: a restored, copied or promoted one is there once for each time';
+COMMENT ON COLUMN audit.servers.is_own IS 'Whether it is this database, or one that it was restored or copied from';
+COMMENT ON COLUMN audit.servers.subscription IS 'The subscription that it became known by';
+
+-- Here the tables of other servers have a name only, and the key is compared as the trail writes it.
+CREATE FUNCTION audit.server_history(server text, entity text, entity_id text) RETURNS SETOF audit.trail
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation_ids integer[];
+    nodes integer[];
+BEGIN
+    IF server IS NULL OR entity IS NULL OR entity_id IS NULL THEN
+        RAISE EXCEPTION 'server, entity and entity_id must not be null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a server, a table as audit.trail shows it, and the key of a row.';
+    END IF;
+    SELECT array_agg(r.relation_id), array_agg(r.node_id) INTO relation_ids, nodes
+    FROM audit.relations r
+    WHERE r.lineage IN (SELECT o.lineage FROM audit.relations o JOIN audit.nodes n ON n.node_id = o.node_id
+                        WHERE o.entity = server_history.entity AND server_history.server IN (n.name, n.name || '/' || n.database_name));
+    IF relation_ids IS NULL THEN
+        RAISE EXCEPTION 'server "%" has no events of %', server, entity
+            USING ERRCODE = 'undefined_object', HINT = 'audit.servers lists the servers; where several databases of one are gathered, write server/database.';
+    END IF;
+    RETURN QUERY SELECT t.* FROM audit.row_trail(audit.row_steps(relation_ids, nodes, entity_id)) t;
+END;
+$$;
+COMMENT ON FUNCTION audit.server_history(text, text, text) IS
+    'audit.history for a row of another server: everything that happened to it, oldest first';

@@ -1,0 +1,219 @@
+-- Taking in the events of other servers, which subscriptions bring: what maintenance and the workers of subscriptions need.
+--
+-- A worker routes an event to the leaf of its time, where the trigger arrive meets it. One whose leaf has closed goes to the overflow,
+-- from where it is moved and counted as any late event is. So does one that has no leaf: a default partition below each category is
+-- the gate that lets it in and itself stays empty for ever.
+
+CREATE TABLE audit.gathered_nodes (
+    node_id      integer PRIMARY KEY,
+    subscription text,
+    since        timestamptz NOT NULL
+);
+COMMENT ON TABLE audit.gathered_nodes IS 'The nodes that are other servers: their rows in audit.nodes came by a subscription';
+COMMENT ON COLUMN audit.gathered_nodes.since IS 'When the node became known here';
+
+CREATE TABLE audit.gather_settings (
+    since       timestamptz PRIMARY KEY,
+    prepared_at timestamptz NOT NULL
+);
+COMMENT ON TABLE audit.gather_settings IS 'What audit.gather was asked for: leaves back to this time wait for events of other servers';
+
+ALTER TABLE audit.gathered_nodes  REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.gather_settings REPLICA IDENTITY NOTHING;
+SELECT pg_catalog.pg_extension_config_dump('audit.gathered_nodes', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.gather_settings', '');
+
+-- Whether the first copy of a subscription to another trail is under way, or has yet to begin.
+CREATE FUNCTION audit.is_copying() RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel s JOIN pg_catalog.pg_class c ON c.oid = s.srrelid
+                   WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = 'audit') AND s.srsubstate <> 'r');
+END;
+COMMENT ON FUNCTION audit.is_copying() IS 'Whether a subscription has yet to copy what another server had recorded before; internal';
+
+-- Leaves that were made for another server's past stay open for a day, in which the subscription is created, and until all is copied.
+CREATE FUNCTION audit.awaits_events(since timestamptz, until timestamptz) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM audit.gather_settings g
+                   WHERE g.since < awaits_events.until AND g.prepared_at > awaits_events.since
+                     AND (g.prepared_at > audit.clock() - interval '1 day' OR audit.is_copying()));
+END;
+COMMENT ON FUNCTION audit.awaits_events(timestamptz, timestamptz) IS 'Whether events of another server''s past may still come to a leaf; internal';
+
+CREATE FUNCTION audit.make_gates() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parent text;
+    gate text;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['events_data', 'events_read', 'events_security', 'events_schema', 'events_system', 'events_application'] LOOP
+        gate := parent || '_gate';
+        CONTINUE WHEN to_regclass(format('audit.%I', gate)) IS NOT NULL;
+        PERFORM audit.make_leaf_table(parent, gate);
+        -- As a closed leaf it takes nothing.
+        EXECUTE format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', gate);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', gate);
+        EXECUTE format('COMMENT ON TABLE audit.%I IS %L', gate, 'Lets in events of other servers whose leaf is missing; they go to the overflow');
+        EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I DEFAULT', parent, gate);
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.make_gates() IS 'Makes the partitions through which events without a leaf arrive; internal';
+
+-- What came before its leaf, from a server whose clock was ahead or whose past nobody had asked for, is in the default partition, which
+-- would keep the leaf from its place.
+CREATE FUNCTION audit.take_from_rest(parent text, leaf text, bounds text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bound text[] := regexp_match(bounds, $re$FROM \('(-?\d+)'\) TO \('(-?\d+)'\)$re$);
+    early tid[];
+BEGIN
+    -- Attaching takes the same lock.
+    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_rest');
+    EXECUTE format('SELECT array_agg(r.ctid) FROM audit.%I r WHERE r.%I >= $1 AND r.%2$I < $2', parent || '_rest', rtrim(parent, 's') || '_id')
+    INTO early USING bound[1]::bigint, bound[2]::bigint;
+    IF early IS NOT NULL THEN
+        PERFORM audit.move_rows(format('audit.%I', parent || '_rest')::regclass, early, format('audit.%I', leaf)::regclass, NULL, false);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.take_from_rest(text, text, text) IS 'Moves rows of a dictionary from the default partition to their new leaf; internal';
+
+-- The worker that this is, if it belongs to a subscription.
+CREATE FUNCTION audit.own_subscription(OUT subscription text, OUT copied_table regclass)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT u.subname::text, s.relid::regclass
+    FROM pg_catalog.pg_stat_get_subscription(NULL) s JOIN pg_catalog.pg_subscription u ON u.oid = s.subid
+    WHERE s.pid = pg_catalog.pg_backend_pid();
+END;
+COMMENT ON FUNCTION audit.own_subscription() IS 'The subscription that this process works for, and the table whose first copy it makes; internal';
+
+-- Asked by the guard of the evidence. The worker of a first copy touches no other table, so that nobody's code runs in it.
+CREATE FUNCTION audit.admit_copy(target regclass) RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF target IS DISTINCT FROM (SELECT o.copied_table FROM audit.own_subscription() o) THEN
+        RETURN false;
+    ELSIF to_regclass('audit.events_data_gate') IS NULL THEN
+        RAISE EXCEPTION 'this trail is not ready for events of other servers'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT audit.gather(); the subscription then goes on by itself.';
+    END IF;
+    RETURN true;
+END;
+$$;
+COMMENT ON FUNCTION audit.admit_copy(regclass) IS 'Whether this process makes the first copy of a subscription to this table; internal';
+
+CREATE FUNCTION audit.note_node(node_id integer) RETURNS void
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT audit.put(ROW(node_id, (SELECT o.subscription FROM audit.own_subscription() o), audit.clock())::audit.gathered_nodes);
+END;
+COMMENT ON FUNCTION audit.note_node(integer) IS 'Remembers that a node is another server; internal';
+
+-- The first copy of each table is an event in the transaction that copies it.
+CREATE FUNCTION audit.note_copy() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    arrived bigint[] := audit.arrivals();
+BEGIN
+    PERFORM audit.emit('evidence.load', jsonb_build_object('subscription', (SELECT o.subscription FROM audit.own_subscription() o),
+        CASE tg_table_name WHEN 'events' THEN 'events' ELSE 'rows' END, arrived[1], 'known', arrived[2]), 'audit.' || tg_table_name, NULL, NULL, NULL);
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION audit.note_copy() IS 'Trigger on the tables of the trail: records the first copy that a subscription has made';
+
+DO $$
+DECLARE
+    parent text;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['events', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
+        EXECUTE format('CREATE TRIGGER note_copy AFTER INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.note_copy()', parent);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE REPLICA TRIGGER note_copy', parent);
+    END LOOP;
+END $$;
+
+-- What arrives afterwards is counted when its leaf closes. What comes later still goes by way of the overflow and is counted there.
+CREATE FUNCTION audit.note_gathered(leaf text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    gathered record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM audit.gathered_nodes)
+       OR EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = leaf AND f.closed_at IS NOT NULL) THEN
+        RETURN;
+    END IF;
+    FOR gathered IN
+        EXECUTE format('SELECT n.name, count(*) AS events, min(e.occurred_at) AS since, max(e.occurred_at) AS until FROM audit.%I e '
+                       'JOIN audit.gathered_nodes g ON g.node_id = e.node_id LEFT JOIN audit.nodes n ON n.node_id = e.node_id '
+                       'GROUP BY e.node_id, n.name ORDER BY n.name, e.node_id', leaf)
+    LOOP
+        PERFORM audit.emit('evidence.load', jsonb_build_object('server', gathered.name, 'events', gathered.events, 'since', gathered.since,
+            'until', gathered.until), 'audit.' || leaf, NULL, NULL, NULL);
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.note_gathered(text) IS 'Records how many events of other servers a leaf that closes holds; internal';
+
+-- Event types that applications of other servers define. The number comes from the name, so that the servers mostly agree; the last one
+-- to define a type is believed. Publications carry no removal: a parameter that is no longer declared stays.
+CREATE FUNCTION audit.adopt_event_type() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known audit.event_types;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1635083369, 4);
+    SELECT t.* INTO known FROM audit.event_types t WHERE t.event_type = NEW.event_type;
+    IF known.name <> NEW.name AND known.name <> NEW.name || '#' || NEW.event_type THEN
+        RAISE WARNING 'event type "%" of another server has the number of "%" and is shown as such', NEW.name, known.name;
+        RETURN NULL;
+    ELSIF EXISTS (SELECT FROM audit.event_types t WHERE t.name = NEW.name AND t.event_type <> NEW.event_type) THEN
+        NEW.name := NEW.name || '#' || NEW.event_type;
+    END IF;
+    IF NEW IS DISTINCT FROM known AND known.built_in IS NOT TRUE THEN
+        PERFORM audit.put(NEW);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION audit.adopt_event_type() IS 'Trigger: takes over event types of other servers, where a type may be known already';
+
+CREATE FUNCTION audit.adopt_event_parameter() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1635083369, 4);
+    IF NOT EXISTS (SELECT FROM audit.event_parameters p WHERE p = NEW) THEN
+        PERFORM audit.put(NEW);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION audit.adopt_event_parameter() IS 'Trigger: takes over declared parameters of other servers'' event types';
+
+CREATE TRIGGER adopt BEFORE INSERT ON audit.event_types FOR EACH ROW EXECUTE FUNCTION audit.adopt_event_type();
+ALTER TABLE audit.event_types ENABLE REPLICA TRIGGER adopt;
+CREATE TRIGGER adopt BEFORE INSERT ON audit.event_parameters FOR EACH ROW EXECUTE FUNCTION audit.adopt_event_parameter();
+ALTER TABLE audit.event_parameters ENABLE REPLICA TRIGGER adopt;

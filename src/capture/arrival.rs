@@ -1,0 +1,203 @@
+//! Events of other servers as a subscription brings them: each is let in once, and to a leaf that is open.
+//!
+//! The apply worker inserts through the executor, which routes a row to its leaf and fires the leaf's row triggers but
+//! no statement triggers; the first copy of a table is a COPY, which meets the guard's statement trigger too. See
+//! sql/gathering.sql for the rest.
+
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+use pgrx::spi::Spi;
+use pgrx::{FromDatum, IntoDatum};
+
+use crate::context;
+use crate::error::Error;
+use crate::event::Category;
+use crate::pg::guard::entry_point;
+use crate::pg::relation;
+use crate::pg::scan::{self, Condition};
+use crate::pg::trigger::Call;
+use crate::store::leaf::Parent;
+use crate::store::{append, leaf, open};
+
+entry_point!(audit_arrive, pg_finfo_audit_arrive, arrive);
+entry_point!(audit_arrivals, pg_finfo_audit_arrivals, arrivals);
+
+/// Columns of an event that decide about it, by number (sql/schema.sql).
+const OCCURRED_AT: i16 = 1;
+const EVENT_ID: i32 = 2;
+const EVENT_NODE: i32 = 5;
+/// Columns of the dictionaries' keys: a row of audit.nodes is known by the first alone.
+const NODE: i16 = 1;
+const ID: i16 = 2;
+
+/// What this process has let in, and left out because it was there, since a COPY began.
+#[derive(Clone, Copy)]
+struct Arrivals {
+    let_in: i64,
+    known: i64,
+}
+
+static mut ARRIVALS: Arrivals = Arrivals { let_in: 0, known: 0 };
+
+/// Whether the statement that inserts into `table` is the first copy of a subscription.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn is_first_copy(table: Oid) -> bool {
+    // SAFETY: a plain variable of this process; SPI inside a transaction.
+    unsafe {
+        if !pg_sys::IsLogicalWorker() {
+            return false;
+        }
+        let admitted = Spi::get_one_with_args::<bool>("SELECT audit.admit_copy($1)", &[table.into()]);
+        if admitted != Ok(Some(true)) {
+            return false;
+        }
+        ARRIVALS = Arrivals { let_in: 0, known: 0 };
+    }
+    true
+}
+
+/// `audit.arrivals() returns bigint[]`: rows let in and rows left out since a COPY began.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn arrivals(_arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: a plain variable of a single-threaded process.
+    let Arrivals { let_in, known } = unsafe { ARRIVALS };
+    vec![let_in, known].into_datum().unwrap_or(Datum::null())
+}
+
+/// The trigger function on leaves: lets a row in, or leaves it out where it is here already, or puts it into the
+/// overflow where the leaf takes none. A trigger with an argument takes none ever.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn arrive(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the trigger manager's data is live for the call, and so are the table and the row.
+    unsafe {
+        let Some(call) = Call::of(arguments).filter(|call| call.is_before_insert() && is_leaf(call.data.tg_relation))
+        else {
+            Error::NotATrigger { function: "arrive" }.raise()
+        };
+        let (table, row) = (call.data.tg_relation, call.data.tg_trigtuple);
+        if !pg_sys::IsLogicalWorker() {
+            return Datum::from(row);
+        }
+        let is_event = name(table).starts_with(b"events");
+        if if is_event { is_known_event(table, row) } else { is_known_row(table, row) } {
+            ARRIVALS.known += 1;
+            return Datum::null();
+        }
+        ARRIVALS.let_in += 1;
+        if is_event && ((*call.data.tg_trigger).tgnargs > 0 || open::is_sealed(table)) {
+            divert(row);
+            return Datum::null();
+        }
+        if !is_event && name(table).starts_with(b"nodes") {
+            note_node(table, row);
+        }
+        Datum::from(row)
+    }
+}
+
+/// Only on the trail's own leaves: on another table the trigger would let anybody write to the overflow.
+///
+/// # Safety
+/// The table must be open.
+unsafe fn is_leaf(table: pg_sys::Relation) -> bool {
+    // SAFETY: per the contract.
+    unsafe { (*(*table).rd_rel).relnamespace == leaf::schema() && (*(*table).rd_rel).relispartition }
+}
+
+/// # Safety
+/// The table must be open while the name is used.
+unsafe fn name<'a>(table: pg_sys::Relation) -> &'a [u8] {
+    // SAFETY: per the contract.
+    unsafe { relation::name(&(*(*table).rd_rel).relname) }
+}
+
+/// Whether an event was captured here, or has arrived before: in this leaf, or in the overflow.
+///
+/// # Safety
+/// The row must be of the open table, a leaf of events.
+unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
+    // SAFETY: per the contract; the columns are never null.
+    unsafe {
+        let columns = (*table).rd_att;
+        let value = |tuple, number| scan::attribute(tuple, number, columns).unwrap_or(Datum::null());
+        // Back from a server that gathers this one's events.
+        if value(row, EVENT_NODE).value() as i32 == context::node() {
+            return true;
+        }
+        let at = Condition {
+            attribute: OCCURRED_AT,
+            procedure: Oid::from(pg_sys::F_TIMESTAMPTZ_EQ),
+            value: value(row, i32::from(OCCURRED_AT)),
+        };
+        let id = *value(row, EVENT_ID).cast_mut_ptr::<[u8; 16]>();
+        [(*table).rd_id, leaf::overflow()].into_iter().any(|place| {
+            let mut found = false;
+            scan::along_index(place, &at, |_, tuple| {
+                found = *value(tuple, EVENT_ID).cast_mut_ptr::<[u8; 16]>() == id;
+                !found
+            });
+            found
+        })
+    }
+}
+
+/// Whether a row of a dictionary is here.
+///
+/// # Safety
+/// The row must be of the open table, a leaf of a dictionary.
+unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
+    // SAFETY: per the contract; the columns are never null.
+    unsafe {
+        let columns = (*table).rd_att;
+        let value = |tuple, number: i16| scan::attribute(tuple, i32::from(number), columns).unwrap_or(Datum::null());
+        let node = value(row, NODE).value() as i32;
+        let key = if name(table).starts_with(b"nodes") {
+            Condition { attribute: NODE, procedure: Oid::from(pg_sys::F_INT4EQ), value: value(row, NODE) }
+        } else if name(table).starts_with(b"relations") {
+            Condition { attribute: ID, procedure: Oid::from(pg_sys::F_INT4EQ), value: value(row, ID) }
+        } else {
+            Condition { attribute: ID, procedure: Oid::from(pg_sys::F_INT8EQ), value: value(row, ID) }
+        };
+        let mut found = false;
+        scan::along_index((*table).rd_id, &key, |_, tuple| {
+            found = value(tuple, NODE).value() as i32 == node;
+            !found
+        });
+        found
+    }
+}
+
+/// Puts an event into the overflow, from where maintenance takes it to its leaf and counts it, and asks for that.
+///
+/// # Safety
+/// The row must be of a leaf of events.
+unsafe fn divert(row: pg_sys::HeapTuple) {
+    // SAFETY: the overflow has the columns of every leaf (sql/schema.sql).
+    unsafe {
+        let overflow = open::overflow(Parent::Events(Category::Data));
+        let copy = pg_sys::heap_copytuple(row);
+        append::insert(overflow.relation, overflow.oid, copy);
+        leaf::ask_for_leaves();
+    }
+}
+
+/// Remembers that a node's events come from elsewhere: its tables are not those of the same names here.
+///
+/// # Safety
+/// The row must be of audit.nodes.
+unsafe fn note_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
+    // SAFETY: per the contract.
+    let node = unsafe { scan::attribute(row, i32::from(NODE), (*table).rd_att) };
+    let node = node.and_then(|node| {
+        // SAFETY: an int4.
+        unsafe { i32::from_datum(node, false) }
+    });
+    if let Err(error) = Spi::run_with_args("SELECT audit.note_node($1)", &[node.into()]) {
+        Error::Internal { problem: format!("could not note a node: {error}") }.raise();
+    }
+}

@@ -1,0 +1,23 @@
+//! Which nodes of the trail are other servers, whose events a subscription brings: `audit.gathered_nodes`.
+
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::leaf;
+use crate::pg::scan::{self, Condition};
+
+/// Whether a node is another server; else it is this database, now or before it was restored, copied or promoted.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn has(node_id: i32) -> bool {
+    let condition = Condition { attribute: 1, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(node_id) };
+    let mut found = false;
+    // SAFETY: the first column of audit.gathered_nodes is the node (sql/gathering.sql).
+    unsafe {
+        scan::rows(leaf::relation(c"gathered_nodes"), &[condition], |_, _| {
+            found = true;
+            false
+        });
+    }
+    found
+}

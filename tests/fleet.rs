@@ -1,0 +1,229 @@
+//! Many servers, one trail: sources publish, a central server subscribes, and nothing is lost, doubled or mixed up.
+
+mod events;
+mod gathering;
+mod server;
+
+use gathering::*;
+use server::wait_until;
+
+#[test]
+fn the_trails_of_two_servers_and_the_centre_are_one() {
+    let (first, second) = (source("a"), source("b"));
+    let centre = start("centre");
+    query(
+        &centre,
+        "CREATE TABLE orders (id int PRIMARY KEY, status text); SELECT audit.enable('orders'); INSERT INTO orders VALUES (1, 'central')",
+    );
+    // Events that have no leaf when the copy begins: whoever holds this lock keeps maintenance from moving them.
+    let mut busy = first.connect("postgres");
+    busy.batch_execute("SELECT pg_advisory_lock(1635083369, 1)").unwrap();
+    query(
+        &first,
+        "BEGIN; SELECT audit.permit_removal();
+         DO $$ DECLARE leaf regclass;
+         BEGIN
+             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_application' LOOP EXECUTE format('DROP TABLE %s', leaf); END LOOP;
+         END $$; COMMIT;
+         SELECT audit.record('invoice.approved', NULL, 'invoice', 'INV-late') FROM generate_series(1, 50)",
+    );
+    assert_eq!(query(&first, "SELECT count(*) FROM audit.events_overflow"), "50");
+    gather(&centre, &first, "a");
+    gather(&centre, &second, "b");
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = 'INV-late'"), "0");
+    expect_same(&centre, &second, "b");
+    drop(busy);
+    wait_until("the overflow of the source is empty", || {
+        query(&first, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
+    });
+    expect_same(&centre, &first, "a");
+
+    // What goes on, in the same tables under the same keys, with changes of definition and of an event type.
+    for (server, name) in [(&first, "a"), (&second, "b")] {
+        query(
+            server,
+            &format!(
+                "ALTER TABLE orders ADD paid_at date; ALTER TABLE parts RENAME TO items;
+                 UPDATE orders SET paid_at = date '2026-01-01' + id; DELETE FROM items WHERE id > 250; UPDATE orders SET id = 7 WHERE id = 1;
+                 SELECT audit.define_event_type('invoice.approved', parameters => '{{\"amount\": \"numeric\", \"by\": \"text\"}}');
+                 SELECT audit.define_event_type('invoice.closed_{name}'), audit.record('invoice.closed_{name}')"
+            ),
+        );
+    }
+    query(&centre, "UPDATE orders SET status = 'changed here'");
+    expect_same(&centre, &first, "a");
+    expect_same(&centre, &second, "b");
+    assert_eq!(
+        query(&centre, "SELECT string_agg(t.name, ' ' ORDER BY t.name) FROM audit.event_types t WHERE NOT t.built_in"),
+        "invoice.approved invoice.closed_a invoice.closed_b invoice.seen_a invoice.seen_b"
+    );
+
+    // Histories are each server's own; the centre's table did not become one with theirs.
+    let history = "SELECT string_agg(concat_ws(' ', h.server, h.event, h.new_values ->> 'status'), ', ')";
+    for name in ["a", "b"] {
+        assert_eq!(
+            query(&centre, &format!("{history} FROM audit.server_history('{name}/postgres', 'public.orders', '7') h")),
+            format!(
+                "{name} row.insert new at {name}, {name} row.update paid at {name}, {name} row.update, {name} row.update"
+            )
+        );
+    }
+    assert_eq!(
+        query(&centre, &format!("{history} FROM audit.history('orders', '1') h")),
+        "centre row.insert central, centre row.update changed here"
+    );
+    assert_eq!(
+        query(&centre, "SELECT count(DISTINCT r.lineage) FROM audit.relations r WHERE r.entity = 'public.orders'"),
+        "3"
+    );
+    assert_eq!(
+        query(
+            &centre,
+            "SELECT string_agg(s.server || ' ' || coalesce(s.subscription, '-'), ', ' ORDER BY s.server) FROM audit.servers s"
+        ),
+        "a audit_a, b audit_b, centre -"
+    );
+    // Search and its relations, by each way in.
+    let found = "SELECT string_agg(t.server || ' ' || t.summary, ', ' ORDER BY t.server)";
+    assert_eq!(
+        query(
+            &centre,
+            &format!("{found} FROM audit.search('paid', entity => 'public.orders', actors => '{{ann@a,ann@b}}') t")
+        ),
+        "a ann@a updated public.orders 1: status, b ann@b updated public.orders 1: status"
+    );
+    assert_eq!(
+        query(&centre, &format!("{found} FROM audit.search(trace_id => 'trace of b') t")),
+        "b ann@b updated public.orders 1: status"
+    );
+    let id = query(&centre, "SELECT event_id FROM audit.search(trace_id => 'trace of b')");
+    for of in ["related('ID') t", "event('ID') t (t)", "diff('ID') t"] {
+        let sql = format!("SELECT md5(string_agg(t::text, E'\\n')) FROM audit.{}", of.replace("ID", &id));
+        assert_eq!(query(&centre, &sql), query(&second, &sql), "{of}");
+    }
+    assert_eq!(
+        query(&centre, "SELECT s.publications::text || s.subscriptions::text FROM audit.status() s"),
+        r#"{}{"audit_a: following","audit_b: following"}"#
+    );
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.coverage c WHERE c.object ~ 'parts|items'"), "0");
+    // Each first copy left an event with its counts, in the transaction that copied.
+    assert_eq!(
+        query(
+            &centre,
+            "SELECT count(*), sum((t.parameters ->> 'events')::int) > 600, max(t.parameters ->> 'known')
+                        FROM audit.trail t WHERE t.event = 'evidence.load' AND t.server = 'centre'"
+        ),
+        "10|t|0"
+    );
+    for server in [&first, &second, &centre] {
+        assert_eq!(errors(server), "");
+    }
+    let follow = centre.psql("postgres", "SELECT * FROM audit.follow()");
+    assert!(String::from_utf8_lossy(&follow.stderr).contains("receives events of other servers"), "follow is refused");
+}
+
+/// Each gathers the other: an event that comes back is known, so it does not go round.
+#[test]
+fn two_servers_may_gather_each_other() {
+    let (one, other) = (source("one"), source("other"));
+    gather(&one, &other, "other");
+    gather(&other, &one, "one");
+    query(&one, "INSERT INTO parts VALUES (5000, 'from one')");
+    query(&other, "INSERT INTO parts VALUES (5000, 'from the other')");
+    for _ in 0..3 {
+        catch_up(&one);
+        catch_up(&other);
+    }
+    for server in [&one, &other] {
+        assert_eq!(
+            query(server, "SELECT count(DISTINCT t.server), count(*) FROM audit.trail t WHERE t.entity_id = '5000'"),
+            "2|2"
+        );
+        events::expect_whole(server, "postgres");
+        assert_eq!(errors(server), "");
+    }
+    let data = format!("{TRAIL} WHERE t.category IN ('data', 'application')");
+    assert_eq!(query(&one, &data), query(&other, &data));
+}
+
+/// The door for the first copy is open to nobody else: no session, and no code that runs in a worker for other tables.
+#[test]
+fn nobody_but_a_first_copy_loads_evidence() {
+    let source = source("a");
+    query(&source, "CREATE TABLE other (id int PRIMARY KEY); CREATE PUBLICATION others FOR TABLE other");
+    let centre = start("centre");
+    query(
+        &centre,
+        "SELECT audit.gather();
+         CREATE TABLE other (id int PRIMARY KEY);
+         CREATE TABLE forged (LIKE audit.events);
+         INSERT INTO forged SELECT e.* FROM audit.events e LIMIT 1;
+         CREATE FUNCTION forge() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN INSERT INTO audit.events SELECT * FROM public.forged; RETURN NEW; END $$;
+         CREATE TRIGGER forge BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION forge();
+         ALTER TABLE other ENABLE ALWAYS TRIGGER forge;",
+    );
+    let count = "SELECT count(*) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e";
+    for attempt in [
+        "SET session_replication_role = replica; INSERT INTO audit.events SELECT * FROM forged",
+        "SET session_replication_role = replica; INSERT INTO audit.events_system_gate SELECT * FROM forged",
+        "SELECT audit.admit_copy('audit.events'); INSERT INTO audit.events SELECT * FROM forged",
+    ] {
+        let before = query(&centre, count);
+        let output = centre.psql("postgres", attempt);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("evidence is never changed"), "{attempt}");
+        assert_eq!(query(&centre, count), before);
+    }
+    let output = centre.psql(
+        "postgres",
+        "CREATE TRIGGER arrive BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit.arrive('divert'); INSERT INTO forged SELECT * FROM forged",
+    );
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("not called as the trigger"), "{errors}");
+
+    // In an apply worker, and in the worker of another table's first copy.
+    query(&source, "INSERT INTO other VALUES (1)");
+    query(&centre, &format!("CREATE SUBSCRIPTION others CONNECTION '{}' PUBLICATION others", connection(&source)));
+    let refusals = || centre.log().matches("cannot insert audit.events: evidence is never changed").count();
+    let first = refusals();
+    wait_until("the first copy was refused", || refusals() > first);
+    query(&centre, "ALTER TABLE other DISABLE TRIGGER forge");
+    wait_until("the table is copied", || query(&centre, "SELECT count(*) FROM other") == "1");
+    query(&centre, "ALTER TABLE other ENABLE ALWAYS TRIGGER forge");
+    query(&source, "INSERT INTO other VALUES (2)");
+    let second = refusals();
+    wait_until("the change was refused", || refusals() > second);
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.events e JOIN forged f USING (event_id)"), "1");
+
+    // What cannot work is said, where it can be put right.
+    for (sql, message) in [
+        ("SELECT audit.publish(''); ", "a publication needs a name"),
+        ("SELECT audit.publish(); SELECT audit.publish()", "already exists"),
+        ("SELECT audit.gather(now() + interval '1 day')", "since is in the future"),
+        ("SELECT audit.server_history('nowhere', 'public.t', '1')", "has no events of public.t"),
+        ("SELECT audit.server_history(NULL, 'public.t', '1')", "must not be null"),
+    ] {
+        let output = source.psql("postgres", sql);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains(message) && errors.contains("HINT:"), "{errors}");
+    }
+    source.set(&[("audit.replicate", "off"), ("wal_level", "replica")]);
+    query(
+        &source,
+        "DROP PUBLICATION audit; SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active",
+    );
+    query(
+        &centre,
+        "ALTER SUBSCRIPTION others DISABLE; ALTER SUBSCRIPTION others SET (slot_name = NONE); DROP SUBSCRIPTION others",
+    );
+    wait_until("nobody uses the slot", || {
+        query(&source, "SELECT count(*) FROM pg_replication_slots WHERE active") == "0"
+    });
+    query(&source, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+    source.restart();
+    let refused = |sql: &str| String::from_utf8_lossy(&source.psql("postgres", sql).stderr).into_owned();
+    assert!(refused("SELECT audit.publish()").contains("wal_level is replica"));
+    source.set(&[("wal_level", "logical")]);
+    source.restart();
+    assert!(refused("SET audit.replicate = on; SELECT audit.publish()").contains("not on for everybody"));
+}

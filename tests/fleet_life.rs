@@ -1,0 +1,147 @@
+//! A gathered trail over the years: networks that are cut, clocks that are wrong, leaves that close and go.
+
+mod events;
+mod gathering;
+mod server;
+
+use gathering::*;
+use server::wait_until;
+
+#[test]
+fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
+    let source = source("a");
+    let centre = start("centre");
+    gather(&centre, &source, "a");
+    expect_same(&centre, &source, "a");
+
+    // The network is cut for longer than a leaf of the centre is open.
+    query(&centre, "ALTER SUBSCRIPTION audit_a DISABLE");
+    query(
+        &source,
+        "UPDATE orders SET status = 'meanwhile'; INSERT INTO parts SELECT n, 'meanwhile' FROM generate_series(1000, 1500) n",
+    );
+    centre.stop();
+    query(&source, "INSERT INTO parts SELECT n, 'while it was away' FROM generate_series(2000, 2500) n");
+    centre.launch();
+    set_clock(&centre, 70 * 24);
+    query(&centre, "CALL audit.maintain()");
+    let closed = "SELECT count(*) FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL AND f.events > 100";
+    assert_eq!(query(&centre, closed), "1");
+    let loaded = "SELECT string_agg(t.parameters ->> 'server', ' '), sum((t.parameters ->> 'events')::int)
+                  FROM audit.trail t WHERE t.event = 'evidence.load' AND t.entity LIKE 'audit.events\\_%'";
+    assert_eq!(
+        query(&centre, loaded),
+        query(
+            &centre,
+            "SELECT string_agg('a', ' '), sum(e.n) FROM (SELECT count(*) AS n FROM audit.events e
+                            JOIN audit.gathered_nodes g USING (node_id) GROUP BY e.category) e"
+        )
+    );
+    query(&centre, "ALTER SUBSCRIPTION audit_a ENABLE");
+    expect_same(&centre, &source, "a");
+    wait_until("late events are in their leaves", || {
+        query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
+    });
+    expect_same(&centre, &source, "a");
+    let moved = "SELECT sum((t.parameters ->> 'events')::int) FROM audit.trail t WHERE t.event = 'evidence.move' AND t.server = 'centre'";
+    assert_eq!(query(&centre, moved), "1004", "late events that were counted on their way through the overflow");
+    expect_facts(&centre);
+
+    // The source's clock is far ahead, and its own retention lets go what the centre keeps.
+    let before: i64 = query(&centre, "SELECT count(*) FROM audit.events WHERE category = 'data'").parse().unwrap();
+    set_clock(&source, 400 * 24);
+    query(
+        &source,
+        "SELECT audit.set_retention('data', keep => '1 month'); CALL audit.maintain(); SELECT audit.prune(); INSERT INTO parts VALUES (9000, 'ahead')",
+    );
+    assert_eq!(
+        query(
+            &source,
+            "SELECT count(*) FROM audit.trail t WHERE t.category = 'data' AND t.entity = 'public.parts'; SELECT count(*) > 1 FROM audit.trail t WHERE t.event = 'retention.prune'"
+        ),
+        "1\nt"
+    );
+    catch_up(&source);
+    assert_eq!(
+        query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = '9000'"),
+        "1",
+        "what has no leaf is seen at once"
+    );
+    wait_until("events ahead have a leaf", || {
+        query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
+    });
+    let after: i64 = query(&centre, "SELECT count(*) FROM audit.events WHERE category = 'data'").parse().unwrap();
+    assert_eq!(after, before + 1);
+    events::expect_whole(&centre, "postgres");
+    // A year later the leaves of contexts that then are made take what had come before them.
+    assert_ne!(query(&centre, "SELECT count(*) FROM audit.contexts_rest"), "0");
+    set_clock(&centre, 400 * 24);
+    query(&centre, "CALL audit.maintain()");
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.contexts_rest"), "0");
+    events::expect_whole(&centre, "postgres");
+    expect_facts(&centre);
+
+    // A subscription made anew copies all once more, and leaves out what is here.
+    query(&centre, "DROP SUBSCRIPTION audit_a");
+    query(&source, "INSERT INTO parts VALUES (9001, 'nobody subscribes')");
+    subscribe(&centre, &source, "a");
+    catch_up(&source);
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = '9001'"), "1");
+    assert_eq!(
+        query(&centre, "SELECT (t.parameters ->> 'known')::int > 0, t.parameters ->> 'events' FROM audit.trail t
+                        WHERE t.event = 'evidence.load' AND t.entity = 'audit.events' ORDER BY t.occurred_at DESC LIMIT 1"),
+        "t|1"
+    );
+    events::expect_whole(&centre, "postgres");
+
+    // The centre's retention goes by category, whosever the events are, under holds as ever.
+    query(
+        &centre,
+        "SELECT audit.hold('matter', 'court', entity => 'public.orders'); SELECT audit.set_retention('data', keep => '1 month'); CALL audit.maintain()",
+    );
+    assert_eq!(
+        query(&centre, "SELECT string_agg(DISTINCT t.entity, ' ' ORDER BY t.entity), count(*) FILTER (WHERE t.entity = 'public.parts')
+                        FROM audit.trail t WHERE t.category = 'data'"),
+        "public.orders public.parts|2"
+    );
+    query(&source, "INSERT INTO parts VALUES (9002, 'goes on')");
+    catch_up(&source);
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = '9002'"), "1");
+    expect_facts(&centre);
+
+    // A dump carries all of it: the same trail, and the same knowledge of whose it is.
+    centre.dump_and_restore("postgres", &centre, "restored", &["--no-subscriptions"]);
+    let content =
+        format!("{TRAIL}; SELECT count(*), count(g) FROM audit.nodes LEFT JOIN audit.gathered_nodes g USING (node_id)");
+    assert_eq!(centre.query("restored", &content), query(&centre, &content));
+    assert_eq!(errors(&source), "");
+    assert_eq!(errors(&centre).replace("ERROR:  canceling statement due to user request", ""), "");
+}
+
+/// While a leaf is being cut a check is on it, which an event of a clock that is ahead must not fail.
+#[test]
+fn a_leaf_may_be_cut_while_events_arrive() {
+    let source = source("a");
+    let centre = start("centre");
+    gather(&centre, &source, "a");
+    query(&centre, "SELECT audit.clock(); ALTER SYSTEM SET audit.leaf_size = '1MB'");
+    query(&centre, "SELECT pg_reload_conf()");
+    query(&source, "UPDATE parts SET note = note || id");
+    catch_up(&source);
+    wait_until("the cut begins", || query(&centre, "SELECT audit.cut_leaf()") == "t");
+    assert_eq!(query(&centre, "SELECT f.parent, f.cut_at > audit.clock() FROM audit.leaf_facts f"), "events_data|t");
+    set_clock(&source, 1);
+    query(&source, "INSERT INTO parts VALUES (9000, 'ahead')");
+    expect_same(&centre, &source, "a");
+    // The event is in the leaf, which then ends behind it.
+    let leaves = "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = l.leaf::oid AND t.tgname = 'cut'))
+                  FROM audit.leaves l WHERE l.parent = 'events_data' AND l.since < audit.clock() + interval '2 hours'";
+    wait_until("the leaf is cut", || query(&centre, &format!("CALL audit.maintain(); {leaves}")) == "2|0");
+    assert_eq!(
+        query(&centre, "SELECT (SELECT count(*) FROM audit.events_overflow), l.until - e.occurred_at BETWEEN interval '14 minutes' AND interval '15 minutes'
+                        FROM audit.events e JOIN audit.leaves l ON l.leaf::oid = e.tableoid WHERE e.entity_id = '9000'"),
+        "0|t"
+    );
+    expect_same(&centre, &source, "a");
+    assert_eq!(errors(&centre), "");
+}
