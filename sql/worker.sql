@@ -7,9 +7,9 @@ CREATE FUNCTION audit.worker_state(
 COMMENT ON FUNCTION audit.worker_state() IS
     'What the launcher and its visits to this database are at; null where the library is not preloaded; internal';
 
--- SECURITY DEFINER, because a worker's kind shows in pg_stat_activity only to those who may see its sessions.
+-- For status(), with whose rights it sees what kind of process a session is.
 CREATE FUNCTION audit.worker_status(OUT words text, OUT visited_at timestamptz, OUT error text)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -1,5 +1,8 @@
 //! Which database the launcher visits next, without a server.
 
+// clippy.toml permits it in test functions, and these serve them.
+#![allow(clippy::expect_used)]
+
 #[path = "../src/worker/schedule.rs"]
 mod schedule;
 
