@@ -92,12 +92,7 @@ pub fn read(
 ) -> Result<()> {
     let mut stored = Digesting::new(store.open(&file.name)?);
     let mut refused = None;
-    let decoded = decode(&mut stored, key, |line| {
-        each(line).map_err(|failure| {
-            refused = Some(failure.clone());
-            failure
-        })
-    });
+    let decoded = decode(&mut stored, key, |line| each(line).inspect_err(|failure| refused = Some(failure.clone())));
     if let Some(failure) = refused {
         return Err(failure);
     }

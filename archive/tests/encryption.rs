@@ -1,5 +1,7 @@
 //! Nothing is readable without the key, and what is wrong with a key is said without telling it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod archive;
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,7 @@
 //! Whatever goes wrong is said in one line, and nothing that is not whole is left behind.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod archive;
 
 use std::fs::OpenOptions;

@@ -1,5 +1,7 @@
 //! What was written is what is read: lines byte for byte, and the trail as its view shows it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod archive;
 
 use std::fs::File;

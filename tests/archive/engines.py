@@ -45,8 +45,7 @@ def table(location, options=""):
 KEY = ", encryption_config = {footer_key: 'archive'}"
 
 
-def check_with_duckdb(source):
-    connection = connect()
+def check_with_duckdb(connection, source):
     types = dict(connection.sql(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {source})").fetchall())
     assert types["occurred_at"] == "TIMESTAMP WITH TIME ZONE" and types["date"] == "DATE", types
     assert types["transaction_id"] == "BIGINT" and types["new_values"] == "JSON", types
@@ -64,11 +63,16 @@ def check_with_duckdb(source):
 
 
 def test_duckdb_reads_archives():
-    check_with_duckdb(table(plain))
+    check_with_duckdb(connect(), table(plain))
 
 
 def test_duckdb_reads_encrypted_archives():
-    check_with_duckdb(table(encrypted, KEY))
+    """Loaded first, as README.md of the executable says."""
+    connection = connect()
+    connection.execute(f"CREATE TEMP TABLE trail AS SELECT * FROM {table(encrypted, KEY)} WHERE date >= '2026-02-01'")
+    assert connection.sql("SELECT count(*) FROM trail").fetchone() == (len(SERVERS) * EVENTS,)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE trail AS SELECT * FROM {table(encrypted, KEY)}")
+    check_with_duckdb(connection, "trail")
 
 
 def test_duckdb_reads_nothing_without_the_key():
@@ -121,7 +125,7 @@ def start_spark():
     conf = SparkConf().setMaster("local[2]").setAppName("archives")
     for name, value in {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
                         "spark.driver.extraClassPath": classes, "spark.sql.session.timeZone": "UTC",
-                        "spark.log.level": "ERROR", "spark.local.dir": scratch.name}.items():
+                        "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR", "spark.local.dir": scratch.name}.items():
         conf.set(name, value)
     gateway = launch_gateway(conf)
     compiler = gateway.jvm.org.codehaus.janino.SimpleCompiler()

@@ -5,7 +5,7 @@
 //!
 //! What is encrypted has to open everywhere. DuckDB 1.5 and 2.0 take one key for the footer and all columns, columns
 //! without nesting, and one page a column in every row group: with more of either, it computes other authenticated data
-//! than the writer did. Spark and pyarrow would take anything. So the schema is flat, lists being JSON, and row groups
+//! than the writer did (and where a filter skips rows: README.md). Spark and pyarrow would take anything. So the schema is flat, lists being JSON, and row groups
 //! are small enough that a column of one is a page.
 
 mod batch;

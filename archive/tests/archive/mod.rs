@@ -1,5 +1,8 @@
 //! Runs the executable as the extension does: a request and lines on its standard input, JSON on its standard output.
-#![allow(dead_code)] // Every test file uses a part of it.
+
+// Every test file compiles this module for itself and uses a part of it.
+#![allow(dead_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
