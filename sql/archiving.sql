@@ -101,6 +101,7 @@ BEGIN
     FOR candidate IN
         SELECT l.leaf_name, f.closed_at FROM audit.leaves l LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
         WHERE audit.category_of_parent(l.parent) = archive.category AND l.parent LIKE 'events\_%' AND l.until <= before
+          AND f.events IS DISTINCT FROM 0
           AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.leaf = l.leaf_name AND a.pruned_at IS NULL)
         ORDER BY l.since
     LOOP

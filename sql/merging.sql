@@ -1,8 +1,9 @@
 -- Old leaves are merged, so that a category never has more than the lock table and the planner bear.
 
 -- The two neighbours to merge next, of a parent that has more than 24 leaves: the smallest pair of closed leaves that together are not
--- larger than audit.leaf_size, and would not keep events much longer than the retention says. What waits for its archive or its
--- end is left alone.
+-- larger than audit.leaf_size, and would not keep events much longer than the retention says. What waits for its end after its
+-- archive was written is left alone. Leaves whose time is over, but for legal holds, are merged whatever is between them: a hold of
+-- years would otherwise leave one for each interval. Both are archived, or neither.
 CREATE FUNCTION audit.leaves_to_merge() RETURNS TABLE (parent text, first_leaf text, second_leaf text, since timestamptz, until timestamptz, events bigint)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -11,14 +12,17 @@ BEGIN ATOMIC
                  lead(l.leaf_name) OVER w AS next_leaf, lead(l.since) OVER w AS next_since, lead(l.until) OVER w AS next_until,
                  lead(f.events) OVER w AS next_events, lead(pg_total_relation_size(l.leaf)) OVER w AS next_bytes,
                  f.closed_at IS NOT NULL AND lead(f.closed_at) OVER w IS NOT NULL AS are_closed,
+                 f.pruned_at IS NOT NULL AND lead(f.pruned_at) OVER w IS NOT NULL AS are_held,
+                 a.is_archived, lead(a.is_archived) OVER w AS next_is_archived,
                  count(*) OVER (PARTITION BY l.parent) AS leaves
           FROM audit.leaves l LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+          CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM audit.archives x WHERE x.leaf = l.leaf_name AND x.pruned_at IS NULL) AS is_archived) a
           WHERE l.parent LIKE 'events\_%' AND l.since IS NOT NULL
           WINDOW w AS (PARTITION BY l.parent ORDER BY l.since)) p
-    WHERE p.leaves > 24 AND p.are_closed AND p.until = p.next_since
+    WHERE p.leaves > 24 AND p.are_closed AND p.is_archived = p.next_is_archived
       AND p.bytes + p.next_bytes <= pg_size_bytes(current_setting('audit.leaf_size'))
-      AND (audit.kept(p.parent) IS NULL OR p.next_until - p.since <= audit.kept(p.parent) / 10)
-      AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.leaf IN (p.leaf_name, p.next_leaf) AND a.pruned_at IS NULL)
+      AND (p.are_held OR NOT p.is_archived AND p.until = p.next_since
+                         AND (audit.kept(p.parent) IS NULL OR p.next_until - p.since <= audit.kept(p.parent) / 10))
     ORDER BY p.bytes + p.next_bytes, p.since LIMIT 1;
 END;
 COMMENT ON FUNCTION audit.leaves_to_merge() IS 'Two leaves that one may take the place of; internal';
@@ -93,12 +97,15 @@ AS $$
 DECLARE
     bounds record;
     source text;
+    archived audit.archives;
 BEGIN
     PERFORM audit.permit_removal();
-    -- Late events may have come to the two meanwhile, and hold or retention taken some away: then it is done again.
-    SELECT min(l.since) AS since, max(l.until) AS until, sum(f.events) AS events, count(*) AS leaves INTO bounds
+    -- Late events may have come to the two meanwhile, retention taken some away, and one been archived: then it is done again.
+    SELECT min(l.since) AS since, max(l.until) AS until, sum(f.events) AS events, count(*) AS leaves, min(f.pruned_at) AS pruned_at,
+           count(*) FILTER (WHERE EXISTS (SELECT FROM audit.archives a WHERE a.leaf = l.leaf_name AND a.pruned_at IS NULL)) AS archived
+    INTO bounds
     FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l.leaf_name = ANY (merged.merged_from);
-    IF bounds.leaves <> cardinality(merged.merged_from) OR bounds.events <> merged.events
+    IF bounds.leaves <> cardinality(merged.merged_from) OR bounds.events <> merged.events OR bounds.archived NOT IN (0, bounds.leaves)
        OR to_regclass(format('audit.%I', merged.leaf_name)) IS NULL THEN
         EXECUTE format('DROP TABLE IF EXISTS audit.%I', merged.leaf_name);
         PERFORM audit.remove(merged);
@@ -113,7 +120,12 @@ BEGIN
     EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', merged.parent, merged.leaf_name,
                    bounds.since, bounds.until);
     EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT merged', merged.leaf_name);
+    FOR archived IN SELECT a.* FROM audit.archives a WHERE a.leaf = ANY (merged.merged_from) AND a.pruned_at IS NULL LOOP
+        archived.leaf := merged.leaf_name;
+        PERFORM audit.put(archived);
+    END LOOP;
     merged.merged_from := NULL;
+    merged.pruned_at := bounds.pruned_at;
     PERFORM audit.put(merged);
     IF merged.events > 0 THEN
         PERFORM audit.emit('evidence.move', jsonb_build_object('events', merged.events, 'since', bounds.since, 'until', bounds.until),

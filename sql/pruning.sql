@@ -46,73 +46,109 @@ END;
 $$;
 COMMENT ON FUNCTION audit.delete_unheld(text, text, bigint) IS 'Deletes a batch of events that no hold covers; internal';
 
--- Lets go what one leaf has to. Whoever calls holds the maintenance lock.
-CREATE FUNCTION audit.prune_leaf(due audit.due_leaf, dry_run boolean, OUT events bigint, OUT action text, OUT reason text)
+-- What is to be done with one leaf, and to how many of its events.
+CREATE FUNCTION audit.plan_leaf(due audit.due_leaf, OUT events bigint, OUT action text, OUT reason text, OUT held text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $$
+DECLARE
+    -- Of nothing there is no archive.
+    archiving CONSTANT text := CASE WHEN due.archive AND due.events > 0
+                                         AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL)
+                                    THEN 'archive and ' ELSE '' END;
+BEGIN
+    reason := due.reason;
+    events := due.events;
+    action := archiving || 'drop';
+    held := CASE WHEN due.events > 0 THEN audit.held(due.first_at, due.last_at) END;
+    IF held IS NULL THEN
+        RETURN;
+    ELSIF held = 'true' THEN
+        events := 0;
+    ELSE
+        EXECUTE format('SELECT count(*) FILTER (WHERE (%s) IS NOT TRUE) FROM audit.%I e', held, due.leaf) INTO events;
+    END IF;
+    IF events = 0 THEN
+        action := 'keep';
+        reason := reason || ', but all of it is under legal hold';
+    ELSIF events < due.events THEN
+        action := archiving || 'delete';
+        reason := format('%s, but %s are under legal hold', reason, due.events - events);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.plan_leaf(audit.due_leaf) IS 'What retention does to a leaf that is due, and why; internal';
+
+-- Drops a leaf. The lock on its parent stays to the end of the transaction: what takes time comes before.
+CREATE FUNCTION audit.drop_leaf(due audit.due_leaf, action text, reason text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 AS $$
 DECLARE
-    held text := CASE WHEN due.events > 0 THEN audit.held(due.first_at, due.last_at) END;
-    max_rows CONSTANT bigint := 50000;
     archived audit.archives;
+    archives integer := (SELECT count(*) FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL);
     gone record;
-    known audit.leaf_facts;
 BEGIN
-    reason := due.reason;
-    events := due.events;
-    SELECT a.* INTO archived FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL;
-    action := CASE WHEN due.archive AND archived.archive_id IS NULL THEN 'archive and drop' ELSE 'drop' END;
-    IF held IS NOT NULL THEN
-        IF held = 'true' THEN
-            events := 0;
-        ELSE
-            EXECUTE format('SELECT count(*) FILTER (WHERE (%s) IS NOT TRUE) FROM audit.%I e', held, due.leaf) INTO events;
-        END IF;
-        IF events = 0 THEN
-            action := 'keep';
-            reason := reason || ', but all of it is under legal hold';
-        ELSIF events < due.events THEN
-            action := CASE WHEN due.archive AND archived.archive_id IS NULL THEN 'archive and delete' ELSE 'delete' END;
-            reason := format('%s, but %s are under legal hold', reason, due.events - events);
-        END IF;
-    END IF;
-    IF dry_run THEN
-        RETURN;
-    END IF;
-    IF action IN ('keep', 'delete') AND events = 0 THEN
-        SELECT f.* INTO known FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
-        known.pruned_at := audit.clock();
-        PERFORM audit.put(known);
-        RETURN;
-    END IF;
-    IF action LIKE 'archive%' THEN
-        archived := audit.archive_leaf(due.leaf);
-        PERFORM audit.reached('prune.archived');
-    END IF;
     PERFORM audit.permit_removal();
-    IF action LIKE '%drop' THEN
-        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
-        EXECUTE format('DROP TABLE audit.%I', due.leaf);
-        PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
-        gone := ROW(due.events, due.first_at, due.last_at);
-        IF archived.archive_id IS NOT NULL THEN
-            archived.pruned_at := audit.clock();
-            PERFORM audit.put(archived);
+    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
+    FOR archived IN SELECT a.* FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL ORDER BY a.since LOOP
+        SELECT due.events AS events, due.first_at AS first_at, due.last_at AS last_at INTO gone;
+        -- Held leaves that were merged have the archive of each.
+        IF archives > 1 THEN
+            EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at '
+                           'FROM audit.%I e WHERE e.occurred_at >= $1 AND e.occurred_at < $2', due.leaf) INTO gone USING archived.since, archived.until;
         END IF;
-        IF due.events > 0 THEN
-            PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, archived.archive_id);
-        END IF;
-    ELSE
-        SELECT d.* INTO gone FROM audit.delete_unheld(due.leaf, held, max_rows) d;
-        PERFORM audit.count_events(due.leaf, -gone.deleted);
-        events := gone.deleted;
-        PERFORM audit.note_pruned(due.category, due.leaf, gone.deleted, gone.first_at, gone.last_at, action, reason, archived.archive_id);
-    END IF;
+        archived.pruned_at := audit.clock();
+        PERFORM audit.put(archived);
+        PERFORM audit.note_pruned(due.category, due.leaf, gone.events, gone.first_at, gone.last_at, action, reason, archived.archive_id)
+        WHERE gone.events > 0;
+    END LOOP;
+    PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, NULL)
+    WHERE archives = 0 AND due.events > 0;
+    EXECUTE format('DROP TABLE audit.%I', due.leaf);
+    PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
     PERFORM audit.reached('prune.dropped');
 END;
 $$;
-COMMENT ON FUNCTION audit.prune_leaf(audit.due_leaf, boolean) IS 'Drops a leaf, or deletes a batch of its events, or says what would be done; internal';
+COMMENT ON FUNCTION audit.drop_leaf(audit.due_leaf, text, text) IS 'Drops a leaf that is due; internal';
+
+-- Deletes a batch of what no hold covers, of one archive at a time; returns how many events. A leaf without such is not looked at
+-- again before the holds change.
+CREATE FUNCTION audit.thin_leaf(due audit.due_leaf, held text, action text, reason text) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $$
+DECLARE
+    max_rows CONSTANT bigint := 50000;
+    part record;
+    gone record;
+    known audit.leaf_facts;
+BEGIN
+    IF action LIKE '%delete' THEN
+        PERFORM audit.permit_removal();
+        FOR part IN
+            SELECT a.archive_id, a.since, a.until FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL
+            UNION ALL SELECT NULL, '-infinity', 'infinity' ORDER BY since DESC
+        LOOP
+            SELECT d.* INTO gone
+            FROM audit.delete_unheld(due.leaf, format('%s OR e.occurred_at < %L OR e.occurred_at >= %L', held, part.since, part.until), max_rows) d;
+            CONTINUE WHEN gone.deleted = 0;
+            PERFORM audit.count_events(due.leaf, -gone.deleted);
+            PERFORM audit.note_pruned(due.category, due.leaf, gone.deleted, gone.first_at, gone.last_at, action, reason, part.archive_id);
+            PERFORM audit.reached('prune.dropped');
+            RETURN gone.deleted;
+        END LOOP;
+    END IF;
+    SELECT f.* INTO known FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
+    known.pruned_at := audit.clock();
+    PERFORM audit.put(known);
+    RETURN 0;
+END;
+$$;
+COMMENT ON FUNCTION audit.thin_leaf(audit.due_leaf, text, text, text) IS 'Deletes events of a leaf that is partly held; internal';
 
 CREATE FUNCTION audit.note_pruned(category text, leaf text, events bigint, since timestamptz, until timestamptz, action text, reason text, archive_id uuid)
 RETURNS void
@@ -123,18 +159,22 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.note_pruned(text, text, bigint, timestamptz, timestamptz, text, text, uuid) IS 'Writes the event of what retention let go; internal';
 
--- Each leaf stands for itself: one that is busy, or whose archive fails, is reported and left.
+-- Each leaf stands for itself: one that is busy, or whose archive fails, is reported and left. The drops come last, since the locks
+-- that they take stay to the end: nobody who writes or reads waits for the counting, archiving and deleting before them.
 CREATE FUNCTION audit.prune(dry_run boolean DEFAULT false)
 RETURNS TABLE (category text, leaf text, events bigint, bytes bigint, action text, reason text)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '2s'
+SET lock_timeout = '300ms'
 AS $$
 DECLARE
     due audit.due_leaf;
-    done record;
+    plan record;
     dictionary record;
+    drops audit.due_leaf[] := '{}';
+    plans jsonb := '{}';
+    busy text[] := '{}';
 BEGIN
     IF NOT dry_run THEN
         PERFORM audit.enter_maintenance();
@@ -144,10 +184,22 @@ BEGIN
         leaf := due.leaf;
         bytes := due.bytes;
         BEGIN
-            SELECT * INTO done FROM audit.prune_leaf(due, dry_run);
-            events := done.events;
-            action := done.action;
-            reason := done.reason;
+            SELECT * INTO plan FROM audit.plan_leaf(due);
+            events := plan.events;
+            action := plan.action;
+            reason := plan.reason;
+            IF NOT dry_run THEN
+                IF action LIKE 'archive%' THEN
+                    PERFORM audit.archive_leaf(due.leaf);
+                    PERFORM audit.reached('prune.archived');
+                END IF;
+                IF action LIKE '%drop' THEN
+                    drops := drops || due;
+                    plans := plans || jsonb_build_object(due.leaf, plan.action);
+                    CONTINUE;
+                END IF;
+                events := audit.thin_leaf(due, plan.held, plan.action, plan.reason);
+            END IF;
         EXCEPTION
             WHEN lock_not_available THEN
                 events := due.events;
@@ -168,6 +220,26 @@ BEGIN
         bytes := dictionary.bytes;
         action := dictionary.action;
         reason := dictionary.reason;
+        RETURN NEXT;
+    END LOOP;
+    FOREACH due IN ARRAY drops LOOP
+        category := due.category;
+        leaf := due.leaf;
+        events := due.events;
+        bytes := due.bytes;
+        action := plans->>due.leaf;
+        reason := due.reason;
+        BEGIN
+            -- Who waits for a lock keeps others waiting behind it: once for a parent is enough.
+            IF due.parent = ANY (busy) THEN
+                RAISE lock_not_available USING MESSAGE = 'others of audit.' || due.parent || ' are busy';
+            END IF;
+            PERFORM audit.drop_leaf(due, action, reason);
+        EXCEPTION WHEN lock_not_available THEN
+            busy := busy || due.parent;
+            action := 'busy';
+            reason := due.reason || ', but somebody is reading or writing it: ' || sqlerrm;
+        END;
         RETURN NEXT;
     END LOOP;
 END;
@@ -198,16 +270,27 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     due audit.due_leaf;
-    done record;
+    plan record;
+    busy text[] := '{}';
 BEGIN
     PERFORM pg_advisory_xact_lock(1635083369, 5);
     FOR due IN SELECT * FROM audit.due_leaves() d WHERE d.pruned_at IS NULL LOOP
+        CONTINUE WHEN due.parent = ANY (busy);
         BEGIN
-            SELECT * INTO done FROM audit.prune_leaf(due, false);
+            SELECT * INTO plan FROM audit.plan_leaf(due);
+            IF plan.action LIKE 'archive%' THEN
+                PERFORM audit.archive_leaf(due.leaf);
+                PERFORM audit.reached('prune.archived');
+            END IF;
+            IF plan.action LIKE '%drop' THEN
+                PERFORM audit.drop_leaf(due, plan.action, plan.reason);
+            ELSE
+                PERFORM audit.thin_leaf(due, plan.held, plan.action, plan.reason);
+            END IF;
             RETURN true;
         EXCEPTION
             WHEN lock_not_available THEN
-                RAISE DEBUG 'leaf % is busy', due.leaf;
+                busy := busy || due.parent;
             WHEN external_routine_exception OR io_error OR disk_full OR config_file_error OR data_corrupted THEN
                 -- The next leaf would fail alike; the next pass tries again.
                 RAISE WARNING 'leaf % was not archived and stays: %', due.leaf, sqlerrm;
@@ -218,101 +301,3 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION audit.prune_step() IS 'Lets one leaf go; false where none is to go; internal';
-
--- Contexts and sessions go by leaves too, once no event refers to them any more. A backend writes its context anew each day, so that,
--- but for statements that last for days, an event's is at most two days older than the event; of closed leaves it is known.
-CREATE FUNCTION audit.lowest_context() RETURNS bigint
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    lowest bigint := audit.first_id(audit.clock() - interval '2 days');
-BEGIN
-    -- Contexts of another server's past may come long before the events that refer to them.
-    IF audit.is_copying() THEN
-        RETURN 0;
-    END IF;
-    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL));
-    lowest := least(lowest, (SELECT audit.first_id(min(l.since) - interval '2 days') FROM audit.leaves l
-                             WHERE l.parent LIKE 'events\_%' AND NOT EXISTS (
-                                 SELECT FROM audit.leaf_facts f WHERE f.leaf_name = l.leaf_name AND f.closed_at IS NOT NULL)));
-    RETURN least(lowest, (SELECT audit.first_id(min(o.occurred_at) - interval '2 days') FROM audit.events_overflow o));
-END;
-$$;
-COMMENT ON FUNCTION audit.lowest_context() IS 'No event refers to an older context, unless its statement lasted for days; internal';
-
--- Whether an event of a leaf that has not closed, or a transaction under way, may refer to contexts before this one after all.
-CREATE FUNCTION audit.refers_before(context_id bigint) RETURNS boolean
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    leaf text;
-    refers boolean;
-BEGIN
-    IF EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start < now() - interval '1 day') THEN
-        RETURN true;
-    END IF;
-    FOR leaf IN
-        SELECT l.leaf_name FROM audit.leaves l
-        WHERE l.parent LIKE 'events\_%' AND (l.since IS NULL OR l.since <= audit.clock())
-          AND NOT EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = l.leaf_name AND f.closed_at IS NOT NULL)
-    LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I e WHERE e.context_id < $1)', leaf) INTO refers USING context_id;
-        IF refers THEN
-            RETURN true;
-        END IF;
-    END LOOP;
-    RETURN false;
-END;
-$$;
-COMMENT ON FUNCTION audit.refers_before(bigint) IS 'Whether an event that is not in a closed leaf may refer to an older context; internal';
-
-CREATE FUNCTION audit.prune_dictionaries(dry_run boolean) RETURNS TABLE (parent text, leaf text, bytes bigint, action text, reason text)
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    lowest bigint := audit.lowest_context();
-    lowest_session bigint;
-    candidate record;
-BEGIN
-    -- Where contexts go, their sessions may too; that is looked up in all contexts and therefore only then.
-    FOREACH parent IN ARRAY ARRAY['contexts', 'sessions'] LOOP
-        FOR candidate IN
-            SELECT l.*, pg_total_relation_size(l.leaf) AS size FROM audit.leaves l
-            WHERE l.parent = prune_dictionaries.parent AND audit.first_id(l.until) <= lowest ORDER BY l.until
-        LOOP
-            IF parent = 'sessions' THEN
-                EXIT WHEN lowest_session IS NULL;
-                CONTINUE WHEN audit.first_id(candidate.until) > lowest_session;
-            END IF;
-            leaf := candidate.leaf_name;
-            bytes := candidate.size;
-            action := 'drop';
-            reason := 'no event refers to it';
-            EXIT WHEN parent = 'contexts' AND audit.refers_before(audit.first_id(candidate.until));
-            IF NOT dry_run THEN
-                BEGIN
-                    PERFORM audit.permit_removal();
-                    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent);
-                    EXECUTE format('DROP TABLE audit.%I', leaf);
-                EXCEPTION WHEN lock_not_available THEN
-                    action := 'busy';
-                    reason := reason || ', but somebody is reading it';
-                END;
-            END IF;
-            RETURN NEXT;
-            IF parent = 'contexts' THEN
-                lowest_session := (SELECT min(k.session_id) FROM audit.contexts k WHERE k.context_id >= lowest);
-            END IF;
-        END LOOP;
-        IF NOT dry_run THEN
-            -- What found no leaf, and what restored archives had brought.
-            PERFORM audit.delete_rows(format('audit.%I', parent || '_rest')::regclass, ARRAY(
-                SELECT k.ctid FROM audit.contexts_rest k WHERE prune_dictionaries.parent = 'contexts' AND k.context_id < lowest LIMIT 50000));
-        END IF;
-    END LOOP;
-END;
-$$;
-COMMENT ON FUNCTION audit.prune_dictionaries(boolean) IS 'Drops the leaves of contexts and sessions that no event refers to; internal';

@@ -261,6 +261,7 @@ CREATE TABLE audit.archives (
     restored_as     text
 );
 COMMENT ON TABLE audit.archives IS 'What has been archived: where the files are and what they hold';
+COMMENT ON COLUMN audit.archives.leaf IS 'The leaf that it was made of; where events of it are still held, the one that they are in now';
 COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has leaves of its own';
 COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose own leaf it was, null for a category''s';
 COMMENT ON COLUMN audit.archives.bytes IS 'Of the files';

@@ -174,7 +174,12 @@ impl Error {
                     "unreachable" | "not_found" | "denied" => ERRCODE_IO_ERROR,
                     _ => ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,
                 };
-                (code, message, None, hint)
+                let usual = match kind.as_str() {
+                    "not_found" => "Check audit.archive_location, audit.archive_key_file and audit.archive_options.",
+                    "tampered" => "Compare the files with a copy of them.",
+                    _ => "Nothing has been let go. What is due is tried again by the next maintenance.",
+                };
+                (code, message, None, hint.or_else(|| Some(usual.into())))
             }
             Error::Parameter { problem, detail, hint } => {
                 (ERRCODE_INVALID_PARAMETER_VALUE, problem, detail, Some(hint))

@@ -43,7 +43,8 @@ extension_sql_file!("../sql/merging.sql", name = "merging", requires = ["cutting
 extension_sql_file!("../sql/retention.sql", name = "retention", requires = ["merging"]);
 extension_sql_file!("../sql/holds.sql", name = "holds", requires = ["retention"]);
 extension_sql_file!("../sql/pruning.sql", name = "pruning", requires = ["holds"]);
-extension_sql_file!("../sql/archiving.sql", name = "archiving", requires = ["pruning"]);
+extension_sql_file!("../sql/dictionaries.sql", name = "dictionaries", requires = ["pruning"]);
+extension_sql_file!("../sql/archiving.sql", name = "archiving", requires = ["dictionaries"]);
 extension_sql_file!("../sql/maintenance.sql", name = "maintenance", requires = ["archiving"]);
 extension_sql_file!("../sql/enable.sql", name = "enable", requires = ["maintenance"]);
 extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = ["enable"]);

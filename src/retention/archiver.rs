@@ -142,7 +142,11 @@ impl Archiver {
         let status = self.child.wait().map(|status| status.to_string()).unwrap_or_default();
         let failure: Value = said.lines().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default();
         let text = |name: &str| failure.get(name).and_then(Value::as_str).map(str::to_owned);
-        let message = text("message").unwrap_or_else(|| format!("audit-archive ended with {status}: {}", said.trim()));
+        let message = text("message").unwrap_or_else(|| {
+            let said = said.trim();
+            let end = if said.is_empty() { String::new() } else { format!(": {said}") };
+            format!("audit-archive ended with {status}{end}")
+        });
         Error::Archiver { kind: text("kind").unwrap_or_default(), message, hint: text("hint") }.raise()
     }
 }

@@ -305,7 +305,8 @@ fn setting(name: &str, value: &str) -> String {
     format!("{name} = '{}'", value.replace('\'', "''"))
 }
 
-fn is_root() -> bool {
+/// Whether the tests may mount and change owners.
+pub fn is_root() -> bool {
     static ROOT: OnceLock<bool> = OnceLock::new();
     *ROOT.get_or_init(|| expect_success("id", &Command::new("id").arg("-u").output().unwrap()) == "0")
 }
@@ -338,12 +339,22 @@ fn temporary_directory(purpose: &str) -> PathBuf {
     directory
 }
 
-fn make_private_directory(directory: &Path) {
+/// An empty directory of the user of the servers.
+pub fn make_private_directory(directory: &Path) {
     let output = Command::new("mkdir").arg("--mode=700").arg(directory).output();
     expect_success("mkdir", &output.unwrap());
     if is_root() {
         let output = Command::new("chown").arg("postgres:").arg(directory).output();
         expect_success("chown", &output.unwrap());
+    }
+}
+
+/// Writes a file that belongs to the user of the servers, with these permissions.
+pub fn write_for_server(path: &Path, content: &[u8], mode: &str) {
+    fs::write(path, content).unwrap();
+    expect_success("chmod", &Command::new("chmod").arg(mode).arg(path).output().unwrap());
+    if is_root() {
+        expect_success("chown", &Command::new("chown").arg("postgres:").arg(path).output().unwrap());
     }
 }
 

@@ -1,0 +1,99 @@
+-- Letting go of what nothing refers to any more: contexts and sessions.
+
+-- Contexts and sessions go by leaves too, once no event refers to them any more. A backend writes its context anew each day, so that,
+-- but for statements that last for days, an event's is at most two days older than the event; of closed leaves it is known.
+CREATE FUNCTION audit.lowest_context() RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lowest bigint := audit.first_id(audit.clock() - interval '2 days');
+BEGIN
+    -- Contexts of another server's past may come long before the events that refer to them.
+    IF audit.is_copying() THEN
+        RETURN 0;
+    END IF;
+    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL));
+    lowest := least(lowest, (SELECT audit.first_id(min(l.since) - interval '2 days') FROM audit.leaves l
+                             WHERE l.parent LIKE 'events\_%' AND NOT EXISTS (
+                                 SELECT FROM audit.leaf_facts f WHERE f.leaf_name = l.leaf_name AND f.closed_at IS NOT NULL)));
+    RETURN least(lowest, (SELECT audit.first_id(min(o.occurred_at) - interval '2 days') FROM audit.events_overflow o));
+END;
+$$;
+COMMENT ON FUNCTION audit.lowest_context() IS 'No event refers to an older context, unless its statement lasted for days; internal';
+
+-- Whether an event of a leaf that has not closed, or a transaction under way, may refer to contexts before this one after all.
+CREATE FUNCTION audit.refers_before(context_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    leaf text;
+    refers boolean;
+BEGIN
+    IF EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start < now() - interval '1 day') THEN
+        RETURN true;
+    END IF;
+    FOR leaf IN
+        SELECT l.leaf_name FROM audit.leaves l
+        WHERE l.parent LIKE 'events\_%' AND (l.since IS NULL OR l.since <= audit.clock())
+          AND NOT EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = l.leaf_name AND f.closed_at IS NOT NULL)
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I e WHERE e.context_id < $1)', leaf) INTO refers USING context_id;
+        IF refers THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END;
+$$;
+COMMENT ON FUNCTION audit.refers_before(bigint) IS 'Whether an event that is not in a closed leaf may refer to an older context; internal';
+
+CREATE FUNCTION audit.prune_dictionaries(dry_run boolean) RETURNS TABLE (parent text, leaf text, bytes bigint, action text, reason text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lowest bigint := audit.lowest_context();
+    lowest_session bigint;
+    candidate record;
+BEGIN
+    -- Where contexts go, their sessions may too; that is looked up in all contexts and therefore only then.
+    FOREACH parent IN ARRAY ARRAY['contexts', 'sessions'] LOOP
+        FOR candidate IN
+            SELECT l.*, pg_total_relation_size(l.leaf) AS size FROM audit.leaves l
+            WHERE l.parent = prune_dictionaries.parent AND audit.first_id(l.until) <= lowest ORDER BY l.until
+        LOOP
+            IF parent = 'sessions' THEN
+                EXIT WHEN lowest_session IS NULL;
+                CONTINUE WHEN audit.first_id(candidate.until) > lowest_session;
+            END IF;
+            leaf := candidate.leaf_name;
+            bytes := candidate.size;
+            action := 'drop';
+            reason := 'no event refers to it';
+            EXIT WHEN parent = 'contexts' AND audit.refers_before(audit.first_id(candidate.until));
+            IF NOT dry_run THEN
+                BEGIN
+                    PERFORM audit.permit_removal();
+                    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent);
+                    EXECUTE format('DROP TABLE audit.%I', leaf);
+                EXCEPTION WHEN lock_not_available THEN
+                    action := 'busy';
+                    reason := reason || ', but somebody is reading it';
+                END;
+            END IF;
+            RETURN NEXT;
+            IF parent = 'contexts' THEN
+                lowest_session := (SELECT min(k.session_id) FROM audit.contexts k WHERE k.context_id >= lowest);
+            END IF;
+        END LOOP;
+        IF NOT dry_run THEN
+            -- What found no leaf, and what restored archives had brought.
+            PERFORM audit.delete_rows(format('audit.%I', parent || '_rest')::regclass, ARRAY(
+                SELECT k.ctid FROM audit.contexts_rest k WHERE prune_dictionaries.parent = 'contexts' AND k.context_id < lowest LIMIT 50000));
+        END IF;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION audit.prune_dictionaries(boolean) IS 'Drops the leaves of contexts and sessions that no event refers to; internal';
