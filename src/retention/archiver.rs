@@ -229,7 +229,13 @@ unsafe fn call_archiver(arguments: FunctionCallInfo) -> Datum {
 
 /// The one line that it answers with, once it has ended well.
 pub fn answer(archiver: &mut Archiver) -> JsonB {
-    let answer = archiver.line().and_then(|line| serde_json::from_slice(line).ok()).unwrap_or(Value::Null);
+    let answer = archiver.line().and_then(|line| serde_json::from_slice(line).ok());
     while archiver.line().is_some() {}
-    JsonB(answer)
+    match answer {
+        Some(answer) => JsonB(answer),
+        None => {
+            let message = "audit-archive ended without an answer".into();
+            Error::Archiver { kind: "internal".into(), message, hint: None }.raise()
+        }
+    }
 }
