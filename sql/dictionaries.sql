@@ -88,12 +88,15 @@ BEGIN
                 lowest_session := (SELECT min(k.session_id) FROM audit.contexts k WHERE k.context_id >= lowest);
             END IF;
         END LOOP;
-        IF NOT dry_run THEN
-            -- What found no leaf, and what restored archives had brought.
-            PERFORM audit.delete_rows(format('audit.%I', parent || '_rest')::regclass, ARRAY(
-                SELECT k.ctid FROM audit.contexts_rest k WHERE prune_dictionaries.parent = 'contexts' AND k.context_id < lowest LIMIT 50000));
-        END IF;
     END LOOP;
+    IF NOT dry_run THEN
+        -- What found no leaf, and what restored archives had brought.
+        PERFORM audit.delete_rows('audit.contexts_rest', ARRAY(SELECT k.ctid FROM audit.contexts_rest k WHERE k.context_id < lowest LIMIT 50000));
+        PERFORM audit.delete_rows('audit.sessions_rest', ARRAY(
+            SELECT s.ctid FROM audit.sessions_rest s
+            WHERE s.session_id < lowest
+              AND NOT EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = s.node_id AND k.session_id = s.session_id) LIMIT 50000));
+    END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.prune_dictionaries(boolean) IS 'Drops the leaves of contexts and sessions that no event refers to; internal';

@@ -183,7 +183,40 @@ fn expect_accounts(trail: &Trail, end: &str) {
     }
 }
 
-/// The same by the worker alone, whose clock is that of the configuration.
+/// A connection that rests for longer than its events are kept still says who it is.
+#[test]
+fn a_connection_outlives_its_session() {
+    let trail = Trail::start(
+        &[ALONE],
+        "2030-01-15",
+        "CREATE TABLE t (id int PRIMARY KEY);
+         SELECT audit.enable('t');
+         SELECT audit.set_retention(c, '1 month') FROM unnest('{data,read,security,schema,system,application}'::text[]) c;",
+    );
+    let mut client = trail.connect("2030-01-15");
+    client.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+    for month in 2..=6 {
+        let time = format!("2030-0{month}-20");
+        trail.at(&time, "CALL audit.maintain()");
+        client.batch_execute(&keeping::clock(&time)).unwrap();
+        // Twice, as the first may be rolled back.
+        let sql = format!("BEGIN; INSERT INTO t VALUES ({month}); ROLLBACK; INSERT INTO t VALUES ({month})");
+        client.batch_execute(&sql).unwrap();
+        events::expect_whole(&trail.server, "postgres");
+    }
+    let sessions = "SELECT count(*), count(DISTINCT t.session_id), count(*) FILTER (WHERE t.session_id IS NULL)
+                    FROM audit.trail t WHERE t.event = 'row.insert'";
+    assert_eq!(trail.at("2030-06-20", sessions), "2|1|0");
+    assert_eq!(
+        trail.at(
+            "2030-06-20",
+            "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'sessions' AND l.until < '2030-05-01'"
+        ),
+        "0"
+    );
+}
+
+/// Let go by the worker alone, whose clock is that of the configuration.
 #[test]
 fn the_worker_archives_and_prunes() {
     let trail = Trail::start(

@@ -258,3 +258,33 @@ fn writers_do_not_wait_for_archives() {
     });
     assert!(longest < Duration::from_secs(1), "a writer waited for {longest:?}");
 }
+
+/// After a month off, many events come before anybody has made leaves for them; in the midst of moving them, more.
+#[test]
+fn a_large_overflow_comes_out_whole() {
+    let trail = Trail::start(&[ALONE], "2030-01-15", "CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');");
+    let late = "2030-06-15";
+    trail.at(late, "INSERT INTO t SELECT n FROM generate_series(1, 200000) n");
+    assert_eq!(trail.at(late, "SELECT count(*) FROM audit.events_overflow"), "200000");
+    let began = Instant::now();
+    let maintaining = AtomicBool::new(true);
+    let last = thread::scope(|scope| {
+        scope.spawn(|| {
+            trail.at(late, "CALL audit.maintain()");
+            maintaining.store(false, Ordering::Relaxed);
+        });
+        let mut client = trail.connect(late);
+        let (mut id, mut longest) = (200_000, Duration::ZERO);
+        while maintaining.load(Ordering::Relaxed) {
+            id += 1;
+            timed(&mut client, &mut longest, &format!("INSERT INTO t VALUES ({id})"));
+        }
+        assert!(longest < LONGEST, "a statement took {longest:?}");
+        id
+    });
+    eprintln!("200,000 events moved in {:?}", began.elapsed());
+    trail.at(late, "CALL audit.maintain()");
+    let whole = "SELECT count(*), count(DISTINCT entity_id), (SELECT count(*) FROM audit.events_overflow) FROM audit.events_data";
+    assert_eq!(trail.at(late, whole), format!("{last}|{last}|0"));
+    events::expect_whole(&trail.server, "postgres");
+}

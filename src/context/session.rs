@@ -1,4 +1,5 @@
-//! The rows for this connection and this server, written once each.
+//! The rows for this connection and this server, written once each. Retention drops leaves of sessions that no event
+//! refers to, and a connection may rest for longer than events are kept: then its row is written once more.
 
 use core::ffi::CStr;
 
@@ -21,6 +22,8 @@ struct Known {
 
 static mut NODE: Option<Known> = None;
 static mut SESSION: Option<Known> = None;
+/// The leaf that the row of the session is in, and when it was last seen there.
+static mut SEEN: (Oid, i64) = (Oid::INVALID, 0);
 
 /// The id of this server's incarnation.
 ///
@@ -41,17 +44,26 @@ pub unsafe fn node() -> i32 {
     }
 }
 
-/// The id of this connection.
+/// The id of this connection's row.
 ///
 /// # Safety
 /// Must run inside a transaction that may write, after [`node`].
 pub unsafe fn current() -> i64 {
     // SAFETY: as in `node`.
     unsafe {
+        let now = clock::now();
         if let Some(known) = SESSION {
-            return known.id;
+            // A context that is younger than that keeps it (sql/dictionaries.sql).
+            if now < SEEN.1 + super::LIFETIME {
+                return known.id;
+            }
+            if dictionary::hold_leaf(Parent::Sessions, known.id) == SEEN.0 {
+                SEEN.1 = now;
+                return known.id;
+            }
         }
         let id = write_session();
+        SEEN = (dictionary::hold_leaf(Parent::Sessions, id), now);
         SESSION = Some(Known { id, pending: raw::GetCurrentSubTransactionId() });
         id
     }
@@ -69,6 +81,8 @@ pub fn commit() {
 pub fn abort(subtransaction: u32) {
     // SAFETY: plain variables of a single-threaded process.
     unsafe {
+        // With the context that kept the row of the session.
+        SEEN.1 = 0;
         for slot in [&mut *(&raw mut NODE), &mut *(&raw mut SESSION)] {
             if slot.is_some_and(|known| known.pending != 0 && known.pending >= subtransaction) {
                 *slot = None;

@@ -18,32 +18,32 @@ const BATCH: usize = 1000;
 
 entry_point!(audit_read_archive, pg_finfo_audit_read_archive, read_archive);
 
-/// The dictionaries by the key of their lines, with the query that makes rows of those lines that are missing, and the
+/// The dictionaries by how their lines begin, with the query that makes rows of those lines that are missing, and the
 /// number of the column that their leaves are cut by.
 const DICTIONARIES: [(&[u8], Parent, &str, i32); 4] = [
     (
-        b"{\"node\":",
+        b"{\"node\"",
         Parent::Nodes,
         "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.nodes, convert_from(l, 'UTF8')::jsonb->'node') d
          WHERE NOT EXISTS (SELECT FROM audit.nodes k WHERE k.node_id = d.node_id)",
         1,
     ),
     (
-        b"{\"relation\":",
+        b"{\"relation\"",
         Parent::Relations,
         "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.relations, convert_from(l, 'UTF8')::jsonb->'relation') d
          WHERE NOT EXISTS (SELECT FROM audit.relations k WHERE k.node_id = d.node_id AND k.relation_id = d.relation_id)",
         2,
     ),
     (
-        b"{\"session\":",
+        b"{\"session\"",
         Parent::Sessions,
         "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.sessions, convert_from(l, 'UTF8')::jsonb->'session') d
          WHERE NOT EXISTS (SELECT FROM audit.sessions k WHERE k.node_id = d.node_id AND k.session_id = d.session_id)",
         2,
     ),
     (
-        b"{\"context\":",
+        b"{\"context\"",
         Parent::Contexts,
         "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.contexts, convert_from(l, 'UTF8')::jsonb->'context') d
          WHERE NOT EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = d.node_id AND k.context_id = d.context_id)",

@@ -49,6 +49,15 @@ pub unsafe fn append(parent: Parent, key: i64, values: &mut [Option<Datum>]) {
     }
 }
 
+/// The leaf that holds rows of this key, kept from being dropped until the transaction ends.
+///
+/// # Safety
+/// Inside a transaction that may write.
+pub unsafe fn hold_leaf(parent: Parent, key: i64) -> Oid {
+    // SAFETY: per the contract.
+    unsafe { open::table(parent, key).oid }
+}
+
 /// Visits the rows of a dictionary that meet the conditions, leaf by leaf.
 ///
 /// # Safety
