@@ -193,3 +193,60 @@ fn no_key_is_too_long_for_a_leaf() {
     );
     events::expect_whole(&server, "postgres");
 }
+
+/// A DBA makes an index of his own on the open leaf, as he should, and others go on writing.
+#[test]
+fn an_index_may_be_made_concurrently() {
+    let server = Server::start(&[]);
+    server.query(
+        "postgres",
+        "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t'); INSERT INTO t VALUES (1)",
+    );
+    let leaf = server.query(
+        "postgres",
+        "SELECT l.leaf_name FROM audit.leaves l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
+    );
+    // Waits for the transaction below, with an index that takes no rows yet.
+    let mut writing = server.connect("postgres");
+    let mut transaction = writing.transaction().unwrap();
+    transaction.batch_execute("INSERT INTO t VALUES (2)").unwrap();
+    let mut indexing = server.connect("postgres");
+    let command = format!("CREATE INDEX CONCURRENTLY of_dba ON audit.{leaf} (context_id, entity_id)");
+    let made = std::thread::spawn(move || indexing.batch_execute(&command));
+    let ready = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = 'of_dba'";
+    wait_until("the index is in the catalog", || number(&server, ready) == 1);
+    server.query("postgres", "INSERT INTO t SELECT n FROM generate_series(3, 100) n");
+    transaction.commit().unwrap();
+    made.join().unwrap().unwrap();
+    server.query("postgres", "INSERT INTO t SELECT n FROM generate_series(101, 200) n");
+    let by_index = format!(
+        "SET enable_seqscan = off; SET enable_bitmapscan = off;
+         SELECT count(*) FROM audit.{leaf} e WHERE e.context_id > 0; SELECT count(*) FROM audit.events_overflow"
+    );
+    assert_eq!(server.query("postgres", &by_index), "200\n0");
+    events::expect_whole(&server, "postgres");
+}
+
+/// A transaction that lasts through more leaves than a backend keeps open.
+#[test]
+fn a_transaction_may_go_through_many_leaves() {
+    let server = Server::start(&[]);
+    server.query(
+        "postgres",
+        "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');
+         SELECT audit.put(ROW('events_data', '1 hour')::audit.leaf_settings)",
+    );
+    drop_leaves(&server);
+    server.query("postgres", "SELECT audit.make_leaves_of('events_data', now(), now() + interval '31 hours')");
+    let mut client = server.connect("postgres");
+    let mut transaction = client.transaction().unwrap();
+    for hour in 0..30 {
+        let sql = format!("SET LOCAL audit.test_clock_offset = '{hour}h'; INSERT INTO t VALUES ({hour})");
+        transaction.batch_execute(&sql).unwrap();
+    }
+    transaction.batch_execute("SAVEPOINT s; INSERT INTO t VALUES (100); ROLLBACK TO s").unwrap();
+    transaction.commit().unwrap();
+    let sql = "SELECT count(*), count(DISTINCT e.tableoid) FROM audit.events e WHERE e.category = 'data'";
+    assert_eq!(server.query("postgres", sql), "30|30");
+    events::expect_whole(&server, "postgres");
+}
