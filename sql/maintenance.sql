@@ -1,7 +1,8 @@
 -- What keeps the trail in order, step by step: leaves made ahead, the overflow emptied, leaves cut, closed, merged, archived and dropped.
 
--- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that a
--- step needs is waited for a moment; the step is then left to the next call.
+-- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that some work needs is
+-- waited for a moment; that work is then left to the next call, and the rest is done: a transaction that lasts for hours may keep a
+-- leaf from being cut, but not others from being closed, archived and dropped.
 CREATE FUNCTION audit.maintenance_step() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -13,14 +14,22 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN false;
     END IF;
-    IF audit.make_leaves() > 0 OR audit.empty_overflow() > 0 OR audit.gather_own() > 0 OR audit.cut_leaf() OR audit.close_leaf()
-       OR audit.prune_step() OR audit.merge_leaves() THEN
-        RETURN true;
-    END IF;
+    FOR work IN 1..7 LOOP
+        BEGIN
+            IF CASE work WHEN 1 THEN audit.make_leaves() > 0
+                         WHEN 2 THEN audit.empty_overflow() > 0
+                         WHEN 3 THEN audit.gather_own() > 0
+                         WHEN 4 THEN audit.cut_leaf()
+                         WHEN 5 THEN audit.close_leaf()
+                         WHEN 6 THEN audit.prune_step()
+                         ELSE audit.merge_leaves() END THEN
+                RETURN true;
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            RAISE NOTICE 'maintenance met a lock and does this next time: %', sqlerrm;
+        END;
+    END LOOP;
     PERFORM audit.summarize_leaves();
-    RETURN false;
-EXCEPTION WHEN lock_not_available THEN
-    RAISE NOTICE 'maintenance met a lock and goes on next time: %', sqlerrm;
     RETURN false;
 END;
 $$;

@@ -231,15 +231,16 @@ BEGIN
         reason := due.reason;
         BEGIN
             -- Who waits for a lock keeps others waiting behind it: once for a parent is enough.
-            IF due.parent = ANY (busy) THEN
-                RAISE lock_not_available USING MESSAGE = 'others of audit.' || due.parent || ' are busy';
+            IF due.parent <> ALL (busy) THEN
+                PERFORM audit.drop_leaf(due, action, reason);
             END IF;
-            PERFORM audit.drop_leaf(due, action, reason);
         EXCEPTION WHEN lock_not_available THEN
             busy := busy || due.parent;
-            action := 'busy';
-            reason := due.reason || ', but somebody is reading or writing it: ' || sqlerrm;
         END;
+        IF due.parent = ANY (busy) THEN
+            action := 'busy';
+            reason := due.reason || ', but somebody is reading or writing audit.' || due.parent;
+        END IF;
         RETURN NEXT;
     END LOOP;
 END;
@@ -278,11 +279,11 @@ BEGIN
         CONTINUE WHEN due.parent = ANY (busy);
         BEGIN
             SELECT * INTO plan FROM audit.plan_leaf(due);
+            -- The archive is kept where the leaf turns out to be busy: the next step, or a later call, drops it.
             IF plan.action LIKE 'archive%' THEN
                 PERFORM audit.archive_leaf(due.leaf);
                 PERFORM audit.reached('prune.archived');
-            END IF;
-            IF plan.action LIKE '%drop' THEN
+            ELSIF plan.action = 'drop' THEN
                 PERFORM audit.drop_leaf(due, plan.action, plan.reason);
             ELSE
                 PERFORM audit.thin_leaf(due, plan.held, plan.action, plan.reason);

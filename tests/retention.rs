@@ -243,7 +243,7 @@ fn the_worker_archives_and_prunes() {
     assert_eq!(query(archives), "2|200|0");
     let noted = "SELECT parameters->>'action', sum((parameters->>'events')::int) FROM audit.trail
                  WHERE event = 'retention.prune' GROUP BY 1 ORDER BY 1";
-    assert_eq!(query(noted), "archive and drop|500\ndelete archive|300");
+    assert_eq!(query(noted), "delete archive|300\ndrop|500");
     assert_eq!(trail.files().len(), 6, "{:?}", trail.files());
     let errors = trail.server.log();
     assert!(!errors.contains("ERROR") && !errors.contains("WARNING"), "{errors}");
