@@ -9,6 +9,8 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '300ms'
 AS $$
+DECLARE
+    has_more boolean;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(1635083369, 1) THEN
         RAISE NOTICE 'maintenance is running in another session';
@@ -16,13 +18,14 @@ BEGIN
     END IF;
     FOR work IN 1..7 LOOP
         BEGIN
-            IF CASE work WHEN 1 THEN audit.make_leaves() > 0
-                         WHEN 2 THEN audit.empty_overflow() > 0
-                         WHEN 3 THEN audit.gather_own() > 0
-                         WHEN 4 THEN audit.cut_leaf()
-                         WHEN 5 THEN audit.close_leaf()
-                         WHEN 6 THEN audit.prune_step()
-                         ELSE audit.merge_leaves() END THEN
+            has_more := CASE work WHEN 1 THEN audit.make_leaves() > 0
+                                  WHEN 2 THEN audit.empty_overflow() > 0
+                                  WHEN 3 THEN audit.gather_own() > 0
+                                  WHEN 4 THEN audit.cut_leaf()
+                                  WHEN 5 THEN audit.close_leaf()
+                                  WHEN 6 THEN audit.prune_step()
+                                  ELSE audit.merge_leaves() END;
+            IF has_more THEN
                 RETURN true;
             END IF;
         EXCEPTION WHEN lock_not_available THEN
