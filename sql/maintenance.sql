@@ -2,12 +2,14 @@
 
 -- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that some work needs is
 -- waited for a moment; that work is then left to the next call, and the rest is done: a transaction that lasts for hours may keep a
--- leaf from being cut, but not others from being closed, archived and dropped.
+-- leaf from being cut, but not others from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for
+-- deadlock_timeout, gives way in time.
 CREATE FUNCTION audit.maintenance_step() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '300ms'
+SET deadlock_timeout = '100ms'
 AS $$
 DECLARE
     has_more boolean;

@@ -167,6 +167,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '300ms'
+SET deadlock_timeout = '100ms'
 AS $$
 DECLARE
     due audit.due_leaf;

@@ -230,11 +230,8 @@ fn writers_do_not_wait_for_archives() {
     let now = "2030-06-15";
     trail.at(now, "SELECT audit.hold('all', 'while leaves close'); CALL audit.maintain(); SELECT audit.release('all')");
     let slow = trail.server.host().join("slow");
-    std::fs::write(
-        &slow,
-        format!("#!/bin/sh\nsleep 1.5\nexec {} \"$@\"\n", server::program("audit-archive").display()),
-    )
-    .unwrap();
+    std::fs::write(&slow, format!("#!/bin/sh\nsleep 3\nexec {} \"$@\"\n", server::program("audit-archive").display()))
+        .unwrap();
     server::expect_success("chmod", &std::process::Command::new("chmod").arg("755").arg(&slow).output().unwrap());
     trail.configure(&[("audit.archive_program", slow.to_str().unwrap())]);
     let longest = thread::scope(|scope| {
@@ -256,7 +253,7 @@ fn writers_do_not_wait_for_archives() {
         assert_eq!(pruning.join().unwrap(), "archive and drop|1\narchive and drop|1\narchive and drop|1");
         longest
     });
-    assert!(longest < Duration::from_secs(1), "a writer waited for {longest:?}");
+    assert!(longest < Duration::from_millis(2500), "a writer waited for {longest:?}");
 }
 
 /// After a month off, many events come before anybody has made leaves for them; in the midst of moving them, more.
