@@ -40,6 +40,18 @@ END;
 $$;
 COMMENT ON FUNCTION audit.maintenance_step() IS 'One step of audit.maintain(); internal';
 
+-- Whether a leaf has no guard yet, as while pg_restore is at work: it makes the extension, then tables, loads them, and makes indexes
+-- and triggers last. A worker that made leaves then, closed or pruned them, would be in its way.
+CREATE FUNCTION audit.is_being_restored() RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
+                   WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispartition
+                     AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change'));
+END;
+COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether leaves are still without their guards; internal';
+
 -- Whether transactions that wrote to the overflow are under way, so that a worker has reason to stay. One worker is
 -- enough: the lock is kept to the end of its session. Prepared transactions may stay for days and are not waited for.
 CREATE FUNCTION audit.maintenance_waits() RETURNS boolean

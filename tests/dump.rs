@@ -129,3 +129,31 @@ fn restore_text(from: &Server, target: &Server) {
     server::expect_success("the restore", &output);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+/// The background worker, which visits databases all the time, waits for the end of a restore.
+#[test]
+fn a_restore_is_not_disturbed_by_the_worker() {
+    let server = Server::start(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1s")]);
+    shop(&server);
+    let text = server.dump("shop", &[]);
+    // Time for visits: when only the extension is there, after the tables have been made, after they have been loaded, before the last of the triggers.
+    let parts: Vec<_> = text.split_inclusive("\n\n\n").collect();
+    let is_last = |part: &&str| part.starts_with("--\n-- Name: sessions_rest refuse_change;");
+    let places = [
+        parts.iter().position(|part| part.contains("\nCREATE TABLE ")),
+        parts.iter().position(|part| part.starts_with("--\n-- Data for Name: ")),
+        parts.iter().position(|part| part.contains("\nCREATE INDEX ")),
+        parts.iter().position(|part| is_last(&part)),
+    ];
+    let text: String = (0..parts.len())
+        .map(|number| {
+            let pause = if places.contains(&Some(number)) { "SELECT pg_sleep(2.5);\n" } else { "" };
+            format!("{pause}{}", parts[number])
+        })
+        .collect();
+    assert_eq!(text.matches("pg_sleep").count(), 4);
+    server.create_database("plain");
+    let output = server.psql("plain", &format!("\\set ON_ERROR_STOP on\n{text}"));
+    server::expect_success("the restore", &output);
+    expect_restored(&server, &server, "plain");
+}

@@ -189,11 +189,8 @@ fn a_database_that_fails_stops_no_other() {
     wait_until("both are visited", || ["broken", "whole"].iter().all(|database| overflow(&server, database) == 0));
     // A table of somebody else's where the next leaf would be.
     let leaf = server.query("broken", "SELECT audit.leaf_name('events_data', date_trunc('month', now(), 'UTC'))");
-    drop_leaves(&server, "broken");
-    server.query(
-        "broken",
-        &format!("CREATE TABLE IF NOT EXISTS audit.{leaf} (); INSERT INTO t SELECT max(id) + 1 FROM t"),
-    );
+    drop_leaves_and(&server, "broken", &format!("CREATE TABLE audit.{leaf} ()"));
+    server.query("broken", "INSERT INTO t SELECT max(id) + 1 FROM t");
     let failed = format!("): relation \"{leaf}\" already exists");
     wait_until("status says so", || worker(&server, "broken").ends_with(&failed));
     let words = worker(&server, "broken");

@@ -23,6 +23,7 @@ use crate::pg::{background, process};
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a visit goes on beginning steps, so that other databases have their turn.
 const SHARE: Duration = Duration::from_secs(30);
+const HAS_LEAVES: &str = "SELECT to_regclass('audit.events_overflow_all') IS NOT NULL";
 
 /// The main function of the launcher's worker. The argument is the OID of the database.
 #[pg_guard]
@@ -58,6 +59,13 @@ fn work() -> Result<Outcome, Failure> {
     let began = Instant::now();
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
     let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok(Outcome::Absent) };
+    if answer("SELECT audit.is_being_restored()")? == Some(true) {
+        return Ok(Outcome::Early);
+    }
+    // The first leaves are made by whoever first audits a table, or restored.
+    if answer(HAS_LEAVES)? == Some(false) {
+        return Ok(Outcome::Done);
+    }
     for step in 1_u64.. {
         if process::is_stopping() {
             return Ok(Outcome::Left);
@@ -114,6 +122,9 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
     loop {
         let waits = is_true("SELECT audit.maintenance_waits()");
+        if is_true("SELECT audit.is_being_restored()") || !is_true(HAS_LEAVES) {
+            break;
+        }
         while is_true("SELECT audit.maintenance_step()") && !BackgroundWorker::sigterm_received() {}
         if !waits || !BackgroundWorker::wait_latch(Some(PAUSE)) {
             break;

@@ -15,6 +15,8 @@ pub enum Outcome {
     Waiting,
     /// There is more to do; others have their turn first.
     Unfinished,
+    /// The database is being restored.
+    Early,
     /// The extension is not there.
     Absent,
     /// Somebody wanted the database for himself, or the server the worker's end.
@@ -129,7 +131,7 @@ impl Plan {
             // Whoever asks does not shorten the rest of one that fails: every one of its backends may ask.
             Outcome::Failed => doubled(nap).min(LONGEST_REST.max(nap)),
             _ if self.is_asked => SHORTEST_REST,
-            Outcome::Done | Outcome::Left => nap,
+            Outcome::Done | Outcome::Early | Outcome::Left => nap,
             Outcome::Waiting => doubled(SHORTEST_REST).min(nap),
             Outcome::Unfinished => Duration::ZERO,
             Outcome::Absent => RARELY.max(nap),

@@ -26,10 +26,14 @@ pub fn make_work(server: &Server, database: &str) {
 
 /// Drops the leaves of row events, which the extension permits to itself.
 pub fn drop_leaves(server: &Server, database: &str) {
-    server.query(
-        database,
+    drop_leaves_and(server, database, "");
+}
+
+/// The same, and something else before maintenance can come.
+pub fn drop_leaves_and(server: &Server, database: &str, sql: &str) {
+    let text = format!(
         "BEGIN;
-         SELECT audit.permit_removal();
+         SELECT pg_advisory_xact_lock(1635083369, 1), audit.permit_removal();
          DO $$
          DECLARE leaf regclass;
          BEGIN
@@ -37,8 +41,10 @@ pub fn drop_leaves(server: &Server, database: &str) {
                  EXECUTE format('DROP TABLE %s', leaf);
              END LOOP;
          END $$;
-         COMMIT",
+         {sql};
+         COMMIT"
     );
+    server.query(database, &text);
 }
 
 /// How many events wait in the overflow.
