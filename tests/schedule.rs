@@ -121,6 +121,7 @@ fn failures_and_waiting_make_visits_rarer() {
     assert_eq!(rests(Outcome::Failed, seconds(5000))[..2], [5000, 5000]);
     assert_eq!(rests(Outcome::Waiting, NAP), [1, 2, 4, 8, 16, 32, 64, 128]);
     assert_eq!(rests(Outcome::Left, NAP)[..2], [180, 180]);
+    assert_eq!(rests(Outcome::Early, NAP)[..2], [180, 180]);
     // Asking does not hurry one that fails, and a success forgets the failures.
     let now = Instant::now();
     let mut schedule = visited(&[1], Outcome::Failed, now);
