@@ -449,6 +449,8 @@ BEGIN
         RAISE EXCEPTION 'permission denied to remove the audit trail'
             USING ERRCODE = 'insufficient_privilege', HINT = 'Only superusers may do this.';
     END IF;
+    -- Not in the midst of a worker's step, which holds locks in another order.
+    PERFORM audit.enter_maintenance();
     RAISE LOG 'audit trail of database % removed by %', quote_ident(current_database()), session_user;
     FOR trigger_row IN
         SELECT t.tgname, t.tgrelid::regclass AS member FROM pg_trigger t

@@ -30,7 +30,7 @@ BEGIN
             IF has_more THEN
                 RETURN true;
             END IF;
-        EXCEPTION WHEN lock_not_available THEN
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             RAISE NOTICE 'maintenance met a lock and does this next time: %', sqlerrm;
         END;
     END LOOP;

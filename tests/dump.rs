@@ -136,14 +136,15 @@ fn a_restore_is_not_disturbed_by_the_worker() {
     let server = Server::start(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1s")]);
     shop(&server);
     let text = server.dump("shop", &[]);
-    // Time for visits: when only the extension is there, after the tables have been made, after they have been loaded, before the last of the triggers.
+    // Time for visits: when only the extension is there, after the tables have been made, after they have been loaded, before
+    // the last of the triggers.
     let parts: Vec<_> = text.split_inclusive("\n\n\n").collect();
     let is_last = |part: &&str| part.starts_with("--\n-- Name: sessions_rest refuse_change;");
     let places = [
         parts.iter().position(|part| part.contains("\nCREATE TABLE ")),
         parts.iter().position(|part| part.starts_with("--\n-- Data for Name: ")),
         parts.iter().position(|part| part.contains("\nCREATE INDEX ")),
-        parts.iter().position(|part| is_last(&part)),
+        parts.iter().position(is_last),
     ];
     let text: String = (0..parts.len())
         .map(|number| {
