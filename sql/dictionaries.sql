@@ -89,7 +89,8 @@ BEGIN
             END IF;
         END LOOP;
     END LOOP;
-    IF NOT dry_run THEN
+    -- Those leaves are missing where somebody is about to make the first ones.
+    IF NOT dry_run AND to_regclass('audit.contexts_rest') IS NOT NULL AND to_regclass('audit.sessions_rest') IS NOT NULL THEN
         -- What found no leaf, and what restored archives had brought.
         PERFORM audit.delete_rows('audit.contexts_rest', ARRAY(SELECT k.ctid FROM audit.contexts_rest k WHERE k.context_id < lowest LIMIT 50000));
         PERFORM audit.delete_rows('audit.sessions_rest', ARRAY(
