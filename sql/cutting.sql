@@ -75,7 +75,10 @@ BEGIN
         EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
         EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.leaf_name);
         EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', cutting.leaf_name) INTO last_at;
-        CONTINUE WHEN greatest(audit.clock(), last_at) >= cutting.ends;
+        IF greatest(audit.clock(), last_at) >= cutting.ends THEN
+            -- The transaction ends with this, and the lock on the parent with it.
+            RETURN true;
+        END IF;
         EXECUTE format('ALTER TABLE audit.%I DETACH PARTITION audit.%I', cutting.parent, cutting.leaf_name);
         EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', cutting.parent, cutting.leaf_name,
                        cutting.since, cutting.ends);
@@ -94,11 +97,15 @@ BEGIN
           AND l.until > l.since + audit.leaf_interval(l.parent) * 1.5
         ORDER BY l.since DESC
     LOOP
-        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
+        -- Looked at without the parent's lock, which would be kept while what comes next is done.
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
         CONTINUE WHEN NOT is_empty;
         PERFORM audit.permit_removal();
-        EXECUTE format('DROP TABLE audit.%I', cutting.leaf_name);
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
+        IF is_empty THEN
+            EXECUTE format('DROP TABLE audit.%I', cutting.leaf_name);
+        END IF;
         RETURN true;
     END LOOP;
     RETURN false;

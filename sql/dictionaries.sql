@@ -49,6 +49,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.refers_before(bigint) IS 'Whether an event that is not in a closed leaf may refer to an older context; internal';
 
+-- Looks first and drops last: captures look for leaves of contexts and sessions, and wait while a parent is locked.
 CREATE FUNCTION audit.prune_dictionaries(dry_run boolean) RETURNS TABLE (parent text, leaf text, bytes bigint, action text, reason text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -57,47 +58,54 @@ DECLARE
     lowest bigint := audit.lowest_context();
     lowest_session bigint;
     candidate record;
+    gone record;
+    parents text[] := '{}';
+    leaves text[] := '{}';
 BEGIN
-    -- Where contexts go, their sessions may too; that is looked up in all contexts and therefore only then.
-    FOREACH parent IN ARRAY ARRAY['contexts', 'sessions'] LOOP
-        FOR candidate IN
-            SELECT l.*, pg_total_relation_size(l.leaf) AS size FROM audit.leaves l
-            WHERE l.parent = prune_dictionaries.parent AND audit.first_id(l.until) <= lowest ORDER BY l.until
-        LOOP
-            IF parent = 'sessions' THEN
-                EXIT WHEN lowest_session IS NULL;
-                CONTINUE WHEN audit.first_id(candidate.until) > lowest_session;
-            END IF;
-            leaf := candidate.leaf_name;
-            bytes := candidate.size;
-            action := 'drop';
-            reason := 'no event refers to it';
-            EXIT WHEN parent = 'contexts' AND audit.refers_before(audit.first_id(candidate.until));
-            IF NOT dry_run THEN
-                BEGIN
-                    PERFORM audit.permit_removal();
-                    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent);
-                    EXECUTE format('DROP TABLE audit.%I', leaf);
-                EXCEPTION WHEN lock_not_available THEN
-                    action := 'busy';
-                    reason := reason || ', but somebody is reading it';
-                END;
-            END IF;
-            RETURN NEXT;
-            IF parent = 'contexts' THEN
-                lowest_session := (SELECT min(k.session_id) FROM audit.contexts k WHERE k.context_id >= lowest);
-            END IF;
-        END LOOP;
+    FOR candidate IN
+        SELECT l.* FROM audit.leaves l WHERE l.parent = 'contexts' AND audit.first_id(l.until) <= lowest ORDER BY l.until
+    LOOP
+        EXIT WHEN audit.refers_before(audit.first_id(candidate.until));
+        parents := parents || candidate.parent;
+        leaves := leaves || candidate.leaf_name;
     END LOOP;
-    -- Those leaves are missing where somebody is about to make the first ones.
+    -- Where contexts go, their sessions may too; that is looked up in all contexts and therefore only then.
+    IF leaves <> '{}' THEN
+        lowest_session := (SELECT min(k.session_id) FROM audit.contexts k WHERE k.context_id >= lowest);
+        FOR candidate IN
+            SELECT l.* FROM audit.leaves l
+            WHERE l.parent = 'sessions' AND audit.first_id(l.until) <= least(lowest, lowest_session) AND lowest_session IS NOT NULL ORDER BY l.until
+        LOOP
+            parents := parents || candidate.parent;
+            leaves := leaves || candidate.leaf_name;
+        END LOOP;
+    END IF;
+    -- What found no leaf, and what restored archives had brought; the leaves are missing where somebody is about to make the first ones.
     IF NOT dry_run AND to_regclass('audit.contexts_rest') IS NOT NULL AND to_regclass('audit.sessions_rest') IS NOT NULL THEN
-        -- What found no leaf, and what restored archives had brought.
         PERFORM audit.delete_rows('audit.contexts_rest', ARRAY(SELECT k.ctid FROM audit.contexts_rest k WHERE k.context_id < lowest LIMIT 50000));
         PERFORM audit.delete_rows('audit.sessions_rest', ARRAY(
             SELECT s.ctid FROM audit.sessions_rest s
             WHERE s.session_id < lowest
               AND NOT EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = s.node_id AND k.session_id = s.session_id) LIMIT 50000));
     END IF;
+    FOR gone IN SELECT g.* FROM unnest(parents, leaves) WITH ORDINALITY g (of_parent, leaf_name, place) ORDER BY g.place LOOP
+        parent := gone.of_parent;
+        leaf := gone.leaf_name;
+        bytes := pg_total_relation_size(format('audit.%I', leaf)::regclass);
+        action := 'drop';
+        reason := 'no event refers to it';
+        IF NOT dry_run THEN
+            BEGIN
+                PERFORM audit.permit_removal();
+                EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent);
+                EXECUTE format('DROP TABLE audit.%I', leaf);
+            EXCEPTION WHEN lock_not_available THEN
+                action := 'busy';
+                reason := reason || ', but somebody is reading it';
+            END;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
 END;
 $$;
 COMMENT ON FUNCTION audit.prune_dictionaries(boolean) IS 'Drops the leaves of contexts and sessions that no event refers to; internal';

@@ -14,6 +14,7 @@ AS $$
 DECLARE
     has_more boolean;
 BEGIN
+    PERFORM audit.check_isolation();
     IF NOT pg_try_advisory_xact_lock(1635083369, 1) THEN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN false;

@@ -92,7 +92,6 @@ DECLARE
     gone record;
 BEGIN
     PERFORM audit.permit_removal();
-    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
     FOR archived IN SELECT a.* FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL ORDER BY a.since LOOP
         SELECT due.events AS events, due.first_at AS first_at, due.last_at AS last_at INTO gone;
         -- Held leaves that were merged have the archive of each.
@@ -107,6 +106,7 @@ BEGIN
     END LOOP;
     PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, NULL)
     WHERE archives = 0 AND due.events > 0;
+    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
     EXECUTE format('DROP TABLE audit.%I', due.leaf);
     PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
     PERFORM audit.reached('prune.dropped');
@@ -248,6 +248,20 @@ END;
 $$;
 COMMENT ON FUNCTION audit.prune(boolean) IS 'Lets go what the retention says, one pass, or with dry_run says what would go and why';
 
+-- A transaction that goes on seeing the trail as it was would archive a leaf without what came to it since, and then drop it.
+CREATE FUNCTION audit.check_isolation() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'retention and maintenance do not work in a % transaction', upper(current_setting('transaction_isolation'))
+            USING ERRCODE = 'invalid_transaction_state', HINT = 'Run it as READ COMMITTED, for example after SET default_transaction_isolation = ''read committed''.';
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.check_isolation() IS 'Refuses transactions that do not see what others have committed meanwhile; internal';
+
 -- For whoever does by hand what maintenance does.
 CREATE FUNCTION audit.enter_maintenance() RETURNS void
 LANGUAGE plpgsql
@@ -255,6 +269,7 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '10s'
 AS $$
 BEGIN
+    PERFORM audit.check_isolation();
     PERFORM pg_advisory_xact_lock(1635083369, 1);
     PERFORM pg_advisory_xact_lock(1635083369, 5);
 EXCEPTION WHEN lock_not_available THEN

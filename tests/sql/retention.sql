@@ -171,6 +171,14 @@ FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l
 SELECT count(*) FROM audit.history('customer', '4001');
 EXPLAIN (COSTS off) SELECT FROM audit.events e WHERE e.category = 'security' AND e.occurred_at < '2030-02-01';
 
+-- A snapshot that is kept would not see what a leaf got meanwhile.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT audit.prune();
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT audit.maintenance_step();
+ROLLBACK;
+
 -- Who may.
 SET ROLE audit_admin;
 SELECT category, entity IS NOT NULL AS is_table FROM audit.retention WHERE category = 'data';
