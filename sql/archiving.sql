@@ -174,7 +174,6 @@ BEGIN
     parent := audit.parent_of(archived.category, NULL);
     number := 1 + coalesce((SELECT max(substr(a.restored_as, 17)::integer) FROM audit.archives a WHERE a.restored_as IS NOT NULL), 0);
     leaf := 'events_archived_' || number;
-    PERFORM audit.permit_removal();
     PERFORM audit.use_tablespace();
     PERFORM audit.make_leaf_table('events', leaf);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, format('Archive %s of %s, brought back', archive_id, archived.leaf));
@@ -190,10 +189,10 @@ BEGIN
     known.parent := 'events';
     PERFORM audit.put(known);
     -- The first check is the bound, the second is what the planner goes by.
-    EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT retention_id CHECK (retention_id IS NOT NULL AND retention_id = %s), '
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT retention_id CHECK (retention_id IS NOT NULL AND retention_id = %s), '
                    'ADD CONSTRAINT archived CHECK (category = %L AND occurred_at >= %L AND occurred_at < %L)',
-                   leaf, -number, archived.category, archived.since, archived.until);
-    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', leaf, -number);
+                   leaf, -number, archived.category, archived.since, archived.until));
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', leaf, -number));
     archived.restored_as := leaf;
     PERFORM audit.put(archived);
     PERFORM audit.emit('retention.restore', jsonb_build_object('archive_id', archive_id, 'events', loaded, 'since', archived.first_at, 'until', archived.last_at),
@@ -220,9 +219,8 @@ BEGIN
         RAISE EXCEPTION 'archive % has not been restored', archive_id
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.archives shows as what an archive has been restored.';
     END IF;
-    PERFORM audit.permit_removal();
     LOCK TABLE audit.events IN ACCESS EXCLUSIVE MODE;
-    EXECUTE format('DROP TABLE audit.%I', leaf);
+    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', leaf));
     PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = leaf;
     archived.restored_as := NULL;
     PERFORM audit.put(archived);

@@ -69,13 +69,12 @@ BEGIN
     IF EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = finish_leaf.leaf_name AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
-    PERFORM audit.permit_removal();
     -- The writer knows the seal and passes by; the trigger refuses everybody else, as another one does already.
-    EXECUTE format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf_name);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', leaf_name);
+    PERFORM audit.execute_permitted(format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf_name));
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', leaf_name));
     -- The next vacuum is the last: it freezes what nobody changes any more.
-    EXECUTE format('ALTER TABLE audit.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
-                   'autovacuum_vacuum_insert_scale_factor = 0)', leaf_name);
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
+                   'autovacuum_vacuum_insert_scale_factor = 0)', leaf_name));
     EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, min(e.context_id) AS lowest '
                    'FROM audit.%I e', leaf_name) INTO known;
     PERFORM audit.put(ROW(leaf_name, parent, audit.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit.leaf_facts);

@@ -47,15 +47,14 @@ BEGIN
                 CONTINUE WHEN cutting.ends >= cutting.until - interval '5 minutes';
             END IF;
         END IF;
-        PERFORM audit.permit_removal();
         IF cutting.convalidated IS NULL THEN
             IF cutting.cut_at IS NULL THEN
-                EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT cut CHECK ((%s) AND occurred_at < %L) NOT VALID', cutting.leaf_name,
-                               pg_get_partition_constraintdef(cutting.leaf), cutting.ends);
+                PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT cut CHECK ((%s) AND occurred_at < %L) NOT VALID', cutting.leaf_name,
+                               pg_get_partition_constraintdef(cutting.leaf), cutting.ends));
                 -- The writer goes past the check; an event of another server, whose clock may be ahead, must not fail on it.
-                EXECUTE format('CREATE TRIGGER cut BEFORE INSERT ON audit.%I FOR EACH ROW WHEN (NEW.occurred_at >= %L) EXECUTE FUNCTION audit.arrive(''cut'')',
-                               cutting.leaf_name, cutting.ends);
-                EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER cut', cutting.leaf_name);
+                PERFORM audit.execute_permitted(format('CREATE TRIGGER cut BEFORE INSERT ON audit.%I FOR EACH ROW WHEN (NEW.occurred_at >= %L) EXECUTE FUNCTION audit.arrive(''cut'')',
+                               cutting.leaf_name, cutting.ends));
+                PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER cut', cutting.leaf_name));
             END IF;
             PERFORM audit.put(ROW(cutting.leaf_name, cutting.parent, NULL, NULL, NULL, NULL, NULL,
                                   CASE WHEN cutting.cut_at IS NULL THEN cutting.ends END, NULL, NULL)::audit.leaf_facts);
@@ -64,12 +63,12 @@ BEGIN
         EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', cutting.leaf_name) INTO last_at;
         IF greatest(audit.clock(), last_at) >= cutting.ends THEN
             -- Too late: whoever writes now may be past the end already.
-            EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name);
-            EXECUTE format('DROP TRIGGER IF EXISTS cut ON audit.%I', cutting.leaf_name);
+            PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name));
+            PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS cut ON audit.%I', cutting.leaf_name));
             PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = cutting.leaf_name;
             RETURN true;
         ELSIF NOT cutting.convalidated THEN
-            EXECUTE format('ALTER TABLE audit.%I VALIDATE CONSTRAINT cut', cutting.leaf_name);
+            PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I VALIDATE CONSTRAINT cut', cutting.leaf_name));
             RETURN true;
         END IF;
         EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
@@ -79,11 +78,11 @@ BEGIN
             -- The transaction ends with this, and the lock on the parent with it.
             RETURN true;
         END IF;
-        EXECUTE format('ALTER TABLE audit.%I DETACH PARTITION audit.%I', cutting.parent, cutting.leaf_name);
-        EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', cutting.parent, cutting.leaf_name,
-                       cutting.since, cutting.ends);
-        EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name);
-        EXECUTE format('DROP TRIGGER IF EXISTS cut ON audit.%I', cutting.leaf_name);
+        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DETACH PARTITION audit.%I', cutting.parent, cutting.leaf_name));
+        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', cutting.parent, cutting.leaf_name,
+                       cutting.since, cutting.ends));
+        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name));
+        PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS cut ON audit.%I', cutting.leaf_name));
         PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = cutting.leaf_name;
         PERFORM audit.make_leaves_of(cutting.parent, cutting.ends, cutting.ends);
         PERFORM audit.reached('cut.attached');
@@ -100,11 +99,10 @@ BEGIN
         -- Looked at without the parent's lock, which would be kept while what comes next is done.
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
         CONTINUE WHEN NOT is_empty;
-        PERFORM audit.permit_removal();
         EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
         IF is_empty THEN
-            EXECUTE format('DROP TABLE audit.%I', cutting.leaf_name);
+            PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', cutting.leaf_name));
         END IF;
         RETURN true;
     END LOOP;

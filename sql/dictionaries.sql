@@ -96,9 +96,8 @@ BEGIN
         reason := 'no event refers to it';
         IF NOT dry_run THEN
             BEGIN
-                PERFORM audit.permit_removal();
                 EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent);
-                EXECUTE format('DROP TABLE audit.%I', leaf);
+                PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', leaf));
             EXCEPTION WHEN lock_not_available THEN
                 action := 'busy';
                 reason := reason || ', but somebody is reading it';

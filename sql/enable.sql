@@ -459,8 +459,7 @@ BEGIN
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', trigger_row.tgname, trigger_row.member);
     END LOOP;
-    PERFORM audit.permit_removal();
-    DROP EXTENSION audit CASCADE;
+    PERFORM audit.execute_permitted('DROP EXTENSION audit CASCADE');
 END;
 $$;
 COMMENT ON FUNCTION audit.uninstall(text) IS 'Removes the extension with all evidence, on purpose; says what to confirm';

@@ -133,9 +133,9 @@ CREATE FUNCTION audit.reached(point text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_reached';
 COMMENT ON FUNCTION audit.reached(text) IS 'Marks a point for tests of crashes; does nothing';
 
-CREATE FUNCTION audit.permit_removal() RETURNS void
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_permit_removal';
-COMMENT ON FUNCTION audit.permit_removal() IS 'Lets evidence go for the rest of the transaction; for retention and uninstall';
+CREATE FUNCTION audit.execute_permitted(command text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_execute_permitted';
+COMMENT ON FUNCTION audit.execute_permitted(text) IS 'Runs one command that evidence is guarded against; for retention, maintenance and uninstall';
 
 CREATE FUNCTION audit.hash_key_is_readable() RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_hash_key_is_readable';

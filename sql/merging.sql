@@ -53,9 +53,8 @@ BEGIN
         RETURN false;
     END IF;
     name_of_both := audit.leaf_name(pair.parent, pair.since) || '_' || to_char(pair.until, 'YYYYMMDD_HH24MI');
-    PERFORM audit.permit_removal();
     -- What a crash or somebody else left of an earlier attempt is not part of the trail.
-    EXECUTE format('DROP TABLE IF EXISTS audit.%I', name_of_both);
+    PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', name_of_both));
     EXECUTE format('LOCK TABLE audit.%I, audit.%I IN SHARE ROW EXCLUSIVE MODE', pair.first_leaf, pair.second_leaf);
     PERFORM audit.make_leaf_table(pair.parent, name_of_both);
     copied := audit.copy_leaf(format('audit.%I', pair.first_leaf)::regclass, format('audit.%I', name_of_both)::regclass)
@@ -63,8 +62,8 @@ BEGIN
     PERFORM audit.reached('merge.copied');
     PERFORM audit.use_tablespace();
     EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', name_of_both || '_time', name_of_both);
-    EXECUTE format('ALTER TABLE audit.%I ADD CONSTRAINT merged CHECK (%s AND occurred_at >= %L AND occurred_at < %L)', name_of_both,
-                   audit.partition_check(pair.parent), pair.since, pair.until);
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT merged CHECK (%s AND occurred_at >= %L AND occurred_at < %L)', name_of_both,
+                   audit.partition_check(pair.parent), pair.since, pair.until));
     PERFORM audit.finish_leaf(name_of_both, pair.parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(pair.parent) d WHERE NOT d.is_open));
     SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.leaf_name = name_of_both;
     IF merged.events <> copied OR copied <> pair.events THEN
@@ -99,7 +98,6 @@ DECLARE
     source text;
     archived audit.archives;
 BEGIN
-    PERFORM audit.permit_removal();
     -- Late events may have come to the two meanwhile, retention taken some away, and one been archived: then it is done again.
     SELECT min(l.since) AS since, max(l.until) AS until, sum(f.events) AS events, count(*) AS leaves, min(f.pruned_at) AS pruned_at,
            count(*) FILTER (WHERE EXISTS (SELECT FROM audit.archives a WHERE a.leaf = l.leaf_name AND a.pruned_at IS NULL)) AS archived
@@ -107,19 +105,19 @@ BEGIN
     FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l.leaf_name = ANY (merged.merged_from);
     IF bounds.leaves <> cardinality(merged.merged_from) OR bounds.events <> merged.events OR bounds.archived NOT IN (0, bounds.leaves)
        OR to_regclass(format('audit.%I', merged.leaf_name)) IS NULL THEN
-        EXECUTE format('DROP TABLE IF EXISTS audit.%I', merged.leaf_name);
+        PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', merged.leaf_name));
         PERFORM audit.remove(merged);
         RETURN true;
     END IF;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', merged.parent);
     FOREACH source IN ARRAY merged.merged_from LOOP
-        EXECUTE format('DROP TABLE audit.%I', source);
+        PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', source));
         PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = source;
     END LOOP;
     PERFORM audit.reached('merge.dropped');
-    EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', merged.parent, merged.leaf_name,
-                   bounds.since, bounds.until);
-    EXECUTE format('ALTER TABLE audit.%I DROP CONSTRAINT merged', merged.leaf_name);
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', merged.parent, merged.leaf_name,
+                   bounds.since, bounds.until));
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT merged', merged.leaf_name));
     FOR archived IN SELECT a.* FROM audit.archives a WHERE a.leaf = ANY (merged.merged_from) AND a.pruned_at IS NULL LOOP
         archived.leaf := merged.leaf_name;
         PERFORM audit.put(archived);

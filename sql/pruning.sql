@@ -91,7 +91,6 @@ DECLARE
     archives integer := (SELECT count(*) FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL);
     gone record;
 BEGIN
-    PERFORM audit.permit_removal();
     FOR archived IN SELECT a.* FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL ORDER BY a.since LOOP
         SELECT due.events AS events, due.first_at AS first_at, due.last_at AS last_at INTO gone;
         -- Held leaves that were merged have the archive of each.
@@ -107,7 +106,7 @@ BEGIN
     PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, NULL)
     WHERE archives = 0 AND due.events > 0;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
-    EXECUTE format('DROP TABLE audit.%I', due.leaf);
+    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', due.leaf));
     PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
     PERFORM audit.reached('prune.dropped');
 END;
@@ -128,7 +127,6 @@ DECLARE
     known audit.leaf_facts;
 BEGIN
     IF action LIKE '%delete' THEN
-        PERFORM audit.permit_removal();
         FOR part IN
             SELECT a.archive_id, a.since, a.until FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL
             UNION ALL SELECT NULL, '-infinity', 'infinity' ORDER BY since DESC

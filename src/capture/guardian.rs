@@ -9,27 +9,50 @@
 use core::ffi::{CStr, c_int, c_void};
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
+use pgrx::spi::Spi;
 
 use super::arrival;
 use crate::error::Error;
+use crate::pg::arguments::Arguments;
 use crate::pg::guard::{self, entry_point};
-use crate::pg::relation;
+use crate::pg::{relation, version};
 use crate::pg::trigger::{Call, Operation};
 use crate::store::open;
 
 entry_point!(audit_refuse_change, pg_finfo_audit_refuse_change, refuse_change);
-entry_point!(audit_permit_removal, pg_finfo_audit_permit_removal, permit_removal);
+entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_permitted);
 entry_point!(audit_hash_key_is_readable, pg_finfo_audit_hash_key_is_readable, hash_key_is_readable);
 
 static mut PREV_OBJECT_ACCESS: pg_sys::object_access_hook_type = None;
-/// The top transaction in which evidence may go, because retention or uninstall said so.
-static mut PERMITTED_IN: u64 = 0;
+/// The subtransaction whose command may change evidence, because retention or uninstall runs it; 0 for none.
+static mut PERMITTED_IN: u32 = 0;
 
 pub fn register() {
     // SAFETY: the library is being loaded; the hook's frame is plain.
     unsafe {
         PREV_OBJECT_ACCESS = pg_sys::object_access_hook;
         pg_sys::object_access_hook = Some(object_access);
+        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
+    }
+}
+
+unsafe extern "C-unwind" fn transaction_ends(_event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
+    // SAFETY: a plain variable of a single-threaded process.
+    unsafe { PERMITTED_IN = 0 }
+}
+
+unsafe extern "C-unwind" fn subtransaction_ends(
+    event: pg_sys::SubXactEvent::Type,
+    subtransaction: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _argument: *mut c_void,
+) {
+    // SAFETY: a plain variable of a single-threaded process.
+    unsafe {
+        if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB && subtransaction <= PERMITTED_IN {
+            PERMITTED_IN = 0;
+        }
     }
 }
 
@@ -96,9 +119,11 @@ pub unsafe fn refuse_extension() {
 pub unsafe fn refuse_alteration(target: Oid) {
     // SAFETY: catalog lookups; an upgrade script of the extension may do what it has to.
     unsafe {
+        // Of who does not own the table, PostgreSQL refuses it, and nothing of ours is locked for it.
         if target == Oid::INVALID
             || is_permitted()
             || pg_sys::creating_extension
+            || !version::owns_table(target, crate::pg::raw::GetUserId())
             || pg_sys::get_rel_namespace(target) != audit_schema()
             || !matches!(
                 pg_sys::get_rel_relkind(target).cast_unsigned(),
@@ -177,20 +202,28 @@ unsafe fn has_evidence() -> bool {
 }
 
 fn is_permitted() -> bool {
-    // SAFETY: plain variables; no transaction id is assigned by asking.
-    unsafe { PERMITTED_IN != 0 && pg_sys::GetTopFullTransactionIdIfAny().value == PERMITTED_IN }
+    // SAFETY: a plain variable of a single-threaded process.
+    unsafe { PERMITTED_IN != 0 }
 }
 
-/// `audit.permit_removal() returns void`: lets evidence go for the rest of the transaction. For retention and
-/// uninstall, which leave events of their own; nobody else may call it.
+/// `audit.execute_permitted(command text) returns void`: runs one command that evidence is guarded against. The permission
+/// ends with it, also by an ERROR: whatever else the caller's transaction does meets the guard. For retention, maintenance
+/// and uninstall, which leave events of their own; nobody else may call it.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn permit_removal(_arguments: FunctionCallInfo) -> Datum {
+unsafe fn execute_permitted(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: inside a transaction. Leaves that are open here could not be dropped.
     unsafe {
-        PERMITTED_IN = crate::pg::raw::GetTopFullTransactionId().value;
+        let command = Arguments::new(arguments).text(0).unwrap_or_default();
+        let before = PERMITTED_IN;
+        PERMITTED_IN = crate::pg::raw::GetCurrentSubTransactionId();
         open::close_all();
+        let done = Spi::run(&command);
+        PERMITTED_IN = before;
+        if let Err(problem) = done {
+            Error::Internal { problem: problem.to_string() }.raise();
+        }
     }
     Datum::null()
 }

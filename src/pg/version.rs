@@ -123,3 +123,20 @@ pub const TRANSACTION_TIMEOUT: &[(&core::ffi::CStr, &core::ffi::CStr)] = &[
     #[cfg(any(feature = "pg17", feature = "pg18"))]
     (c"transaction_timeout", c"0"),
 ];
+
+/// Whether a role owns a table, as PostgreSQL asks it before an ALTER (16 has one function for all objects).
+///
+/// # Safety
+/// Must run inside a transaction; the table must exist.
+pub unsafe fn owns_table(table: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: per the contract of this function.
+    #[cfg(feature = "pg15")]
+    unsafe {
+        pg_sys::pg_class_ownercheck(table, role)
+    }
+    // SAFETY: per the contract of this function.
+    #[cfg(not(feature = "pg15"))]
+    unsafe {
+        pg_sys::object_ownercheck(pg_sys::RelationRelationId, table, role)
+    }
+}

@@ -33,12 +33,12 @@ pub fn drop_leaves(server: &Server, database: &str) {
 pub fn drop_leaves_and(server: &Server, database: &str, sql: &str) {
     let text = format!(
         "BEGIN;
-         SELECT pg_advisory_xact_lock(1635083369, 1), audit.permit_removal();
+         SELECT pg_advisory_xact_lock(1635083369, 1);
          DO $$
          DECLARE leaf regclass;
          BEGIN
              FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' LOOP
-                 EXECUTE format('DROP TABLE %s', leaf);
+                 PERFORM audit.execute_permitted(format('DROP TABLE %s', leaf));
              END LOOP;
          END $$;
          {sql};

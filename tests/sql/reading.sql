@@ -14,11 +14,10 @@ RETURN (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '
 CREATE FUNCTION reading.load(at timestamptz, event_id uuid, key text, new_key text DEFAULT NULL, target regclass DEFAULT 'audit.events') RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM audit.permit_removal();
-    EXECUTE format('INSERT INTO %s SELECT (jsonb_populate_record(e, $1)).* FROM audit.events e
-                    WHERE e.entity_id = ''first'' AND e.category = ''data'' AND e.occurred_at > now() - interval ''1 day'' LIMIT 1', target)
-    USING jsonb_build_object('occurred_at', load.at, 'event_id', load.event_id, 'entity_id', key, 'new_entity_id', new_key,
-                             'event_type', CASE WHEN new_key IS NULL THEN 1 ELSE 2 END);
+    PERFORM audit.execute_permitted(format('INSERT INTO %s SELECT (jsonb_populate_record(e, %L)).* FROM audit.events e
+                    WHERE e.entity_id = ''first'' AND e.category = ''data'' AND e.occurred_at > now() - interval ''1 day'' LIMIT 1', target,
+        jsonb_build_object('occurred_at', load.at, 'event_id', load.event_id, 'entity_id', key, 'new_entity_id', new_key,
+                           'event_type', CASE WHEN new_key IS NULL THEN 1 ELSE 2 END)));
 END;
 $$;
 SELECT reading.load(at, reading.id_at(at, at::text), 'key ' || n % 100)

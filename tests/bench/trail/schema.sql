@@ -63,7 +63,6 @@ RETURN CASE WHEN kind = 2 THEN
 
 CREATE FUNCTION bench.load_dictionaries(the_month integer) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
-    SELECT audit.permit_removal();
     INSERT INTO audit.sessions
     SELECT d.node_id, bench.id(bench.at(s.since, s.until, i::double precision / s.contexts), s.month * 100000000::bigint + i), to_hex(s.month * 10000000 + i) || '.' || to_hex(i),
            'app', 'scram-sha-256', ('10.0.' || i % 250 || '.7')::inet, 40000 + (i % 20000)::integer, 'web', 'client backend', bench.at(s.since, s.until, i::double precision / s.contexts)
@@ -80,7 +79,6 @@ END;
 
 CREATE FUNCTION bench.load_events(the_month integer, the_category text) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
-    SELECT audit.permit_removal();
     INSERT INTO audit.events (occurred_at, event_id, transaction_id, context_id, node_id, event_type, relation_id, command_id, category,
                               entity_id, changes, entity_label, parameters, entity, result)
     SELECT e.at, bench.event_id((extract(epoch FROM e.at) * 1000000)::bigint, md5(e.n::text)), 1000000 + s.month * 100000000::bigint + e.context,
