@@ -1,43 +1,29 @@
 -- What is audited, how, and where the gaps are.
 
--- Every table that audit.enable covers, partitions included, with the triggers that it should have and those it has.
+-- Every table that audit.enable covers, partitions included, with how much its triggers record: 3 is all that the options ask for.
 CREATE VIEW audit.covered_tables AS
 SELECT s.schema_name, s.table_name, s.options,
        e.relation AS enabled,
        m.relation,
        m.is_partition,
        m.object,
-       w.row_type,
-       w.has_truncate,
-       row_trigger.tgenabled AS row_state,
-       truncate_trigger.tgenabled AS truncate_state,
+       audit.row_state(m.relation, s.options) AS row_state,
+       audit.truncate_state(m.relation, s.options) AS truncate_state,
+       s.options->'operations' ? 'truncate' AND audit.takes_truncate_trigger(m.relation) AS has_truncate,
        (SELECT min(o.tgname) FROM pg_catalog.pg_trigger o
-        WHERE o.tgrelid = m.relation AND o.tgtype & 67 = 1 AND o.tgname < '!audit_row') AS earlier_trigger
+        WHERE o.tgrelid = m.relation AND o.tgtype & 67 = 1 AND o.tgfoid <> 'audit.capture_row'::regproc
+          AND o.tgname < (SELECT min(u.tgname) FROM pg_catalog.pg_trigger u
+                          WHERE u.tgrelid = m.relation AND u.tgfoid = 'audit.capture_row'::regproc)) AS earlier_trigger,
+       k.since AS weakened_since
 FROM audit.table_settings s
--- By name, which a restore keeps and a rename updates, else by OID.
 LEFT JOIN LATERAL (
-    SELECT c.oid::regclass AS relation
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'f')
-      AND ((n.nspname = s.schema_name AND c.relname = s.table_name) OR c.oid = s.relation_oid)
-    ORDER BY (n.nspname = s.schema_name AND c.relname = s.table_name) DESC LIMIT 1) e ON true
+    SELECT c.oid::regclass AS relation FROM pg_catalog.pg_class c WHERE c.oid = s.relation_oid) e ON true
 LEFT JOIN LATERAL (
     SELECT c.oid::regclass AS relation, c.oid <> e.relation AS is_partition, format('%I.%I', n.nspname, c.relname) AS object
     FROM audit.with_partitions(e.relation) t
     JOIN pg_catalog.pg_class c ON c.oid = t
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) m ON true
--- The bits of pg_trigger.tgtype: row 1, before 2, insert 4, delete 8, update 16, truncate 32, instead of 64.
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN s.options->'operations' ? 'insert' THEN 4 ELSE 0 END
-         + CASE WHEN s.options->'operations' ? 'delete' THEN 8 ELSE 0 END
-         + CASE WHEN s.options->'operations' ? 'update' THEN 16 ELSE 0 END AS row_type,
-           s.options->'operations' ? 'truncate' AND audit.takes_truncate_trigger(m.relation) AS has_truncate) w
-LEFT JOIN pg_catalog.pg_trigger row_trigger
-       ON row_trigger.tgrelid = m.relation AND row_trigger.tgname = '!audit_row' AND row_trigger.tgtype = w.row_type + 1
-      AND row_trigger.tgfoid = 'audit.capture_row'::regproc AND row_trigger.tgqual IS NULL AND row_trigger.tgattr = ''
-LEFT JOIN pg_catalog.pg_trigger truncate_trigger
-       ON truncate_trigger.tgrelid = m.relation AND truncate_trigger.tgname = '!audit_truncate' AND truncate_trigger.tgtype = 34
-      AND truncate_trigger.tgfoid = 'audit.capture_truncate'::regproc AND truncate_trigger.tgqual IS NULL;
+LEFT JOIN audit.weakened_triggers k ON k.relation_oid = m.relation::oid AND NOT k.is_restored;
 COMMENT ON VIEW audit.covered_tables IS 'Audited tables and their partitions with the state of their triggers; internal';
 
 CREATE VIEW audit.tables AS
@@ -57,8 +43,7 @@ FROM audit.table_settings s
 LEFT JOIN LATERAL (
     SELECT min(t.enabled::oid::bigint)::oid AS relation,
            count(*) FILTER (WHERE t.is_partition) AS partitions,
-           coalesce(bool_and(t.relation IS NOT NULL AND (t.row_type = 0 OR t.row_state = 'A')
-                             AND (NOT t.has_truncate OR t.truncate_state = 'A')), false) AS active
+           coalesce(bool_and(t.relation IS NOT NULL AND t.row_state = 3 AND t.truncate_state = 3), false) AS active
     FROM audit.covered_tables t
     WHERE t.schema_name = s.schema_name AND t.table_name = s.table_name) g ON true
 LEFT JOIN pg_catalog.pg_class c ON c.oid = g.relation;
@@ -108,7 +93,9 @@ WITH covered AS MATERIALIZED (
 ), user_tables AS MATERIALIZED (
     SELECT c.oid, c.relkind, c.relispartition, format('%I.%I', n.nspname, c.relname) AS object,
            coalesce(root.relid, c.oid) AS root,
-           EXISTS (SELECT FROM covered t WHERE t.relation = c.oid) AS is_covered
+           EXISTS (SELECT FROM covered t WHERE t.relation = c.oid) AS is_covered,
+           NOT EXISTS (SELECT FROM covered t WHERE t.relation = c.oid)
+           AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.capture_row'::regproc) AS is_unconfigured
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN LATERAL (SELECT pg_catalog.pg_partition_root(c.oid) AS relid WHERE c.relispartition) root ON true
@@ -124,6 +111,20 @@ WITH covered AS MATERIALIZED (
     WHERE e.category = 'system' AND e.event_type IN (80, 81)
       AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
     WINDOW later AS (PARTITION BY coalesce(r.lineage::text, e.entity) ORDER BY e.occurred_at, e.event_id)
+), changed AS (
+    SELECT r.lineage, coalesce(e.entity, r.entity) AS object, e.occurred_at, e.parameters->>'problem' AS problem,
+           lag(e.parameters->>'problem') OVER (PARTITION BY r.lineage ORDER BY e.occurred_at, e.event_id) AS previous
+    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+    JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+    WHERE e.category = 'system' AND e.event_type IN (80, 81, 97)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
+), weakened AS (
+    -- From the first event that says so to the next that says otherwise, or to the next audit.enable.
+    SELECT c.object, c.problem, c.occurred_at, c.lineage,
+           (SELECT min(n.occurred_at) FROM changed n
+            WHERE n.lineage = c.lineage AND n.occurred_at > c.occurred_at AND n.problem IS NULL) AS until
+    FROM changed c
+    WHERE c.problem IS NOT NULL AND c.previous IS NULL
 ), suspended AS (
     -- Events of one table that follow each other within an hour are one interval.
     SELECT i.lineage, min(i.object) AS object, min(i.occurred_at) AS since, max(i.occurred_at) AS until, count(*) AS transactions
@@ -145,28 +146,34 @@ FROM user_tables u
 LEFT JOIN LATERAL (SELECT max(s.occurred_at) AS occurred_at FROM switched s
                    WHERE s.event_type = 81 AND s.relation_oid = u.oid AND s.object = u.object) o ON true
 -- Of a partitioned table without auditing the root alone is shown, unless some of its partitions are audited by themselves.
-WHERE NOT u.is_covered
+WHERE NOT u.is_covered AND NOT u.is_unconfigured
   AND u.relispartition = EXISTS (SELECT FROM user_tables p WHERE p.root = u.root AND p.oid <> p.root AND p.is_covered)
-   OR NOT u.is_covered AND NOT u.relispartition AND u.relkind <> 'p'
+   OR NOT u.is_covered AND NOT u.is_unconfigured AND NOT u.relispartition AND u.relkind <> 'p'
 UNION ALL
 SELECT 'table missing', format('%I.%I', t.schema_name, t.table_name), 'the table that is to be audited does not exist', NULL, NULL
 FROM covered t WHERE t.relation IS NULL
 UNION ALL
-SELECT CASE WHEN t.row_state IS NULL THEN 'trigger missing' WHEN t.row_state = 'D' THEN 'trigger disabled'
-            ELSE 'trigger not always enabled' END,
+SELECT audit.trigger_gap(t.row_state),
        t.object, format('%s, whose trigger records %s', CASE WHEN t.is_partition THEN 'a partition' ELSE 'a table' END,
                         array_to_string(ARRAY(SELECT o FROM jsonb_array_elements_text(t.options->'operations') o
-                                              WHERE o <> 'truncate'), ', ')), NULL, NULL
-FROM covered t WHERE t.relation IS NOT NULL AND t.row_type > 0 AND t.row_state IS DISTINCT FROM 'A'
+                                              WHERE o <> 'truncate'), ', ')), t.weakened_since, NULL
+FROM covered t WHERE t.relation IS NOT NULL AND t.row_state < 3
 UNION ALL
-SELECT CASE WHEN t.truncate_state IS NULL THEN 'trigger missing' WHEN t.truncate_state = 'D' THEN 'trigger disabled'
-            ELSE 'trigger not always enabled' END,
-       t.object, format('%s, whose trigger records truncate', CASE WHEN t.is_partition THEN 'a partition' ELSE 'a table' END), NULL, NULL
-FROM covered t WHERE t.relation IS NOT NULL AND t.has_truncate AND t.truncate_state IS DISTINCT FROM 'A'
+SELECT audit.trigger_gap(t.truncate_state),
+       t.object, format('%s, whose trigger records truncate', CASE WHEN t.is_partition THEN 'a partition' ELSE 'a table' END), t.weakened_since, NULL
+FROM covered t WHERE t.relation IS NOT NULL AND t.truncate_state < 3
+UNION ALL
+-- Triggers that are in order again, and those of tables that are gone.
+SELECT 'trigger weakened', w.object, w.problem, w.occurred_at, w.until
+FROM weakened w WHERE w.until IS NOT NULL OR NOT EXISTS (SELECT FROM covered t WHERE t.object = w.object)
+UNION ALL
+SELECT 'settings missing', u.object,
+       'it has triggers of ours, and nobody enabled it: recorded at level standard, by the redaction of its triggers; audit.enable sets its options', NULL, NULL
+FROM user_tables u WHERE u.is_unconfigured
 UNION ALL
 SELECT 'trigger not first', t.object, format('the trigger %I fires before ours, whose events then come after its own changes', t.earlier_trigger),
        NULL, NULL
-FROM covered t WHERE t.row_type > 0 AND t.earlier_trigger IS NOT NULL
+FROM covered t WHERE t.earlier_trigger IS NOT NULL
 UNION ALL
 SELECT 'operations left out', t.object,
        array_to_string(ARRAY(SELECT o FROM unnest(ARRAY['insert', 'update', 'delete', 'truncate']) o

@@ -1,62 +1,16 @@
--- Changes of definitions: auditing follows tables through CREATE, RENAME, ATTACH, DETACH and DROP.
+-- Changes of definitions: auditing follows tables through CREATE, RENAME, ATTACH, DETACH and DROP. What is done here goes by the OIDs
+-- that PostgreSQL has altered, after it has asked for the rights to. At the start of a command nothing is known but names, which
+-- somebody may have chosen to mislead a superuser's function: nothing is locked or changed there.
 
 CREATE FUNCTION audit.definition_starts() RETURNS event_trigger
-LANGUAGE c SECURITY DEFINER AS 'MODULE_PATHNAME', 'audit_definition_starts';
--- No SET search_path: the function looks names up as the statement does, and calls nothing by an unqualified name.
-COMMENT ON FUNCTION audit.definition_starts() IS 'Loads the library before anything is dropped, and prepares ATTACH PARTITION';
+LANGUAGE c AS 'MODULE_PATHNAME', 'audit_definition_starts';
+COMMENT ON FUNCTION audit.definition_starts() IS 'Loads the library before anything is dropped, and refuses what would change evidence';
 
--- Before ATTACH PARTITION: the clones of an audited parent's triggers take the place of triggers that the table has of its
--- own, and rows that nobody recorded come with it.
-CREATE FUNCTION audit.before_attach(parent regclass, partition regclass) RETURNS void
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET client_min_messages = warning
-AS $$
-DECLARE
-    own audit.table_settings := audit.settings_of(partition);
-    has_rows boolean;
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = parent AND t.tgname IN ('!audit_row', '!audit_truncate')) THEN
-        RETURN;
-    END IF;
-    PERFORM audit.drop_triggers(partition);
-    IF own.schema_name IS NOT NULL THEN
-        PERFORM audit.remove(own);
-        RETURN;
-    END IF;
-    SELECT coalesce(sum(pg_relation_size(p.relid)), 0) > 0 INTO has_rows
-    FROM audit.with_partitions(partition) p (relid) JOIN pg_class c ON c.oid = p.relid WHERE c.relkind = 'r';
-    IF has_rows THEN
-        PERFORM audit.emit('table.unseen', jsonb_build_object('reason', 'attach', 'partition', partition::text), NULL, NULL, parent, NULL);
-    END IF;
-END;
-$$;
-COMMENT ON FUNCTION audit.before_attach(regclass, regclass) IS 'Prepares a table that becomes a partition; internal';
+CREATE FUNCTION audit.moved_partitions(command pg_ddl_command) RETURNS TABLE (partition oid, is_attached boolean)
+    LANGUAGE c VOLATILE STRICT ROWS 1 AS 'MODULE_PATHNAME', 'audit_moved_partitions';
+COMMENT ON FUNCTION audit.moved_partitions(pg_ddl_command) IS 'The partitions that an ALTER TABLE has attached or detached; internal';
 
--- Before DETACH PARTITION, which takes the clone of the row trigger away: the TRUNCATE trigger stays, and says afterwards
--- that the table was audited, also where the options ask for none.
-CREATE FUNCTION audit.before_detach(partition regclass) RETURNS void
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    argument text;
-BEGIN
-    SELECT audit.trigger_argument(t.oid) INTO argument FROM pg_trigger t
-    WHERE t.tgrelid = partition AND t.tgname = '!audit_row' AND t.tgparentid <> 0;
-    IF argument IS NOT NULL AND audit.takes_truncate_trigger(partition) THEN
-        PERFORM audit.write_truncate_trigger(partition, argument);
-    END IF;
-END;
-$$;
-COMMENT ON FUNCTION audit.before_detach(regclass) IS 'Prepares a partition that becomes a table of its own; internal';
-
-CREATE FUNCTION audit.moves_partitions() RETURNS boolean
-LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_moves_partitions';
-COMMENT ON FUNCTION audit.moves_partitions() IS 'Whether the latest ALTER TABLE attaches or detaches a partition; internal';
-
+-- SECURITY DEFINER: it acts on the objects of the command alone, whose owner has just altered them, and calls nothing of theirs.
 CREATE FUNCTION audit.definition_ends() RETURNS event_trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -64,28 +18,112 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     command record;
-    -- Asked first: what follows alters tables too.
-    moves_partitions boolean := audit.moves_partitions();
+    moved record;
 BEGIN
+    -- What takes auditing away is recorded or prevented, or else the command fails: no error is caught here, which somebody could provoke.
     FOR command IN
-        SELECT c.* FROM pg_event_trigger_ddl_commands() c
-        WHERE c.object_type IN ('table', 'table column', 'foreign table', 'schema') AND NOT c.in_extension
-          AND coalesce(c.schema_name, '') NOT IN ('audit', 'pg_temp')
+        SELECT c.command, c.command_tag, c.objid AS relation
+        FROM pg_event_trigger_ddl_commands() c
+        WHERE c.object_type IN ('table', 'foreign table') AND c.command_tag LIKE 'ALTER%' AND coalesce(c.schema_name, '') NOT IN ('audit', 'pg_temp')
+        UNION ALL
+        SELECT NULL, c.command_tag, t.tgrelid
+        FROM pg_event_trigger_ddl_commands() c JOIN pg_trigger t ON t.oid = c.objid WHERE c.classid = 'pg_trigger'::regclass
     LOOP
-        IF command.command_tag = 'ALTER SCHEMA' THEN
-            PERFORM audit.schema_altered(command.objid);
-        ELSIF command.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE') THEN
-            PERFORM audit.table_created(command.objid, command.command_tag);
-        ELSIF command.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE') THEN
-            PERFORM audit.table_altered(command.objid, moves_partitions);
-        END IF;
+        FOR moved IN SELECT m.* FROM audit.moved_partitions(command.command) m WHERE NOT m.is_attached LOOP
+            PERFORM audit.partition_detached(moved.partition, command.relation);
+        END LOOP;
+        PERFORM audit.note_triggers(command.relation, command.command_tag);
+        PERFORM audit.note_name(command.relation) WHERE command.command_tag LIKE 'ALTER%TABLE';
     END LOOP;
-EXCEPTION WHEN OTHERS THEN
-    -- A change of definition is never refused for our sake; audit.coverage shows what is missing.
-    RAISE WARNING 'auditing could not follow this change: %', sqlerrm USING HINT = 'Look at audit.coverage.';
+    BEGIN
+        FOR command IN
+            SELECT c.* FROM pg_event_trigger_ddl_commands() c
+            WHERE c.object_type IN ('table', 'table column', 'foreign table', 'schema') AND NOT c.in_extension
+              AND coalesce(c.schema_name, '') NOT IN ('audit', 'pg_temp')
+        LOOP
+            IF command.command_tag = 'ALTER SCHEMA' THEN
+                PERFORM audit.schema_altered(command.objid);
+            ELSIF command.command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE') THEN
+                PERFORM audit.table_created(command.objid, command.command_tag);
+            ELSIF command.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE') THEN
+                PERFORM audit.table_altered(command.objid);
+                PERFORM audit.partition_attached(m.partition) FROM audit.moved_partitions(command.command) m WHERE m.is_attached;
+            END IF;
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        -- No other change of definition is refused for our sake; audit.coverage shows what is missing.
+        RAISE WARNING 'auditing could not follow this change: %', sqlerrm USING HINT = 'Look at audit.coverage.';
+    END;
 END;
 $$;
-COMMENT ON FUNCTION audit.definition_ends() IS 'Lets auditing follow new, renamed, attached and detached tables';
+COMMENT ON FUNCTION audit.definition_ends() IS 'Lets auditing follow new, renamed, attached and detached tables, and records what is done to its triggers';
+
+-- After ATTACH PARTITION to an audited table, whose triggers PostgreSQL has cloned: they take the place of the table's own. Its
+-- settings go, but for the redaction, which the parent gets; rows that nobody recorded have come along.
+CREATE FUNCTION audit.partition_attached(partition regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parent regclass := audit.enabled_table(partition);
+    settings audit.table_settings;
+    own audit.table_settings;
+    redact jsonb := '{}';
+    has_own boolean := false;
+    has_rows boolean;
+BEGIN
+    IF parent IS NULL OR parent = partition THEN
+        RETURN;
+    END IF;
+    settings := audit.settings_of(parent);
+    IF audit.row_state(partition, settings.options) = 0
+       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = partition AND t.tgfoid = 'audit.capture_row'::regproc AND t.tgparentid <> 0) THEN
+        -- The parent's own trigger is not what it should be: the table keeps those that it has.
+        RETURN;
+    END IF;
+    FOR own IN
+        SELECT s.* FROM audit.with_partitions(partition) m CROSS JOIN LATERAL audit.settings_of(m) s WHERE s.schema_name IS NOT NULL
+    LOOP
+        PERFORM audit.emit('config.disable', jsonb_build_object('previous', own.options - 'columns', 'reason', format('attached to %s', parent)),
+                           NULL, NULL, own.relation_oid, NULL);
+        PERFORM audit.remove(own);
+        redact := (own.options->'redact') || redact;
+        has_own := has_own OR own.relation_oid = partition::oid;
+    END LOOP;
+    PERFORM audit.remove_trigger(t.oid) FROM audit.own_triggers(partition) t;
+    PERFORM audit.forget_state(m, CASE WHEN m <> partition THEN 'ATTACH PARTITION' END) FROM audit.with_partitions(partition) m;
+    PERFORM audit.cover_partitions(partition);
+    IF NOT settings.options->'redact' @> redact AND EXISTS (SELECT FROM jsonb_object_keys(redact) k WHERE NOT settings.options->'redact' ? k) THEN
+        PERFORM audit.apply(parent, audit.merge_options(parent, settings.options
+            || jsonb_build_object('redact', redact || (settings.options->'redact'),
+                                  'label_column', CASE WHEN NOT redact ? (settings.options->>'label_column') THEN settings.options->'label_column' END),
+            NULL, NULL, NULL, NULL, NULL, NULL), settings.options);
+    END IF;
+    SELECT coalesce(sum(pg_relation_size(m)), 0) > 0 INTO has_rows
+    FROM audit.with_partitions(partition) m JOIN pg_class c ON c.oid = m::oid WHERE c.relkind = 'r';
+    IF has_rows AND NOT has_own THEN
+        PERFORM audit.emit('table.unseen', jsonb_build_object('reason', 'attach', 'partition', partition::text), NULL, NULL, parent, NULL);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.partition_attached(regclass) IS 'Follows a table that has become a partition; internal';
+
+-- After DETACH PARTITION, which has taken the clone of the row trigger away: the table goes on by itself, under the options of its parent.
+CREATE FUNCTION audit.partition_detached(partition regclass, parent regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    settings audit.table_settings := audit.settings_of(audit.enabled_table(parent));
+BEGIN
+    IF settings.schema_name IS NULL OR (audit.settings_of(partition)).schema_name IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM audit.apply(partition, audit.merge_options(partition, settings.options - 'retention' || '{"from_schema": true}',
+                                                       NULL, NULL, NULL, NULL, NULL, NULL), NULL);
+END;
+$$;
+COMMENT ON FUNCTION audit.partition_detached(regclass, regclass) IS 'Follows a partition that has become a table of its own; internal';
 
 -- After ALTER SCHEMA … RENAME: the settings of the schema and of its tables bear its name.
 CREATE FUNCTION audit.schema_altered(target oid) RETURNS void
@@ -94,19 +132,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     old_row audit.schema_settings;
+    new_name text := (SELECT n.nspname FROM pg_namespace n WHERE n.oid = target);
     member regclass;
 BEGIN
-    SELECT s.* INTO old_row FROM audit.schema_settings s
-    WHERE s.schema_oid = target AND NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = s.schema_name);
+    SELECT s.* INTO old_row FROM audit.schema_settings s WHERE s.schema_oid = target AND s.schema_name <> new_name;
     IF FOUND THEN
         PERFORM audit.remove(old_row);
-        PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target, old_row.options,
-                              old_row.enabled_at, old_row.enabled_by)::audit.schema_settings);
+        PERFORM audit.put(ROW(new_name, target, old_row.options, old_row.enabled_at, old_row.enabled_by)::audit.schema_settings);
     END IF;
     FOR member IN
         SELECT c.oid FROM audit.table_settings s JOIN pg_class c ON c.oid = s.relation_oid WHERE c.relnamespace = target
     LOOP
-        PERFORM audit.table_altered(member, false);
+        PERFORM audit.table_altered(member);
     END LOOP;
 END;
 $$;
@@ -120,17 +157,14 @@ DECLARE
     relation record;
     schema_options jsonb;
 BEGIN
-    SELECT c.relispartition, c.relpersistence, c.relkind, n.nspname, c.reltuples INTO relation
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
+    SELECT c.relispartition, c.relpersistence, c.relkind, c.relnamespace INTO relation FROM pg_class c WHERE c.oid = target;
     IF NOT FOUND OR relation.relpersistence = 't' OR relation.relkind NOT IN ('r', 'p', 'f') THEN
         RETURN;
-    ELSIF relation.relispartition AND EXISTS (
-        SELECT FROM pg_partition_ancestors(target) a JOIN pg_trigger t ON t.tgrelid = a.relid
-        WHERE a.relid <> target AND t.tgname IN ('!audit_row', '!audit_truncate')) THEN
+    ELSIF relation.relispartition AND audit.enabled_table(target) IS NOT NULL THEN
         PERFORM audit.cover_partitions(target);
         RETURN;
     END IF;
-    SELECT s.options INTO schema_options FROM audit.schema_settings s WHERE s.schema_name = relation.nspname;
+    SELECT s.options INTO schema_options FROM audit.schema_settings s WHERE s.schema_oid = relation.relnamespace;
     IF FOUND THEN
         PERFORM audit.enable_in_schema(target, schema_options);
         IF command_tag IN ('CREATE TABLE AS', 'SELECT INTO') THEN
@@ -141,118 +175,77 @@ END;
 $$;
 COMMENT ON FUNCTION audit.table_created(regclass, text) IS 'Audits a new table of an audited schema, or a new partition; internal';
 
--- Gives the partitions of an audited table, the target among them, their TRUNCATE triggers.
+-- Gives the target, a partition of an audited table, and its own partitions their TRUNCATE triggers.
 CREATE FUNCTION audit.cover_partitions(target regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    argument text;
+    settings audit.table_settings := audit.settings_of(audit.enabled_table(target));
     member regclass;
 BEGIN
-    SELECT audit.trigger_argument(t.oid) INTO argument
-    FROM pg_partition_ancestors(target) WITH ORDINALITY a (relid, depth)
-    JOIN pg_trigger t ON t.tgrelid = a.relid AND t.tgname = '!audit_truncate'
-    ORDER BY a.depth DESC LIMIT 1;
-    IF argument IS NULL THEN
-        RETURN;
-    END IF;
     FOR member IN
-        SELECT p.relid FROM pg_partition_tree(target) p
-        WHERE audit.takes_truncate_trigger(p.relid)
-          AND audit.trigger_argument((SELECT t.oid FROM pg_trigger t WHERE t.tgrelid = p.relid AND t.tgname = '!audit_truncate'))
-              IS DISTINCT FROM argument
+        SELECT m FROM audit.with_partitions(target) m WHERE audit.truncate_state(m, settings.options) < 3
     LOOP
-        PERFORM audit.write_truncate_trigger(member, argument);
+        PERFORM audit.write_truncate_trigger(member, audit.trigger_seed(settings.options));
     END LOOP;
 END;
 $$;
 COMMENT ON FUNCTION audit.cover_partitions(regclass) IS 'Gives partitions their TRUNCATE triggers; internal';
 
-CREATE FUNCTION audit.trigger_argument(trigger_oid oid) RETURNS text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT convert_from(substring(t.tgargs FROM 1 FOR length(t.tgargs) - 1), getdatabaseencoding())
-    FROM pg_catalog.pg_trigger t WHERE t.oid = trigger_oid AND t.tgnargs = 1;
-END;
-COMMENT ON FUNCTION audit.trigger_argument(oid) IS 'The options that a trigger of ours carries';
-
--- After ALTER TABLE: names may have changed, partitions may have come or gone.
-CREATE FUNCTION audit.table_altered(target regclass, moves_partitions boolean) RETURNS void
+-- After ALTER TABLE: names may have changed.
+CREATE FUNCTION audit.table_altered(target regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    old_row audit.table_settings;
+    old_row audit.table_settings := audit.settings_of(target);
     relation record;
-    detached record;
     options jsonb;
 BEGIN
-    SELECT n.nspname::text AS schema_name, c.relname::text AS table_name, c.relkind INTO relation
+    SELECT n.nspname::text AS schema_name, c.relname::text AS table_name INTO relation
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR old_row.schema_name IS NULL THEN
         RETURN;
     END IF;
-    old_row := audit.settings_of(target);
-    IF old_row.schema_name IS NOT NULL THEN
-        options := audit.renamed_options(target, old_row.options);
-        IF (old_row.schema_name, old_row.table_name, old_row.options) IS DISTINCT FROM
-           (relation.schema_name, relation.table_name, options) THEN
-            PERFORM audit.remove(old_row);
-            PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
-                                  old_row.enabled_at, old_row.enabled_by)::audit.table_settings);
-            IF old_row.options IS DISTINCT FROM options THEN
-                PERFORM audit.write_triggers(target, options);
-            END IF;
+    options := audit.renamed_options(target, old_row.options);
+    IF (old_row.schema_name, old_row.table_name, old_row.options) IS DISTINCT FROM (relation.schema_name, relation.table_name, options) THEN
+        PERFORM audit.remove(old_row);
+        PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
+                              old_row.enabled_at, old_row.enabled_by)::audit.table_settings);
+        IF audit.trigger_seed(old_row.options) IS DISTINCT FROM audit.trigger_seed(options) THEN
+            PERFORM audit.write_triggers(target, options);
         END IF;
     END IF;
-    IF relation.relkind <> 'p' OR NOT moves_partitions THEN
-        RETURN;
-    END IF;
-    PERFORM audit.cover_partitions(target);
-    -- A detached partition has lost its clone and kept its TRUNCATE trigger: it goes on by itself.
-    FOR detached IN
-        SELECT t.tgrelid::regclass AS member, audit.trigger_argument(t.oid)::jsonb AS argument
-        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-        WHERE t.tgname = '!audit_truncate' AND t.tgfoid = 'audit.capture_truncate'::regproc AND NOT c.relispartition
-          AND (audit.settings_of(t.tgrelid)).schema_name IS NULL
-    LOOP
-        options := coalesce((audit.settings_of((detached.argument->>'relation')::bigint::oid::regclass)).options,
-                            detached.argument - 'relation' - 'columns');
-        PERFORM audit.apply(detached.member,
-            audit.merge_options(detached.member, options || '{"from_schema": true}', NULL, NULL, NULL, NULL, NULL, NULL), NULL);
-    END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.table_altered(regclass, boolean) IS 'Follows a table through ALTER TABLE; internal';
+COMMENT ON FUNCTION audit.table_altered(regclass) IS 'Follows a table through ALTER TABLE; internal';
 
 -- The options with the columns' present names: a renamed column stays ignored and redacted, a dropped one takes its option along.
 CREATE FUNCTION audit.renamed_options(target regclass, options jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    WITH names AS (
+    WITH present AS (
         SELECT old.key AS old_name, CASE WHEN NOT a.attisdropped THEN a.attname::text END AS new_name
-        FROM pg_catalog.pg_trigger t
-        CROSS JOIN LATERAL jsonb_each_text((audit.trigger_argument(t.oid)::jsonb)->'columns') old
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = old.value::smallint
-        WHERE t.tgrelid = target AND t.tgname IN ('!audit_row', '!audit_truncate')
-          AND ((audit.trigger_argument(t.oid)::jsonb)->>'relation')::bigint = target::oid::bigint
-    ), present AS (
-        SELECT DISTINCT old_name, new_name FROM names
+        FROM jsonb_each(options->'columns') old
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = target AND to_jsonb(a.attnum) = old.value
+    ), renamed AS (
+        SELECT options || jsonb_build_object(
+            'ignore_columns', (SELECT coalesce(jsonb_agg(coalesce(p.new_name, c.value) ORDER BY c.place), '[]')
+                               FROM jsonb_array_elements_text(options->'ignore_columns') WITH ORDINALITY c (value, place)
+                               LEFT JOIN present p ON p.old_name = c.value WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
+            'redact', (SELECT coalesce(jsonb_object_agg(coalesce(p.new_name, r.key), r.value), '{}')
+                       FROM jsonb_each(options->'redact') r LEFT JOIN present p ON p.old_name = r.key
+                       WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
+            'label_column', CASE WHEN EXISTS (SELECT FROM present p WHERE p.old_name = options->>'label_column')
+                                 THEN (SELECT p.new_name FROM present p WHERE p.old_name = options->>'label_column')
+                                 ELSE options->>'label_column' END) AS options
     )
-    SELECT options || jsonb_build_object(
-        'ignore_columns', (SELECT coalesce(jsonb_agg(coalesce(p.new_name, c.value) ORDER BY c.place), '[]')
-                           FROM jsonb_array_elements_text(options->'ignore_columns') WITH ORDINALITY c (value, place)
-                           LEFT JOIN present p ON p.old_name = c.value WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
-        'redact', (SELECT coalesce(jsonb_object_agg(coalesce(p.new_name, r.key), r.value), '{}')
-                   FROM jsonb_each(options->'redact') r LEFT JOIN present p ON p.old_name = r.key
-                   WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
-        'label_column', CASE WHEN EXISTS (SELECT FROM present p WHERE p.old_name = options->>'label_column')
-                             THEN (SELECT p.new_name FROM present p WHERE p.old_name = options->>'label_column')
-                             ELSE options->>'label_column' END);
+    SELECT r.options || jsonb_build_object('columns', audit.column_numbers(target, r.options)) FROM renamed r;
 END;
 COMMENT ON FUNCTION audit.renamed_options(regclass, jsonb) IS 'Options with the present names of the columns; internal';
 
+-- SECURITY DEFINER: it removes the settings of what is gone, and records what its owner did to triggers.
 CREATE FUNCTION audit.objects_dropped() RETURNS event_trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -262,29 +255,37 @@ DECLARE
     gone audit.table_settings;
     gone_schema audit.schema_settings;
 BEGIN
-    FOR gone IN
-        SELECT s.* FROM pg_event_trigger_dropped_objects() d
-        JOIN audit.table_settings s ON s.schema_name = d.schema_name AND s.table_name = d.object_name
-        WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
-    LOOP
-        PERFORM audit.remove(gone);
-        PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone.options, 'reason', 'table dropped'),
-                           format('%I.%I', gone.schema_name, gone.table_name), NULL, NULL, NULL);
-    END LOOP;
-    FOR gone_schema IN
-        SELECT s.* FROM pg_event_trigger_dropped_objects() d JOIN audit.schema_settings s ON s.schema_name = d.object_name
-        WHERE d.classid = 'pg_namespace'::regclass
-    LOOP
-        PERFORM audit.remove(gone_schema);
-        PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone_schema.options, 'reason', 'schema dropped'),
-                           'schema ' || quote_ident(gone_schema.schema_name), NULL, NULL, NULL);
-    END LOOP;
-EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'auditing could not follow this drop: %', sqlerrm USING HINT = 'Look at audit.coverage.';
+    -- As in definition_ends, no error is caught. A table that was dropped with its triggers is not found.
+    PERFORM audit.note_triggers(t.relation, 'DROP TRIGGER')
+    FROM (SELECT to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) AS relation
+          FROM pg_event_trigger_dropped_objects() d WHERE d.classid = 'pg_trigger'::regclass) t
+    WHERE t.relation IS NOT NULL;
+    BEGIN
+        FOR gone IN
+            SELECT s.* FROM pg_event_trigger_dropped_objects() d JOIN audit.table_settings s ON s.relation_oid = d.objid
+            WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
+        LOOP
+            PERFORM audit.remove(gone);
+            PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone.options - 'columns', 'reason', 'table dropped'),
+                               format('%I.%I', gone.schema_name, gone.table_name), NULL, NULL, NULL);
+        END LOOP;
+        PERFORM audit.forget_state(d.objid, NULL) FROM pg_event_trigger_dropped_objects() d WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0;
+        FOR gone_schema IN
+            SELECT s.* FROM pg_event_trigger_dropped_objects() d JOIN audit.schema_settings s ON s.schema_oid = d.objid
+            WHERE d.classid = 'pg_namespace'::regclass
+        LOOP
+            PERFORM audit.remove(gone_schema);
+            PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone_schema.options, 'reason', 'schema dropped'),
+                               'schema ' || quote_ident(gone_schema.schema_name), NULL, NULL, NULL);
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING 'auditing could not follow this drop: %', sqlerrm USING HINT = 'Look at audit.coverage.';
+    END;
 END;
 $$;
-COMMENT ON FUNCTION audit.objects_dropped() IS 'Records that an audited table was dropped';
+COMMENT ON FUNCTION audit.objects_dropped() IS 'Records that an audited table or its triggers were dropped';
 
+-- SECURITY DEFINER: it records what the owner of a table did to it.
 CREATE FUNCTION audit.table_rewritten() RETURNS event_trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -293,7 +294,7 @@ AS $$
 DECLARE
     target regclass := pg_event_trigger_table_rewrite_oid();
 BEGIN
-    IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = target AND t.tgname = '!audit_row') THEN
+    IF audit.row_operations((audit.settings_of(audit.enabled_table(target))).options) > 0 THEN
         PERFORM audit.emit('table.unseen', jsonb_build_object('reason', 'rewrite'), NULL, NULL, target, NULL);
     END IF;
 EXCEPTION WHEN OTHERS THEN

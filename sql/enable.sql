@@ -6,6 +6,50 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'audit_set_context';
 COMMENT ON FUNCTION audit.set_context(text, text, text, jsonb, boolean) IS
     'Says who works and why; null leaves a value as it is, an empty string unsets it';
 
+-- The settings row of a table, by its OID alone: a name may be another table's by now.
+CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT s FROM audit.table_settings s WHERE s.relation_oid = target::oid;
+END;
+COMMENT ON FUNCTION audit.settings_of(regclass) IS 'What audit.enable was asked for of this table; internal';
+
+-- The table whose settings hold for a table: the topmost one that is enabled of those that it is a partition of, else itself.
+CREATE FUNCTION audit.enabled_table(target regclass) RETURNS regclass
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.relation
+    FROM (SELECT target AS relation, 0::bigint AS depth
+          UNION ALL
+          SELECT a.relid, a.depth FROM pg_partition_ancestors(target) WITH ORDINALITY a (relid, depth) WHERE a.relid <> target) c
+    JOIN audit.table_settings s ON s.relation_oid = c.relation::oid
+    ORDER BY c.depth DESC LIMIT 1;
+END;
+COMMENT ON FUNCTION audit.enabled_table(regclass) IS 'The table whose settings hold for a table or partition, null without one; internal';
+
+-- What is set under the name of a table for one that is not there any more, as a restore may leave it.
+CREATE FUNCTION audit.stale_settings_of(target regclass) RETURNS audit.table_settings
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT s
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN audit.table_settings s ON s.schema_name = n.nspname AND s.table_name = c.relname
+    WHERE c.oid = target AND NOT EXISTS (SELECT FROM pg_catalog.pg_class o WHERE o.oid = s.relation_oid);
+END;
+COMMENT ON FUNCTION audit.stale_settings_of(regclass) IS 'The settings of a table of this name that is gone; internal';
+
+-- The numbers of the columns that options name: a renamed column keeps its own.
+CREATE FUNCTION audit.column_numbers(target regclass, options jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT coalesce(jsonb_object_agg(a.attname, a.attnum), '{}')
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
+      AND (options->'ignore_columns' ? a.attname OR options->'redact' ? a.attname OR options->>'label_column' = a.attname);
+END;
+COMMENT ON FUNCTION audit.column_numbers(regclass, jsonb) IS 'The numbers of the columns that options name; internal';
+
 -- What audit.enable refuses about a table, whatever the options.
 CREATE FUNCTION audit.check_target(target regclass) RETURNS void
 LANGUAGE plpgsql STABLE
@@ -37,10 +81,8 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables end with their session.';
     END IF;
     IF relation.relispartition THEN
-        SELECT a.relid INTO parent FROM pg_partition_ancestors(target) WITH ORDINALITY a (relid, depth)
-        WHERE a.relid <> target AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = a.relid AND t.tgname IN ('!audit_row', '!audit_truncate'))
-        ORDER BY a.depth DESC LIMIT 1;
-        IF FOUND THEN
+        parent := audit.enabled_table(target);
+        IF parent <> target THEN
             RAISE EXCEPTION 'cannot audit % by itself: it is a partition of %, which is audited', target, parent
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       HINT = format('Change the options with SELECT audit.enable(%L).', parent);
@@ -150,27 +192,11 @@ BEGIN
         RAISE EXCEPTION 'label column "%" of % cannot be redacted or ignored', options->>'label_column', target
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Its value is shown with every event. Choose another label_column.';
     END IF;
-    RETURN options;
+    RETURN options || jsonb_build_object('columns', audit.column_numbers(target, options));
 END;
 $$;
 COMMENT ON FUNCTION audit.merge_options(regclass, jsonb, text, text[], text[], jsonb, boolean, text) IS
     'The options that are to hold, checked; internal';
-
--- The settings row of a table: by its name, or by the OID it had where no table bears that name any more, as just
--- after a rename. After a restore an OID may be that of another table.
-CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT s FROM audit.table_settings s
-    LEFT JOIN pg_catalog.pg_class c ON c.oid = target
-    LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE (s.schema_name = n.nspname AND s.table_name = c.relname)
-       OR (s.relation_oid = target AND NOT EXISTS (
-               SELECT FROM pg_catalog.pg_class o JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace
-               WHERE m.nspname = s.schema_name AND o.relname = s.table_name))
-    ORDER BY s.relation_oid = target DESC LIMIT 1;
-END;
-COMMENT ON FUNCTION audit.settings_of(regclass) IS 'What audit.enable was asked for of this table; internal';
 
 CREATE FUNCTION audit.enable(target regclass, level text DEFAULT NULL, operations text[] DEFAULT NULL,
                              ignore_columns text[] DEFAULT NULL, redact jsonb DEFAULT NULL, reads boolean DEFAULT NULL,
@@ -186,7 +212,7 @@ BEGIN
     PERFORM audit.check_target(target);
     -- Whoever else enables this table waits here, so that options are merged one after the other.
     PERFORM pg_advisory_xact_lock(1635083369, target::oid::integer);
-    previous := (audit.settings_of(target)).options;
+    previous := coalesce((audit.settings_of(target)).options, (audit.stale_settings_of(target)).options);
     options := audit.merge_options(target, previous - 'from_schema', level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.apply(target, options, previous);
 END;
@@ -203,13 +229,17 @@ DECLARE
     relation record;
     member audit.table_settings;
     old_row audit.table_settings := audit.settings_of(target);
+    stale_row audit.table_settings := audit.stale_settings_of(target);
 BEGIN
     SELECT n.nspname::text AS schema_name, c.relname::text AS table_name INTO relation
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
     PERFORM audit.make_leaves();
-    -- The settings come first: the event triggers that ALTER TABLE fires below find the table as it is meant to be.
+    -- The settings come first: a plan that is made from now on goes by them.
     IF old_row.schema_name IS NOT NULL AND (old_row.schema_name, old_row.table_name) <> (relation.schema_name, relation.table_name) THEN
         PERFORM audit.remove(old_row);
+    END IF;
+    IF stale_row.schema_name IS NOT NULL THEN
+        PERFORM audit.remove(stale_row);
     END IF;
     PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
                           coalesce(old_row.enabled_at, now()), coalesce(old_row.enabled_by, session_user))::audit.table_settings);
@@ -221,48 +251,87 @@ BEGIN
     LOOP
         PERFORM audit.remove(member);
     END LOOP;
-    PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', previous)),
+    PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options - 'columns', 'previous', previous - 'columns')),
                        NULL, NULL, target, NULL);
 END;
 $$;
 COMMENT ON FUNCTION audit.apply(regclass, jsonb, jsonb) IS 'Puts checked options in force; internal';
 
+-- What a trigger carries: the redaction, for a restore of its table alone. Nothing else would be believed.
+CREATE FUNCTION audit.trigger_seed(options jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT jsonb_build_object('redact', options->'redact')::text WHERE options->'redact' <> '{}';
+END;
+COMMENT ON FUNCTION audit.trigger_seed(jsonb) IS 'The argument of the triggers of a table with these options; internal';
+
+-- The bits of pg_trigger.tgtype for the operations of rows: insert 4, delete 8, update 16.
+CREATE FUNCTION audit.row_operations(options jsonb) RETURNS integer
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN options->'operations' ? 'insert' THEN 4 ELSE 0 END
+         + CASE WHEN options->'operations' ? 'delete' THEN 8 ELSE 0 END
+         + CASE WHEN options->'operations' ? 'update' THEN 16 ELSE 0 END;
+END;
+COMMENT ON FUNCTION audit.row_operations(jsonb) IS 'The operations of rows that options ask for, as bits of pg_trigger.tgtype; internal';
+
+-- A partitioned table gives its partitions clones of its row trigger, under the same name: one of its own, so that a table that is
+-- audited by itself can be attached.
+CREATE FUNCTION audit.row_trigger_name(target regclass) RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE c.relkind WHEN 'p' THEN '!audit_row_of_' || c.oid ELSE '!audit_row' END FROM pg_catalog.pg_class c WHERE c.oid = target;
+END;
+COMMENT ON FUNCTION audit.row_trigger_name(regclass) IS 'The name that audit.enable gives the row trigger of a table; internal';
+
 CREATE FUNCTION audit.write_triggers(target regclass, options jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET client_min_messages = warning
 AS $$
 DECLARE
-    argument text;
-    row_operations text;
+    seed text := audit.trigger_seed(options);
+    row_name text := audit.row_trigger_name(target);
+    row_operations integer := audit.row_operations(options);
     has_truncate boolean := options->'operations' ? 'truncate';
     member regclass;
 BEGIN
-    PERFORM audit.drop_triggers(target);
-    -- What is empty is left out: the argument is what psql shows with the table.
-    SELECT jsonb_object_agg(o.key, o.value)::text INTO argument
-    FROM jsonb_each(jsonb_strip_nulls(options - 'operations' - 'reads' - 'from_schema') || jsonb_build_object(
-        'relation', target::oid::bigint,
-        'columns', (SELECT coalesce(jsonb_object_agg(a.attname, a.attnum), '{}') FROM pg_attribute a
-                    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
-                      AND (options->'ignore_columns' ? a.attname OR options->'redact' ? a.attname
-                           OR options->>'label_column' = a.attname)))) o
-    WHERE o.value NOT IN ('[]', '{}');
-    SELECT string_agg(o, ' OR ') INTO row_operations
-    FROM unnest(ARRAY['insert', 'update', 'delete']) o WHERE options->'operations' ? o;
-    IF row_operations IS NOT NULL THEN
-        EXECUTE format('CREATE TRIGGER "!audit_row" AFTER %s ON %s FOR EACH ROW EXECUTE FUNCTION audit.capture_row(%L)',
-                       row_operations, target, argument);
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER "!audit_row"', target);
+    -- All of ours go but those that are replaced in place.
+    PERFORM audit.remove_trigger(t.oid)
+    FROM audit.own_triggers(target) t
+    WHERE NOT (t.is_row AND t.member = target AND t.name = row_name AND row_operations <> 0)
+      AND NOT (NOT t.is_row AND t.name = '!audit_truncate' AND has_truncate AND audit.takes_truncate_trigger(t.member));
+    IF row_operations <> 0 THEN
+        PERFORM audit.write_row_trigger(target, row_name, row_operations, seed);
     END IF;
     IF has_truncate THEN
         FOR member IN SELECT t FROM audit.with_partitions(target) t WHERE audit.takes_truncate_trigger(t) LOOP
-            PERFORM audit.write_truncate_trigger(member, argument);
+            PERFORM audit.write_truncate_trigger(member, seed);
         END LOOP;
     END IF;
+    PERFORM audit.forget_state(t, CASE WHEN t <> target THEN 'audit.enable' END) FROM audit.with_partitions(target) t;
 END;
 $$;
 COMMENT ON FUNCTION audit.write_triggers(regclass, jsonb) IS 'Creates the triggers of a table and its partitions; internal';
+
+-- What was noted of a table's triggers no longer holds; the command that put them in order, where no other event says so.
+CREATE FUNCTION audit.forget_state(target regclass, command text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    weakened audit.weakened_triggers;
+BEGIN
+    SELECT w.* INTO weakened FROM audit.weakened_triggers w WHERE w.relation_oid = target::oid;
+    IF FOUND THEN
+        PERFORM audit.remove(weakened);
+        IF command IS NOT NULL AND NOT weakened.is_restored THEN
+            PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
+        END IF;
+    END IF;
+    PERFORM audit.remove(u) FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid;
+END;
+$$;
+COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Forgets what was noted of the triggers of a table; internal';
 
 -- SET keeps the planner from looking inside, where it would expect a thousand partitions.
 CREATE FUNCTION audit.with_partitions(target regclass) RETURNS SETOF regclass
@@ -273,6 +342,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.with_partitions(regclass) IS 'A table and its partitions; internal';
 
+-- The triggers of ours that a table and its partitions have of their own: by their functions, whatever their names, clones left out.
+CREATE FUNCTION audit.own_triggers(target regclass) RETURNS TABLE (oid oid, member regclass, name text, is_row boolean)
+LANGUAGE sql STABLE ROWS 2
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT t.oid, t.tgrelid::regclass, t.tgname::text, t.tgfoid = 'audit.capture_row'::regproc
+    FROM audit.with_partitions(target) m JOIN pg_trigger t ON t.tgrelid = m::oid
+    WHERE t.tgparentid = 0 AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc);
+END;
+COMMENT ON FUNCTION audit.own_triggers(regclass) IS 'Triggers of ours on a table and its partitions that are no clones; internal';
+
 -- PostgreSQL 15 has no TRUNCATE triggers on foreign tables.
 CREATE FUNCTION audit.takes_truncate_trigger(target regclass) RETURNS boolean
 LANGUAGE sql STABLE
@@ -280,40 +360,6 @@ BEGIN ATOMIC
     SELECT c.relkind <> 'f' OR current_setting('server_version_num')::integer >= 160000 FROM pg_catalog.pg_class c WHERE c.oid = target;
 END;
 COMMENT ON FUNCTION audit.takes_truncate_trigger(regclass) IS 'Whether this table can have a TRUNCATE trigger; internal';
-
-CREATE FUNCTION audit.write_truncate_trigger(target regclass, argument text) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-SET client_min_messages = warning
-AS $$
-BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS "!audit_truncate" ON %s', target);
-    EXECUTE format('CREATE TRIGGER "!audit_truncate" BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION audit.capture_truncate(%L)',
-                   target, argument);
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER "!audit_truncate"', target);
-END;
-$$;
-COMMENT ON FUNCTION audit.write_truncate_trigger(regclass, text) IS 'Creates the TRUNCATE trigger of one table; internal';
-
--- Drops the triggers of a table and those of its own that partitions may have.
-CREATE FUNCTION audit.drop_triggers(target regclass) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-SET client_min_messages = warning
-AS $$
-DECLARE
-    found_trigger record;
-BEGIN
-    FOR found_trigger IN
-        SELECT t.tgrelid::regclass AS member, t.tgname FROM pg_trigger t
-        WHERE t.tgname IN ('!audit_row', '!audit_truncate') AND t.tgparentid = 0
-          AND (t.tgrelid = target OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree(target) p))
-    LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', found_trigger.tgname, found_trigger.member);
-    END LOOP;
-END;
-$$;
-COMMENT ON FUNCTION audit.drop_triggers(regclass) IS 'Drops the triggers of a table and its partitions; internal';
 
 CREATE FUNCTION audit.disable(target regclass) RETURNS void
 LANGUAGE plpgsql
@@ -326,13 +372,15 @@ BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name an audited table.';
     END IF;
+    PERFORM pg_advisory_xact_lock(1635083369, target::oid::integer);
     old_row := audit.settings_of(target);
     IF old_row.schema_name IS NULL THEN
         RAISE EXCEPTION '% is not audited', target
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables.';
     END IF;
-    PERFORM audit.emit('config.disable', jsonb_build_object('previous', old_row.options), NULL, NULL, target, NULL);
-    PERFORM audit.drop_triggers(target);
+    PERFORM audit.emit('config.disable', jsonb_build_object('previous', old_row.options - 'columns'), NULL, NULL, target, NULL);
+    PERFORM audit.remove_trigger(t.oid) FROM audit.own_triggers(target) t;
+    PERFORM audit.forget_state(t, CASE WHEN t <> target THEN 'audit.disable' END) FROM audit.with_partitions(target) t;
     PERFORM audit.remove(old_row);
 END;
 $$;
@@ -361,8 +409,7 @@ BEGIN
         RAISE EXCEPTION 'cannot audit schema %', target
             USING ERRCODE = 'wrong_object_type', HINT = 'Name a schema of user tables.';
     END IF;
-    SELECT s.* INTO schema_row FROM audit.schema_settings s
-    WHERE s.schema_name = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = target);
+    SELECT s.* INTO schema_row FROM audit.schema_settings s WHERE s.schema_oid = target::oid;
     options := audit.merge_options(NULL, schema_row.options, level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.make_leaves();
     PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
@@ -375,7 +422,7 @@ BEGIN
           AND NOT (c.relispartition AND EXISTS (
               SELECT FROM pg_partition_ancestors(c.oid) a JOIN pg_class p ON p.oid = a.relid
               WHERE a.relid <> c.oid AND (p.relnamespace = target
-                  OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = a.relid AND t.tgname = '!audit_row'))))
+                  OR (audit.settings_of(a.relid)).schema_name IS NOT NULL)))
         ORDER BY c.oid
     LOOP
         PERFORM audit.enable_in_schema(member, options);
@@ -414,8 +461,7 @@ BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a schema.';
     END IF;
-    SELECT s.* INTO schema_row FROM audit.schema_settings s
-    WHERE s.schema_name = (SELECT n.nspname FROM pg_namespace n WHERE n.oid = target);
+    SELECT s.* INTO schema_row FROM audit.schema_settings s WHERE s.schema_oid = target::oid;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'schema % is not audited', target
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.schema_settings lists the audited schemas.';
@@ -439,7 +485,6 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     expected text := 'remove the audit trail of ' || current_database();
-    trigger_row record;
 BEGIN
     IF confirm IS DISTINCT FROM expected THEN
         RAISE EXCEPTION 'the audit trail of database % was not removed', quote_ident(current_database())
@@ -452,13 +497,8 @@ BEGIN
     -- Not in the midst of a worker's step, which holds locks in another order.
     PERFORM audit.enter_maintenance();
     RAISE LOG 'audit trail of database % removed by %', quote_ident(current_database()), session_user;
-    FOR trigger_row IN
-        SELECT t.tgname, t.tgrelid::regclass AS member FROM pg_trigger t
-        WHERE t.tgname IN ('!audit_row', '!audit_truncate') AND t.tgparentid = 0
-          AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc)
-    LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', trigger_row.tgname, trigger_row.member);
-    END LOOP;
+    PERFORM audit.remove_trigger(t.oid) FROM pg_trigger t
+    WHERE t.tgparentid = 0 AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc);
     PERFORM audit.execute_permitted('DROP EXTENSION audit CASCADE');
 END;
 $$;

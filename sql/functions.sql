@@ -84,6 +84,19 @@ CREATE FUNCTION audit.capture_truncate() RETURNS trigger
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_capture_truncate';
 COMMENT ON FUNCTION audit.capture_truncate() IS 'BEFORE TRUNCATE trigger that records what goes; audit.enable creates it';
 
+CREATE FUNCTION audit.write_row_trigger(target regclass, name text, operations integer, argument text) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_write_row_trigger';
+COMMENT ON FUNCTION audit.write_row_trigger(regclass, text, integer, text) IS
+    'Creates or replaces the row trigger of a table; operations are the bits of pg_trigger.tgtype; internal';
+
+CREATE FUNCTION audit.write_truncate_trigger(target regclass, argument text) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_write_truncate_trigger';
+COMMENT ON FUNCTION audit.write_truncate_trigger(regclass, text) IS 'Creates or replaces the TRUNCATE trigger of one table; internal';
+
+CREATE FUNCTION audit.remove_trigger(trigger oid) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_remove_trigger';
+COMMENT ON FUNCTION audit.remove_trigger(oid) IS 'Drops a trigger with its clones; internal';
+
 CREATE FUNCTION audit.refuse_change() RETURNS trigger
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_refuse_change';
 COMMENT ON FUNCTION audit.refuse_change() IS 'Trigger on every table that holds evidence: it is never changed by SQL';

@@ -95,9 +95,7 @@ DECLARE
     result text;
 BEGIN
     -- A partition is filed under the topmost table that is audited, and so is its key.
-    SELECT a.relation INTO enabled FROM audit.ancestry(target) a
-    WHERE a.depth = 0 OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = a.relation AND t.tgfoid = 'audit.capture_row'::regproc)
-    ORDER BY a.depth DESC LIMIT 1;
+    enabled := coalesce(audit.enabled_table(target), target);
     options := (audit.settings_of(enabled)).options;
 
     FOR key_column IN

@@ -70,7 +70,6 @@ BEGIN
         PERFORM audit.make_leaves();
         table_settings.options := table_settings.options || jsonb_build_object('retention', policy.retention_id);
         PERFORM audit.put(table_settings);
-        PERFORM audit.write_triggers(target, table_settings.options);
     END IF;
 END;
 $$;

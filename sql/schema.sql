@@ -172,6 +172,26 @@ CREATE TABLE audit.table_settings (
     PRIMARY KEY (schema_name, table_name)
 );
 COMMENT ON TABLE audit.table_settings IS 'What audit.enable was asked for; audit.tables is the readable form';
+COMMENT ON COLUMN audit.table_settings.relation_oid IS 'The table that the options hold for, 0 for one that a restore did not find';
+CREATE INDEX table_settings_oid ON audit.table_settings (relation_oid);
+
+-- Tables that have triggers of ours and that nobody enabled, and when the first change of one was recorded.
+CREATE TABLE audit.unconfigured_tables (
+    relation_oid oid PRIMARY KEY,
+    noted_at     timestamptz NOT NULL
+);
+COMMENT ON TABLE audit.unconfigured_tables IS 'Tables with triggers of ours that nobody enabled, and that have been written to';
+
+-- Audited tables and partitions whose triggers somebody has weakened: 3 fires in every mode or is not needed, 2 in some modes, 1 is
+-- disabled, 0 is missing. What a restore has yet to create is no weakening.
+CREATE TABLE audit.weakened_triggers (
+    relation_oid   oid PRIMARY KEY,
+    row_state      integer NOT NULL,
+    truncate_state integer NOT NULL,
+    since          timestamptz NOT NULL,
+    is_restored    boolean NOT NULL
+);
+COMMENT ON TABLE audit.weakened_triggers IS 'Audited tables whose triggers do not record all that the settings ask for';
 
 CREATE TABLE audit.schema_settings (
     schema_name text PRIMARY KEY,
@@ -279,6 +299,8 @@ ALTER TABLE audit.event_types      REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.event_parameters REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.table_settings   REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.schema_settings  REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.unconfigured_tables REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.weakened_triggers REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.leaf_settings    REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.archives REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.holds REPLICA IDENTITY NOTHING;

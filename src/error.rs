@@ -7,10 +7,6 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 pub enum Error {
     /// The trigger function was called as something else.
     NotATrigger { function: &'static str },
-    /// A trigger was created by hand, with arguments we did not write.
-    BadTriggerOptions { table: String },
-    /// A trigger of ours was created by hand, or its table's settings are gone.
-    NotEnabled { table: String },
     /// Neither a leaf nor the overflow exists.
     NoLeaf { parent: String },
     /// A leaf has other columns than its parent had when it was made.
@@ -65,18 +61,6 @@ impl Error {
                 format!("audit.{function} was not called as the trigger it is made for"),
                 None,
                 Some("Use audit.enable, which creates the triggers.".into()),
-            ),
-            Error::BadTriggerOptions { table } => (
-                ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("the audit trigger of {table} has options that audit.enable did not write"),
-                None,
-                Some(format!("Run SELECT audit.enable('{table}') to write them again.")),
-            ),
-            Error::NotEnabled { table } => (
-                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("{table} has an audit trigger but is not enabled"),
-                None,
-                Some(format!("Run SELECT audit.enable('{table}'), or drop the trigger.")),
             ),
             Error::NoLeaf { parent } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

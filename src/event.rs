@@ -42,6 +42,7 @@ pub mod kind {
     pub const ROW_BASELINE: i32 = 5;
     pub const TABLE_TRUNCATE: i32 = 6;
     pub const SUSPEND: i32 = 83;
+    pub const UNCONFIGURED: i32 = 98;
 
     /// Whether applications may record events of this built-in type: those of executions and errors.
     pub const fn is_recordable(kind: i32) -> bool {

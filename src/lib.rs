@@ -47,7 +47,8 @@ extension_sql_file!("../sql/dictionaries.sql", name = "dictionaries", requires =
 extension_sql_file!("../sql/archiving.sql", name = "archiving", requires = ["dictionaries"]);
 extension_sql_file!("../sql/maintenance.sql", name = "maintenance", requires = ["archiving"]);
 extension_sql_file!("../sql/enable.sql", name = "enable", requires = ["maintenance"]);
-extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = ["enable"]);
+extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["enable"]);
+extension_sql_file!("../sql/definitions.sql", name = "definitions", requires = ["triggers"]);
 extension_sql_file!("../sql/trail.sql", name = "trail", requires = ["definitions"]);
 extension_sql_file!("../sql/history.sql", name = "history", requires = ["trail"]);
 extension_sql_file!("../sql/detail.sql", name = "detail", requires = ["history"]);

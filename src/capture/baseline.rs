@@ -6,8 +6,8 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::image::Row;
 use super::plan::Plan;
+use super::plans;
 use super::row;
-use super::{plans, triggers};
 use crate::error::Error;
 use crate::event::kind;
 use crate::pg::arguments::Arguments;
@@ -62,7 +62,7 @@ unsafe fn refuse_unaudited(target: Oid) {
     // SAFETY: the relation is open between the two calls.
     unsafe {
         let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
-        if triggers::row_trigger(opened).is_none() {
+        if !plans::of(opened).has_row_trigger() {
             Error::NotAudited { table: crate::store::relations::entity_of(target) }.raise()
         }
         pg_sys::relation_close(opened, pg_sys::NoLock as i32);
@@ -76,9 +76,9 @@ unsafe fn refuse_unaudited(target: Oid) {
 pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
     // SAFETY: the scan ends before the snapshot does; the slot's tuple is read before the next one comes.
     unsafe {
-        let Some(trigger) = triggers::row_trigger(table) else {
+        if !plans::of(table).has_row_trigger() {
             Error::NotAudited { table: crate::store::relations::entity_of((*table).rd_id) }.raise()
-        };
+        }
         let descriptor = (*table).rd_att;
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let slot = pg_sys::table_slot_create(table, core::ptr::null_mut());
@@ -88,7 +88,7 @@ pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
             pgrx::check_for_interrupts!();
             let mut should_free = false;
             let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
-            let plan: &mut Plan = plans::of(table, trigger);
+            let plan: &mut Plan = plans::of(table);
             let image = match kind {
                 kind::ROW_BASELINE => Row { kind, old: None, new: Some(tuple) },
                 _ => Row { kind, old: Some(tuple), new: None },

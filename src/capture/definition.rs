@@ -1,21 +1,21 @@
-//! The event trigger on ddl_command_start.
+//! Changes of definitions: what the event triggers cannot do in SQL.
 //!
-//! That it fires loads the library, and with it the guardian's hook, before anything is dropped. ATTACH
-//! PARTITION needs a word before it happens: PostgreSQL clones the parent's triggers to the partition and
-//! fails where the partition, audited on its own until then, has triggers of the same names.
+//! At the start of a command names have not been resolved nor rights been checked. Nothing is locked, changed or recorded
+//! there: the function runs as the caller, and at most refuses what its owner would do to evidence. That it is called
+//! loads the library, and with it the guardian's hook. Everything else follows at the command's end, by the OIDs that
+//! PostgreSQL has altered.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
-use pgrx::spi::Spi;
 
 use crate::error::Error;
+use crate::pg::arguments::Arguments;
+use crate::pg::catalog;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
+use crate::pg::rows::Rows;
 
 entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
-entry_point!(audit_moves_partitions, pg_finfo_audit_moves_partitions, moves_partitions);
-
-/// Whether the latest ALTER TABLE attaches or detaches a partition.
-static mut MOVES_PARTITIONS: bool = false;
+entry_point!(audit_moved_partitions, pg_finfo_audit_moved_partitions, moved_partitions);
 
 /// `audit.definition_starts() returns event_trigger`
 ///
@@ -31,10 +31,7 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
         let statement = (*context.cast::<pg_sys::EventTriggerData>()).parsetree;
         match statement.as_ref().map(|statement| statement.type_) {
             Some(pg_sys::NodeTag::T_AlterTableStmt) => {
-                // Set last, because preparing may alter tables itself.
-                let statement = &*statement.cast::<pg_sys::AlterTableStmt>();
-                refuse_alteration(statement);
-                MOVES_PARTITIONS = prepare_partitions(statement);
+                refuse_alteration(&*statement.cast::<pg_sys::AlterTableStmt>());
             }
             Some(pg_sys::NodeTag::T_RenameStmt) => {
                 super::guardian::refuse_alteration(look_up((*statement.cast::<pg_sys::RenameStmt>()).relation));
@@ -125,47 +122,37 @@ unsafe fn refuse_trigger(statement: &pg_sys::DropStmt) {
     }
 }
 
-/// `audit.moves_partitions() returns boolean`: for the trigger on ddl_command_end, which does not see the statement.
-/// A restore alters a parent before its partitions have got their triggers, which are then not to be made for it.
+/// `audit.moved_partitions(command pg_ddl_command) returns table (partition oid, is_attached boolean)`: the partitions that
+/// an ALTER TABLE has attached or detached, for the trigger on ddl_command_end.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn moves_partitions(_arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: a plain variable of a single-threaded process.
-    Datum::from(unsafe { MOVES_PARTITIONS })
-}
-
-/// Tells SQL about the partitions that a statement attaches or detaches.
-///
-/// # Safety
-/// The statement must be live.
-unsafe fn prepare_partitions(statement: &pg_sys::AlterTableStmt) -> bool {
-    // SAFETY: the commands are AlterTableCmd nodes; the definition of these two is a PartitionCmd.
+unsafe fn moved_partitions(arguments: FunctionCallInfo) -> Datum {
+    use pg_sys::AlterTableType as Kind;
+    // SAFETY: a pg_ddl_command is a pointer to what PostgreSQL has collected about a command, which lives until the event
+    // trigger is done (tcop/deparse_utility.h); its subcommands are AlterTableCmd nodes.
     unsafe {
-        let mut moves = false;
-        for position in 0..relation::list_length(statement.cmds) {
-            let command = &*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position);
-            let attaches = command.subtype == pg_sys::AlterTableType::AT_AttachPartition;
-            let detaches = command.subtype == pg_sys::AlterTableType::AT_DetachPartition;
-            moves |= attaches || detaches || command.subtype == pg_sys::AlterTableType::AT_DetachPartitionFinalize;
-            if !attaches && !detaches || command.def.is_null() {
-                continue;
-            }
-            let parent = look_up(statement.relation);
-            let partition = look_up((*command.def.cast::<pg_sys::PartitionCmd>()).name);
-            if parent == Oid::INVALID || partition == Oid::INVALID {
-                continue;
-            }
-            // A failure here would be the statement's own a moment later, and clearer.
-            let done = if attaches {
-                Spi::run_with_args("SELECT audit.before_attach($1, $2)", &[parent.into(), partition.into()])
-            } else {
-                Spi::run_with_args("SELECT audit.before_detach($1)", &[partition.into()])
-            };
-            drop(done);
+        let mut rows = Rows::begin(arguments);
+        let Some(command) = Arguments::new(arguments).datum(0) else { return Datum::null() };
+        let command = &*command.cast_mut_ptr::<pg_sys::CollectedCommand>();
+        if command.type_ != pg_sys::CollectedCommandType::SCT_AlterTable {
+            return Datum::null();
         }
-        moves
+        let subcommands = command.d.alterTable.subcmds;
+        for position in 0..relation::list_length(subcommands) {
+            let subcommand = &*relation::list_pointer::<pg_sys::CollectedATSubcmd>(subcommands, position);
+            let kind = (*subcommand.parsetree.cast::<pg_sys::AlterTableCmd>()).subtype;
+            let is_attached = match kind {
+                Kind::AT_AttachPartition => true,
+                Kind::AT_DetachPartition | Kind::AT_DetachPartitionFinalize => false,
+                _ => continue,
+            };
+            if let Some(partition) = catalog::moved_partition(command.d.alterTable.objectId, is_attached) {
+                rows.push([Some(Datum::from(partition)), Some(Datum::from(is_attached))]);
+            }
+        }
     }
+    Datum::null()
 }
 
 /// The table of that name, invalid where there is none.

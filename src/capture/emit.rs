@@ -11,7 +11,7 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::raw;
 use crate::pg::trigger::Operation;
-use crate::store::{append, event_types, relations};
+use crate::store::{append, event_types, relations, unconfigured};
 
 entry_point!(audit_emit, pg_finfo_audit_emit, emit);
 
@@ -69,6 +69,27 @@ pub unsafe fn suspended(plan: &mut Plan, operation: Operation) {
             command_id: raw::GetCurrentCommandId(false),
             parameters: Some(writer.finish()),
             ..Event::new(kind::SUSPEND, Category::System)
+        };
+        append::write(&event, reference.context_id, reference.node_id);
+    }
+}
+
+/// Records, once a table, that it has triggers of ours and nobody enabled it.
+///
+/// # Safety
+/// Must run inside a transaction that may write.
+pub unsafe fn unconfigured(plan: &mut Plan) {
+    // SAFETY: per the contract.
+    unsafe {
+        plan.noted = Some(raw::GetCurrentSubTransactionId());
+        if !unconfigured::note(plan.enabled()) {
+            return;
+        }
+        let reference = context::current(StatementUse::Omit);
+        let event = Event {
+            relation_id: plan.relation_id(reference.node_id),
+            command_id: raw::GetCurrentCommandId(false),
+            ..Event::new(kind::UNCONFIGURED, Category::System)
         };
         append::write(&event, reference.context_id, reference.node_id);
     }

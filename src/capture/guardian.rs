@@ -15,8 +15,8 @@ use super::arrival;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::{self, entry_point};
-use crate::pg::{relation, version};
 use crate::pg::trigger::{Call, Operation};
+use crate::pg::{relation, version};
 use crate::store::open;
 
 entry_point!(audit_refuse_change, pg_finfo_audit_refuse_change, refuse_change);

@@ -1,6 +1,7 @@
 //! What sees things happen, one file per source.
 //!
-//! * [`row`]: AFTER ROW triggers, over the [`plan`] of each relation and its [`options`];
+//! * [`row`]: AFTER ROW triggers, over the [`plan`] of each relation and its [`options`]; [`triggers`] says which of several
+//!   records, [`installation`] puts them on tables;
 //! * [`truncate`]: TRUNCATE; [`baseline`]: the rows that exist when auditing begins;
 //! * [`definition`]: changes of definitions that concern audited tables or the evidence;
 //! * [`emit`]: events that the extension's own SQL functions write;
@@ -14,6 +15,7 @@ mod definition;
 mod emit;
 mod guardian;
 mod image;
+mod installation;
 mod options;
 mod parameters;
 mod plan;

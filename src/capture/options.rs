@@ -1,8 +1,9 @@
-//! How a table is audited: the JSON object that `audit.enable` wrote as the trigger's argument.
+//! How a table is audited: the options that `audit.enable` keeps in `audit.table_settings`.
 //!
-//! The trigger carries its options, so a dump, a partition's clone and a renamed table carry them too.
+//! A trigger's argument is configuration in the hands of the table's owner, so nothing of it is believed but
+//! the redaction of a table that has no settings, as after a restore of that table alone: it can only hide.
 
-use serde_json::Value;
+use crate::encode::restore::reader::{Container, Item};
 
 /// How much a row event holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -16,73 +17,129 @@ pub enum Level {
 pub struct Options {
     pub level: Level,
     pub ignored: Vec<ColumnName>,
-    pub redacted: Vec<(ColumnName, String)>,
+    pub redacted: Vec<(ColumnName, Vec<u8>)>,
     pub label: Option<ColumnName>,
+    /// What is recorded of INSERT, DELETE and UPDATE, in the bits of `pg_trigger.tgtype`, and TRUNCATE.
+    pub operations: i16,
     /// The retention of its own that the table has.
     pub retention_id: Option<i32>,
-    /// The table that the attribute numbers are of; another one after a restore.
-    pub relation: u32,
 }
 
-/// A column as it was named when the options were written, and its number, which a rename leaves as it is.
+/// A column as it was named when the options were written, in the server's encoding, and its number, which a
+/// rename leaves as it is; 0 where that is not known.
 pub struct ColumnName {
-    pub name: String,
+    pub name: Vec<u8>,
     pub number: i16,
 }
 
 impl Options {
-    /// Parses the argument; none where it is not what `audit.enable` writes.
-    pub fn parse(text: &[u8]) -> Option<Options> {
-        let value: Value = serde_json::from_slice(text).ok()?;
-        let numbers = value.get("columns").and_then(Value::as_object);
-        let column = |name: &str| ColumnName {
-            name: name.to_owned(),
+    /// What holds for a table without settings: everything is recorded at level `standard`.
+    pub fn unconfigured() -> Options {
+        Options {
+            level: Level::Standard,
+            ignored: Vec::new(),
+            redacted: Vec::new(),
+            label: None,
+            operations: i16::MAX,
+            retention_id: None,
+        }
+    }
+
+    /// Reads the jsonb of `audit.table_settings`. What is missing or of another kind is as without settings.
+    pub fn read(item: Item<'_>) -> Options {
+        let mut options = Options::unconfigured();
+        let Item::Object(object) = item else { return options };
+        let pairs = object.pairs();
+        let value = |key: &[u8]| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        let numbers = if let Some(Item::Object(numbers)) = value(b"columns") { numbers.pairs() } else { Vec::new() };
+        let column = |name: &[u8]| ColumnName {
+            name: name.to_vec(),
             number: numbers
-                .and_then(|numbers| numbers.get(name)?.as_i64())
-                .and_then(|number| i16::try_from(number).ok())
+                .iter()
+                .find(|(known, _)| *known == name)
+                .and_then(|(_, number)| integer(number))
                 .unwrap_or(0),
         };
-        let level = match value.get("level")?.as_str()? {
-            "minimal" => Level::Minimal,
-            "standard" => Level::Standard,
-            "comprehensive" => Level::Comprehensive,
-            _ => return None,
-        };
-        let ignored = match value.get("ignore_columns") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(names) => names.as_array()?.iter().filter_map(Value::as_str).map(column).collect(),
-        };
-        let redacted = match value.get("redact") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(names) => names
-                .as_object()?
-                .iter()
-                .map(|(name, how)| Some((column(name), how.as_str()?.to_owned())))
-                .collect::<Option<_>>()?,
-        };
-        let relation =
-            value.get("relation").and_then(Value::as_u64).and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0);
-        Some(Options {
-            level,
-            ignored,
-            redacted,
-            retention_id: value.get("retention").and_then(Value::as_i64).and_then(|id| i32::try_from(id).ok()),
-            label: value.get("label_column").and_then(Value::as_str).map(column),
-            relation,
-        })
+        match value(b"level") {
+            Some(Item::String(b"minimal")) => options.level = Level::Minimal,
+            Some(Item::String(b"comprehensive")) => options.level = Level::Comprehensive,
+            _ => {}
+        }
+        if let Some(Item::Array(names)) = value(b"operations") {
+            options.operations = names.elements().iter().fold(0, |bits, item| bits | operation(item));
+        }
+        if let Some(Item::Array(names)) = value(b"ignore_columns") {
+            options.ignored = strings(names).map(column).collect();
+        }
+        if let Some(redact) = value(b"redact") {
+            options.redacted = redaction(redact).into_iter().map(|(name, how)| (column(name), how.to_vec())).collect();
+        }
+        if let Some(Item::String(name)) = value(b"label_column") {
+            options.label = Some(column(name));
+        }
+        options.retention_id = value(b"retention").as_ref().and_then(integer);
+        options
     }
-}
 
-impl Options {
-    /// Every column that the options name.
-    pub fn columns(&self) -> impl Iterator<Item = &ColumnName> {
-        self.ignored.iter().chain(self.redacted.iter().map(|(column, _)| column)).chain(&self.label)
+    /// Adds the redaction that other options have, by the names of the columns.
+    pub fn redact_as(&mut self, others: Options) {
+        for (column, how) in others.redacted {
+            self.redact(column.name, how);
+        }
+    }
+
+    /// Adds the redaction that a trigger's argument asks for. What is no JSON of ours asks for nothing.
+    pub fn redact_as_seed(&mut self, seed: &[u8]) {
+        let Ok(seed) = serde_json::from_str::<serde_json::Value>(&String::from_utf8_lossy(seed)) else { return };
+        let Some(columns) = seed.get("redact").and_then(serde_json::Value::as_object) else { return };
+        for (name, how) in columns {
+            self.redact(name.clone().into_bytes(), how.as_str().unwrap_or_default().as_bytes().to_vec());
+        }
+    }
+
+    fn redact(&mut self, name: Vec<u8>, how: Vec<u8>) {
+        if !self.redacted.iter().any(|(column, _)| column.name == name) {
+            self.redacted.push((ColumnName { name, number: 0 }, how));
+        }
     }
 }
 
 impl ColumnName {
-    /// Whether this is the column of that name and number, in a table whose numbers are `trusted` or not.
-    pub fn is(&self, name: &[u8], number: i16, trusted: bool) -> bool {
-        if trusted && self.number != 0 { self.number == number } else { self.name.as_bytes() == name }
+    /// Whether this is the column of that name and number. A name that came as UTF-8 is met by any that looks like it.
+    pub fn is(&self, name: &[u8], number: i16) -> bool {
+        match self.number {
+            0 => self.name == name || self.name == String::from_utf8_lossy(name).as_bytes(),
+            known => known == number,
+        }
     }
+}
+
+/// The columns of an object of column and method; a method that is no string masks.
+fn redaction(item: Item<'_>) -> Vec<(&[u8], &[u8])> {
+    let Item::Object(columns) = item else { return Vec::new() };
+    let method = |how| if let Item::String(how) = how { how } else { b"mask".as_slice() };
+    columns.pairs().into_iter().map(|(name, how)| (name, method(how))).collect()
+}
+
+fn strings(array: Container<'_>) -> impl Iterator<Item = &[u8]> {
+    array.elements().into_iter().filter_map(|item| if let Item::String(text) = item { Some(text) } else { None })
+}
+
+/// The bit of an operation's name in `pg_trigger.tgtype`.
+fn operation(item: &Item<'_>) -> i16 {
+    use pgrx::pg_sys::{TRIGGER_TYPE_DELETE, TRIGGER_TYPE_INSERT, TRIGGER_TYPE_TRUNCATE, TRIGGER_TYPE_UPDATE};
+    let bit = match item {
+        Item::String(b"insert") => TRIGGER_TYPE_INSERT,
+        Item::String(b"update") => TRIGGER_TYPE_UPDATE,
+        Item::String(b"delete") => TRIGGER_TYPE_DELETE,
+        Item::String(b"truncate") => TRIGGER_TYPE_TRUNCATE,
+        _ => 0,
+    };
+    i16::try_from(bit).unwrap_or(0)
+}
+
+/// A whole number.
+fn integer<T: std::str::FromStr>(item: &Item<'_>) -> Option<T> {
+    let Item::Number(number) = item else { return None };
+    std::str::from_utf8(&crate::encode::restore::decimal(number)).ok()?.parse().ok()
 }

@@ -1,18 +1,17 @@
 //! What is known about an audited relation: its columns and how each is written, its key, its level.
 
-use core::ffi::CStr;
-
 use pgrx::pg_sys::{self, Oid};
 
-use super::options::{Level, Options};
-use super::triggers::{enabled_relation, is_redundant};
+use super::options::{ColumnName, Level, Options};
+use super::triggers::{self, Acting};
 use crate::context::StatementUse;
 use crate::encode::codec::Codec;
 use crate::encode::jsonb::{self, key_order};
 use crate::encode::key::Keyed;
 use crate::encode::redact::{self, Redaction};
-use crate::error::Error;
+use crate::encode::restore::reader::Item;
 use crate::pg::relation::{self, Attribute};
+use crate::pg::trigger::Operation;
 use crate::settings;
 use crate::store::relations::{self, Version};
 use crate::store::settings as settings_of_tables;
@@ -59,8 +58,12 @@ pub struct Plan {
     pub depends_on_settings: bool,
     /// Whether its types run code that is not PostgreSQL's own.
     pub calls_foreign_code: bool,
-    /// Another trigger of ours on this relation records the same changes.
-    pub is_redundant: bool,
+    /// The triggers that record; all others that call our functions are passed over.
+    acting: Acting,
+    /// Nobody enabled the table: it only has triggers of ours, as after a restore of the table alone.
+    pub is_unconfigured: bool,
+    /// That this has been recorded, and the subtransaction that did.
+    pub noted: Option<u32>,
     /// The retention of its own that the table has.
     pub retention_id: Option<i32>,
     version: Version,
@@ -94,6 +97,17 @@ impl Plan {
         self.version.oid
     }
 
+    /// Whether this trigger is the one that records this operation.
+    #[inline]
+    pub fn is_recorded_by(&self, trigger: Oid, operation: Operation) -> bool {
+        self.acting[operation as usize] == trigger
+    }
+
+    /// Whether changes of rows are recorded at all.
+    pub fn has_row_trigger(&self) -> bool {
+        self.acting[..Operation::Truncate as usize].iter().any(|trigger| *trigger != Oid::INVALID)
+    }
+
     /// The row types that its codecs hold copies of, as relations.
     pub fn row_types(&self) -> &[Oid] {
         &self.row_types
@@ -102,6 +116,7 @@ impl Plan {
     /// Lets `keep` decide about the version's row by the subtransaction that wrote it.
     pub fn settle(&mut self, keep: impl Fn(u32) -> Option<u32>) {
         self.written = self.written.and_then(|(id, pending)| keep(pending).map(|pending| (id, pending)));
+        self.noted = self.noted.and_then(&keep);
     }
 
     /// Frees what the plan allocated in PostgreSQL's memory.
@@ -119,8 +134,8 @@ impl Plan {
     }
 
     /// # Safety
-    /// Both must be open and live; inside a transaction.
-    pub unsafe fn make(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> Plan {
+    /// The relation must be open, inside a transaction.
+    pub unsafe fn make(target: pg_sys::Relation) -> Plan {
         // SAFETY: the relation is open; the context belongs to the plan.
         unsafe {
             let context = pg_sys::AllocSetContextCreateExtended(
@@ -131,20 +146,22 @@ impl Plan {
                 8192,
             );
             let descriptor = (*target).rd_att;
-            let enabled = enabled_relation((*target).rd_id, trigger);
-            let options = options(target, trigger);
+            let settings = triggers::enabled_table(target);
+            let is_unconfigured = settings.is_none();
+            let enabled = match &settings {
+                Some(settings) => settings.table,
+                None => triggers::origin(target).unwrap_or((*target).rd_id),
+            };
             let mut version = relations::describe(enabled);
-            // The function is open to PUBLIC, because PostgreSQL asks whoever adds a partition for it.
-            if !settings_of_tables::has(&version) {
-                Error::NotEnabled { table: version.entity }.raise();
-            }
-            let trusted =
-                options.relation == enabled.to_u32() && !options.columns().any(|column| has_moved(column, enabled));
+            let options = match settings {
+                Some(settings) => Options::read(Item::of(&settings.options)),
+                None => without_settings(target, &version),
+            };
             // Options name columns of the table that was enabled; a partition may number its own otherwise.
-            let named = |column: &super::options::ColumnName, attribute: &Attribute| {
+            let named = |column: &ColumnName, attribute: &Attribute| {
                 let number =
                     if enabled == (*target).rd_id { attribute.number } else { number_of(enabled, &attribute.name) };
-                column.is(&attribute.name, number, trusted)
+                column.is(&attribute.name, number)
             };
 
             let hash_key = settings::hash_key_file().and_then(|path| redact::key(path).ok());
@@ -180,7 +197,7 @@ impl Plan {
             let mut row_types = Vec::new();
             columns.iter().for_each(|column| column.codec.row_types(&mut row_types));
             version.recorded = Some(jsonb::strings(columns.iter().map(|column| &*column.name)));
-            let is_redacted = columns.iter().any(|column| column.redaction.is_some());
+            let is_redacted = !options.redacted.is_empty();
             Plan {
                 level: options.level,
                 statement_use: match (options.level, is_redacted) {
@@ -194,7 +211,9 @@ impl Plan {
                 is_heap: (*(*target).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID,
                 depends_on_settings: columns.iter().any(|column| column.codec.depends_on_settings()),
                 calls_foreign_code: columns.iter().any(|column| column.codec.calls_foreign_code()),
-                is_redundant: is_redundant(target, trigger),
+                acting: acting(target, &options),
+                is_unconfigured,
+                noted: None,
                 retention_id: options.retention_id,
                 row_types,
                 columns,
@@ -207,27 +226,45 @@ impl Plan {
     }
 }
 
-/// The options that the trigger carries.
+/// The triggers that record what the options ask for: none on a temporary table, which is never enabled, and whose
+/// owner may be anybody.
 ///
 /// # Safety
-/// Both must be live.
-pub unsafe fn options(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> Options {
-    // SAFETY: a trigger has tgnargs NUL-terminated arguments.
+/// The relation must be open, inside a transaction.
+unsafe fn acting(target: pg_sys::Relation, options: &Options) -> Acting {
+    // SAFETY: per the contract.
     unsafe {
-        let parsed =
-            if (*trigger).tgnargs == 1 { Options::parse(CStr::from_ptr(*(*trigger).tgargs).to_bytes()) } else { None };
-        parsed.unwrap_or_else(|| {
-            let table = relations::entity_of((*target).rd_id);
-            Error::BadTriggerOptions { table }.raise()
-        })
+        if (*(*target).rd_rel).relpersistence.cast_unsigned() == pg_sys::RELPERSISTENCE_TEMP {
+            return Acting::default();
+        }
+        let mut acting = triggers::acting(target);
+        for (trigger, bit) in acting.iter_mut().zip(triggers::OPERATIONS) {
+            if i32::from(options.operations) & bit.cast_signed() == 0 {
+                *trigger = Oid::INVALID;
+            }
+        }
+        acting
     }
 }
 
-/// Whether a column of that name has another number: the numbers are then those of another table, whose OID this
-/// one got by a restore.
-fn has_moved(column: &super::options::ColumnName, table: Oid) -> bool {
-    let number = number_of(table, column.name.as_bytes());
-    number != 0 && number != column.number
+/// What holds for a table that has triggers of ours and no settings. It may be one that was restored alone, or one that
+/// its owner put in the place of one that is enabled: all is recorded, and what either the triggers or the settings of
+/// a table of this name hide is hidden.
+///
+/// # Safety
+/// The relation must be open, inside a transaction.
+unsafe fn without_settings(target: pg_sys::Relation, version: &Version) -> Options {
+    let mut options = Options::unconfigured();
+    // SAFETY: per the contract.
+    unsafe {
+        if let Some(set) = settings_of_tables::options_by_name(version) {
+            options.redact_as(Options::read(Item::of(&set)));
+        }
+        for seed in triggers::seeds(target) {
+            options.redact_as_seed(&seed);
+        }
+    }
+    options
 }
 
 /// The number of a column by name.

@@ -8,11 +8,11 @@ use pgrx::pg_sys::{self, Oid};
 use super::plan::Plan;
 use crate::error::Error;
 
-static mut PLANS: Option<HashMap<(Oid, Oid), Box<Plan>>> = None;
+static mut PLANS: Option<HashMap<Oid, Box<Plan>>> = None;
 /// The plan used last and whether it still holds.
-static mut LAST: Option<((Oid, Oid), *mut Plan)> = None;
+static mut LAST: Option<(Oid, *mut Plan)> = None;
 /// Plans that are out of date, freed when no row is being captured.
-static mut STALE: Vec<(Oid, Oid)> = Vec::new();
+static mut STALE: Vec<Oid> = Vec::new();
 
 pub fn register() {
     // SAFETY: the callbacks are plain functions that live as long as the process.
@@ -33,31 +33,27 @@ pub fn register() {
     }
 }
 
-/// The plan for a relation under one of its triggers, made if need be. It stays in place until the next call.
+/// The plan for a relation, made if need be. It stays in place until the next call.
 ///
 /// # Safety
-/// Both must be open and live; inside a transaction.
+/// The relation must be open, inside a transaction.
 #[inline]
-pub unsafe fn of(target: pg_sys::Relation, trigger: *const pg_sys::Trigger) -> &'static mut Plan {
+pub unsafe fn of(target: pg_sys::Relation) -> &'static mut Plan {
     // SAFETY: plain variables of a single-threaded process.
     unsafe {
-        let key = ((*target).rd_id, (*trigger).tgoid);
+        let relation = (*target).rd_id;
         if let Some((last, plan)) = LAST
-            && last == key
+            && last == relation
         {
             return &mut *plan;
         }
-        find_or_make(key, target, trigger)
+        find_or_make(relation, target)
     }
 }
 
 /// # Safety
 /// As [`of`].
-unsafe fn find_or_make(
-    key: (Oid, Oid),
-    target: pg_sys::Relation,
-    trigger: *const pg_sys::Trigger,
-) -> &'static mut Plan {
+unsafe fn find_or_make(key: Oid, target: pg_sys::Relation) -> &'static mut Plan {
     // SAFETY: no reference to a plan is held here, so stale ones can go.
     unsafe {
         let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
@@ -69,7 +65,7 @@ unsafe fn find_or_make(
         }
         if !plans.contains_key(&key) {
             // Making a plan reads catalogs, which may mark others stale: nothing of the map is borrowed.
-            let plan = Box::new(Plan::make(target, trigger));
+            let plan = Box::new(Plan::make(target));
             (*(&raw mut PLANS)).get_or_insert_with(HashMap::new).insert(key, plan);
         }
         let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
@@ -84,7 +80,7 @@ unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, relation:
     // A partition's plan says the name and key of the table that was enabled.
     mark_stale(|key, plan| {
         relation == Oid::INVALID
-            || key.0 == relation
+            || *key == relation
             || plan.enabled() == relation
             || plan.row_types().contains(&relation)
     });
@@ -99,7 +95,7 @@ unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32
 }
 
 /// Notes plans as out of date. They may be in use: they go at the next look-up.
-fn mark_stale(is_stale: impl Fn(&(Oid, Oid), &Plan) -> bool) {
+fn mark_stale(is_stale: impl Fn(&Oid, &Plan) -> bool) {
     // SAFETY: plain variables of a single-threaded process.
     unsafe {
         LAST = None;

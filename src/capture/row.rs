@@ -61,8 +61,8 @@ unsafe fn capture_row(arguments: FunctionCallInfo) -> Datum {
         let Some(call) = Call::of(arguments).filter(|call| call.is_after_row()) else {
             Error::NotATrigger { function: "capture_row" }.raise()
         };
-        let plan = plans::of(call.data.tg_relation, call.data.tg_trigger);
-        if plan.is_redundant {
+        let plan = plans::of(call.data.tg_relation);
+        if !plan.is_recorded_by((*call.data.tg_trigger).tgoid, call.operation) {
             return Datum::null();
         }
         if !settings::enabled() {
@@ -126,6 +126,9 @@ const KEPT: usize = 1 << 20;
 unsafe fn write(buffers: &mut Buffers, plan: &mut Plan, row: &Row) {
     // SAFETY: inside a transaction that changed a row, which may therefore write.
     unsafe {
+        if plan.is_unconfigured && plan.noted.is_none() {
+            super::emit::unconfigured(plan);
+        }
         let reference = context::current(plan.statement_use);
         let is_update = row.old.is_some() && row.new.is_some();
         let has_changes = is_update || plan.level != Level::Minimal;

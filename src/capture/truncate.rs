@@ -7,8 +7,9 @@
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::options::Level;
-use super::{plan, plans, triggers};
-use crate::context::{self, StatementUse};
+use super::plan::Plan;
+use super::plans;
+use crate::context;
 use crate::encode::jsonb::{Kind, Writer};
 use crate::error::Error;
 use crate::event::{Category, Event, kind};
@@ -16,7 +17,7 @@ use crate::pg::guard::entry_point;
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{raw, relation};
 use crate::settings;
-use crate::store::{append, relations};
+use crate::store::append;
 
 entry_point!(audit_capture_truncate, pg_finfo_audit_capture_truncate, capture_truncate);
 
@@ -44,14 +45,15 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
         if is_covered(target, command) {
             return Datum::null();
         }
-        let options = plan::options(target, call.data.tg_trigger);
-        if !settings::enabled() {
-            if let Some(trigger) = triggers::row_trigger(target) {
-                super::emit::suspended(plans::of(target, trigger), Operation::Truncate);
-            }
+        let plan = plans::of(target);
+        if !plan.is_recorded_by((*call.data.tg_trigger).tgoid, Operation::Truncate) {
             return Datum::null();
         }
-        let is_exact = options.level == Level::Comprehensive;
+        if !settings::enabled() {
+            super::emit::suspended(plan, Operation::Truncate);
+            return Datum::null();
+        }
+        let is_exact = plan.level == Level::Comprehensive;
         let mut loss = Loss::default();
         let members = relation::members((*target).rd_id, pg_sys::AccessExclusiveLock);
         let is_partitioned = is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE);
@@ -64,7 +66,8 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
         if is_partitioned {
             COVERED = Some((command.0, command.1, (*target).rd_id));
         }
-        write(target, &options, is_exact, &loss);
+        // Images of other tables came between.
+        write(plans::of(target), is_exact, &loss);
     }
     Datum::null()
 }
@@ -98,7 +101,7 @@ unsafe fn take_away(table: Oid, is_exact: bool, loss: &mut Loss) {
             loss.bytes += size.unwrap_or(0);
             if is_exact {
                 let room = (settings::truncate_rows() - loss.images).max(0);
-                if triggers::row_trigger(opened).is_some() {
+                if plans::of(opened).has_row_trigger() {
                     loss.images += super::baseline::images(opened, kind::ROW_TRUNCATE, room);
                 }
                 loss.rows += count(opened);
@@ -132,23 +135,19 @@ unsafe fn count(table: pg_sys::Relation) -> i64 {
 
 /// # Safety
 /// Must run inside a transaction that may write.
-unsafe fn write(target: pg_sys::Relation, options: &super::options::Options, is_exact: bool, loss: &Loss) {
-    // SAFETY: the relation is open.
+unsafe fn write(plan: &mut Plan, is_exact: bool, loss: &Loss) {
+    // SAFETY: per the contract.
     unsafe {
-        let statement_use = match (options.level, options.redacted.is_empty()) {
-            (Level::Comprehensive, true) => StatementUse::Full,
-            (Level::Comprehensive, false) => StatementUse::Redacted,
-            _ => StatementUse::Omit,
-        };
-        let reference = context::current(statement_use);
-        let enabled = triggers::enabled_above((*target).rd_id);
-        let (relation_id, _) = relations::find_or_write(&relations::describe(enabled), reference.node_id);
+        if plan.is_unconfigured && plan.noted.is_none() {
+            super::emit::unconfigured(plan);
+        }
+        let reference = context::current(plan.statement_use);
         let parameters = parameters(is_exact, loss);
         let event = Event {
-            relation_id,
+            relation_id: plan.relation_id(reference.node_id),
             command_id: raw::GetCurrentCommandId(false),
             parameters: Some(&parameters),
-            retention_id: options.retention_id,
+            retention_id: plan.retention_id,
             ..Event::new(kind::TABLE_TRUNCATE, Category::Data)
         };
         append::write(&event, reference.context_id, reference.node_id);

@@ -23,10 +23,10 @@ pub enum Redaction {
 
 impl Redaction {
     /// The redaction of that name; a hash without a key hides the value instead.
-    pub fn named(name: &str, key: Option<&[u8]>) -> Redaction {
+    pub fn named(name: &[u8], key: Option<&[u8]>) -> Redaction {
         match (name, key) {
-            ("omit", _) => Redaction::Omit,
-            ("hash", Some(key)) => {
+            (b"omit", _) => Redaction::Omit,
+            (b"hash", Some(key)) => {
                 Hmac::new_from_slice(key).map_or(Redaction::Mask, |keyed| Redaction::Hash(Box::new(keyed)))
             }
             _ => Redaction::Mask,

@@ -5,12 +5,12 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use super::call;
 use super::reader::Value;
 use super::row::Row;
-use super::rows::Rows;
 use super::values::Side;
 use crate::encode::jsonb::Writer;
 use crate::event::kind;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::rows::Rows;
 
 entry_point!(audit_column_changes, pg_finfo_audit_column_changes, column_changes);
 

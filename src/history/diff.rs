@@ -9,10 +9,10 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use super::call;
 use super::path::Path;
 use super::reader::{Container, Value, merge};
-use super::rows::Rows;
 use crate::encode::jsonb::Writer;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::rows::Rows;
 
 entry_point!(audit_diff_values, pg_finfo_audit_diff_values, diff_values);
 

@@ -92,5 +92,5 @@ fn redaction() -> Redaction {
         }
         .raise()
     }
-    Redaction::named("hash", key.as_deref())
+    Redaction::named(b"hash", key.as_deref())
 }

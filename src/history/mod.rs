@@ -18,7 +18,6 @@ mod lookup;
 mod path;
 mod reader;
 mod row;
-mod rows;
 mod search;
 mod server;
 mod summary;

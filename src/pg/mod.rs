@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod background;
+pub mod catalog;
 pub mod caught;
 pub mod clock;
 pub mod database;
@@ -11,6 +12,7 @@ pub mod point;
 pub mod process;
 pub mod raw;
 pub mod relation;
+pub mod rows;
 pub mod scan;
 pub mod trigger;
 pub mod version;

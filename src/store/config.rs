@@ -25,7 +25,7 @@ unsafe fn put(arguments: FunctionCallInfo) -> Datum {
         delete(table, &mut tuple);
         let copy = pg_sys::heap_copytuple(&mut tuple);
         append::insert(table, (*table).rd_id, copy);
-        announce(table);
+        announce(table, &mut tuple);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         pg_sys::CommandCounterIncrement();
     }
@@ -41,20 +41,31 @@ unsafe fn remove(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
         delete(table, &mut tuple);
-        announce(table);
+        announce(table, &mut tuple);
         pg_sys::table_close(table, pg_sys::NoLock as i32);
         pg_sys::CommandCounterIncrement();
     }
     Datum::null()
 }
 
-/// Tells backends that keep what they read of a configuration table to read it again, once this is committed.
+/// Tells backends that keep what they read of a configuration table to read it again, once this is committed; where a row
+/// is about a table, those that have a plan for that.
 ///
 /// # Safety
-/// The table must be open.
-unsafe fn announce(table: pg_sys::Relation) {
-    // SAFETY: per the contract.
-    unsafe { pg_sys::CacheInvalidateRelcache(table) }
+/// The table must be open and the tuple be of its type.
+unsafe fn announce(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
+    // SAFETY: per the contract; an attribute of that name holds an OID.
+    unsafe {
+        pg_sys::CacheInvalidateRelcache(table);
+        let number = pg_sys::get_attnum((*table).rd_id, c"relation_oid".as_ptr());
+        let about =
+            (number != 0).then(|| crate::pg::scan::attribute(tuple, i32::from(number), (*table).rd_att)).flatten();
+        if let Some(about) = about.map(|oid| pg_sys::Oid::from(oid.value() as u32))
+            && pg_sys::get_rel_relkind(about) != 0
+        {
+            pg_sys::CacheInvalidateRelcacheByRelid(about);
+        }
+    }
 }
 
 /// The configuration table that the argument is a row of, open, and the row.

@@ -3,7 +3,7 @@
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
 //! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
-//! * [`settings`] knows which tables `audit.enable` was asked for.
+//! * [`settings`] knows which tables `audit.enable` was asked for, [`unconfigured`] those that have triggers of ours all the same.
 //! * [`gathered`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, [`moving`] brings events to other leaves, and [`copy`] merges
@@ -22,6 +22,7 @@ pub mod open;
 pub mod relations;
 pub mod settings;
 mod tuple;
+pub mod unconfigured;
 
 /// Registers what PostgreSQL has to tell the store.
 pub fn register() {

@@ -1,26 +1,52 @@
-//! Which tables `audit.enable` was asked for: `audit.table_settings`.
+//! Which tables `audit.enable` was asked for, and how: `audit.table_settings`.
 
-use pgrx::FromDatum;
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::leaf;
 use super::relations::Version;
-use crate::pg::scan;
+use crate::pg::scan::{self, Condition};
 
-/// Whether a table is to be audited: by its name, as after a restore, or by its OID, as while it is being renamed.
+/// Attributes of audit.table_settings (sql/schema.sql).
+const SCHEMA_NAME: i32 = 1;
+const TABLE_NAME: i32 = 2;
+const RELATION_OID: i16 = 3;
+const OPTIONS: i32 = 4;
+
+/// The options of the table with this OID, as the jsonb without its header; `None` for one that is not enabled.
 ///
 /// # Safety
 /// Must run inside a transaction.
-pub unsafe fn has(version: &Version) -> bool {
-    let mut found = false;
-    // SAFETY: the attributes are those of audit.table_settings in order (sql/schema.sql).
+pub unsafe fn options_of(table: Oid) -> Option<Vec<u8>> {
+    let condition =
+        Condition { attribute: RELATION_OID, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(table) };
+    let mut found = None;
+    // SAFETY: the condition is of the column's type, and the attributes are those of the table.
+    unsafe {
+        scan::along_index(leaf::relation(c"table_settings"), &condition, |descriptor, tuple| {
+            found = scan::attribute(tuple, OPTIONS, descriptor).map(|options| scan::payload(options).to_vec());
+            false
+        });
+    }
+    found
+}
+
+/// The options that are set for a table of this name, whatever OID it had when they were set.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn options_by_name(version: &Version) -> Option<Vec<u8>> {
+    let mut found = None;
+    // SAFETY: the attributes are those of the table.
     unsafe {
         scan::rows(leaf::relation(c"table_settings"), &[], |descriptor, tuple| {
-            let attribute = |number| scan::attribute(tuple, number, descriptor);
-            let text = |number| attribute(number).and_then(|datum| String::from_datum(datum, false));
-            let has_name = text(1).as_deref() == Some(&version.schema) && text(2).as_deref() == Some(&version.table);
-            found = has_name || attribute(3).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid);
-            !found
+            let is = |number, name: &str| {
+                scan::attribute(tuple, number, descriptor)
+                    .is_some_and(|text| String::from_utf8_lossy(scan::payload(text)) == name)
+            };
+            if is(SCHEMA_NAME, &version.schema) && is(TABLE_NAME, &version.table) {
+                found = scan::attribute(tuple, OPTIONS, descriptor).map(|options| scan::payload(options).to_vec());
+            }
+            found.is_none()
         });
     }
     found

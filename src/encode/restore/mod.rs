@@ -30,6 +30,11 @@ use crate::pg::relation;
 
 entry_point!(audit_row, pg_finfo_audit_row, row);
 
+/// The decimal text of a numeric, given as the whole varlena.
+pub fn decimal(numeric: &[u8]) -> Vec<u8> {
+    text::number(numeric)
+}
+
 /// Why a value cannot be restored.
 enum Problem {
     /// The image says nothing about it; the sentence says why.

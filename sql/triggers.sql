@@ -1,0 +1,140 @@
+-- The triggers that record: whether they are as audit.enable left them, and what somebody else did to them.
+
+-- How much the best trigger that calls this function records: 3 everything, 2 not in every mode of session_replication_role, 1 it is
+-- disabled, 0 there is none that fires for just these operations, every row and at once. Triggers are known by function, not by name.
+CREATE FUNCTION audit.trigger_state(target regclass, called regproc, wanted_type integer) RETURNS integer
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT coalesce(max(CASE t.tgenabled WHEN 'A' THEN 3 WHEN 'D' THEN 1 ELSE 2 END), 0)
+    FROM pg_catalog.pg_trigger t
+    WHERE t.tgrelid = target AND t.tgfoid = called AND t.tgtype = wanted_type AND t.tgqual IS NULL AND t.tgattr = '' AND NOT t.tgdeferrable;
+END;
+COMMENT ON FUNCTION audit.trigger_state(regclass, regproc, integer) IS 'How much the triggers of a table record: 3 everything, 0 nothing; internal';
+
+-- Of a table or partition whose settings are these: 3 also where nothing is asked for.
+CREATE FUNCTION audit.row_state(target regclass, options jsonb) RETURNS integer
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE audit.row_operations(options) WHEN 0 THEN 3
+           ELSE audit.trigger_state(target, 'audit.capture_row'::regproc, audit.row_operations(options) + 1) END;
+END;
+COMMENT ON FUNCTION audit.row_state(regclass, jsonb) IS 'How much of the changes of rows is recorded: 3 all that the options ask for; internal';
+
+CREATE FUNCTION audit.truncate_state(target regclass, options jsonb) RETURNS integer
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN options->'operations' ? 'truncate' AND audit.takes_truncate_trigger(target)
+                THEN audit.trigger_state(target, 'audit.capture_truncate'::regproc, 34) ELSE 3 END;
+END;
+COMMENT ON FUNCTION audit.truncate_state(regclass, jsonb) IS 'How much of TRUNCATE is recorded: 3 all that the options ask for; internal';
+
+-- The words of audit.coverage for a state.
+CREATE FUNCTION audit.trigger_gap(state integer) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT CASE state WHEN 0 THEN 'trigger missing' WHEN 1 THEN 'trigger disabled' WHEN 2 THEN 'trigger not always enabled' END;
+END;
+COMMENT ON FUNCTION audit.trigger_gap(integer) IS 'What is wrong with a trigger in this state, null where nothing is; internal';
+
+CREATE FUNCTION audit.trigger_problem(row_state integer, truncate_state integer) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT nullif(concat_ws('; ', 'rows: ' || audit.trigger_gap(row_state), 'truncate: ' || audit.trigger_gap(truncate_state)), '');
+END;
+COMMENT ON FUNCTION audit.trigger_problem(integer, integer) IS 'What is wrong with the triggers of a table, null where nothing is; internal';
+
+-- After a command that may have touched the triggers of a table or partition: an event where they record less than before, and one
+-- where they record everything again. Whatever fails here fails the command, which would else go unseen.
+CREATE FUNCTION audit.note_triggers(target regclass, command text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    settings audit.table_settings := audit.settings_of(audit.enabled_table(target));
+    known audit.weakened_triggers;
+    state audit.weakened_triggers;
+BEGIN
+    IF settings.schema_name IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT w.* INTO known FROM audit.weakened_triggers w WHERE w.relation_oid = target::oid;
+    state.relation_oid := target;
+    state.row_state := audit.row_state(target, settings.options);
+    state.truncate_state := audit.truncate_state(target, settings.options);
+    IF (state.row_state, state.truncate_state) = (coalesce(known.row_state, 3), coalesce(known.truncate_state, 3)) THEN
+        RETURN;
+    ELSIF (state.row_state, state.truncate_state) = (3, 3) THEN
+        PERFORM audit.remove(known);
+        IF NOT known.is_restored THEN
+            PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
+        END IF;
+        RETURN;
+    END IF;
+    IF state.row_state < coalesce(known.row_state, 3) OR state.truncate_state < coalesce(known.truncate_state, 3) THEN
+        state.is_restored := false;
+        PERFORM audit.emit('trigger.change', jsonb_build_object('command', command,
+            'problem', audit.trigger_problem(state.row_state, state.truncate_state)), NULL, NULL, target, NULL);
+    END IF;
+    state.since := coalesce(known.since, audit.clock());
+    state.is_restored := coalesce(state.is_restored, known.is_restored, false);
+    PERFORM audit.put(state);
+END;
+$$;
+COMMENT ON FUNCTION audit.note_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
+
+-- After ALTER TABLE: a table that is not audited may have come in the place of one that is, whose settings have followed it elsewhere.
+CREATE FUNCTION audit.note_name(target regclass) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF audit.enabled_table(target) IS NULL AND NOT EXISTS (SELECT FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid)
+       AND EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   JOIN audit.relations r ON r.schema_name = n.nspname AND r.table_name = c.relname
+                   JOIN audit.table_settings s ON s.relation_oid = r.relation_oid
+                   WHERE c.oid = target AND r.relation_oid <> c.oid
+                     AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)) THEN
+        PERFORM audit.put(ROW(target, audit.clock())::audit.unconfigured_tables);
+        PERFORM audit.emit('table.unconfigured', '{"reason": "it has the name of a table that is enabled"}', NULL, NULL, target, NULL);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.note_name(regclass) IS 'Records that a table that is not audited took the name of one that is; internal';
+
+-- Settings come by SQL from a restore alone, as audit.put goes past triggers. Their table has another OID and other numbers of columns
+-- by now, and as yet no triggers, whose creation is no news.
+CREATE FUNCTION audit.adopt_settings() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    member regclass;
+BEGIN
+    NEW.relation_oid := coalesce((SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                                  WHERE n.nspname = NEW.schema_name AND c.relname = NEW.table_name AND c.relkind IN ('r', 'p', 'f')), 0);
+    NEW.options := NEW.options || jsonb_build_object('columns', audit.column_numbers(NEW.relation_oid, NEW.options));
+    FOR member IN SELECT t FROM audit.with_partitions(NEW.relation_oid) t WHERE NEW.relation_oid <> 0 LOOP
+        PERFORM audit.put(ROW(member, audit.row_state(member, NEW.options), audit.truncate_state(member, NEW.options), audit.clock(),
+                              true)::audit.weakened_triggers);
+    END LOOP;
+    RETURN NEW;
+END;
+$$;
+COMMENT ON FUNCTION audit.adopt_settings() IS 'Trigger that finds the table of restored settings';
+
+CREATE TRIGGER adopt BEFORE INSERT ON audit.table_settings FOR EACH ROW EXECUTE FUNCTION audit.adopt_settings();
+ALTER TABLE audit.table_settings ENABLE ALWAYS TRIGGER adopt;
+
+CREATE FUNCTION audit.adopt_schema_settings() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.schema_oid := coalesce((SELECT n.oid FROM pg_namespace n WHERE n.nspname = NEW.schema_name), 0);
+    RETURN NEW;
+END;
+$$;
+COMMENT ON FUNCTION audit.adopt_schema_settings() IS 'Trigger that finds the schema of restored settings';
+
+CREATE TRIGGER adopt BEFORE INSERT ON audit.schema_settings FOR EACH ROW EXECUTE FUNCTION audit.adopt_schema_settings();
+ALTER TABLE audit.schema_settings ENABLE ALWAYS TRIGGER adopt;

@@ -1,0 +1,47 @@
+//! Tables that were written to while nobody had enabled them: `audit.unconfigured_tables`, so that each is reported once.
+
+use pgrx::pg_sys::{self, Datum, Oid};
+
+use super::{append, leaf};
+use crate::pg::clock;
+use crate::pg::scan::{self, Condition};
+
+/// Distinguishes the lock from others on the same table's object tag.
+const PURPOSE: u16 = 1;
+/// Attributes of audit.unconfigured_tables (sql/schema.sql).
+const RELATION_OID: i16 = 1;
+const COLUMNS: usize = 2;
+
+/// Adds a table; false where it is known, or another transaction is adding it. Nobody waits and nobody meets a duplicate:
+/// the lock is given back after its owner's row has become visible or is gone.
+///
+/// # Safety
+/// Must run inside a transaction that may write.
+pub unsafe fn note(table: Oid) -> bool {
+    // SAFETY: the row is of the table's columns; the table is open until it is written.
+    unsafe {
+        // Relations themselves are locked by another kind of tag (LockRelationOid), so this one is nobody else's.
+        let lock = pg_sys::ExclusiveLock as i32;
+        if !pg_sys::ConditionalLockDatabaseObject(pg_sys::RelationRelationId, table, PURPOSE, lock) {
+            return false;
+        }
+        let known = leaf::relation(c"unconfigured_tables");
+        let condition =
+            Condition { attribute: RELATION_OID, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(table) };
+        let mut is_known = false;
+        scan::rows(known, &[condition], |_, _| {
+            is_known = true;
+            false
+        });
+        if is_known {
+            return false;
+        }
+        let opened = pg_sys::table_open(known, pg_sys::RowExclusiveLock as i32);
+        let mut values: [Datum; COLUMNS] = [Datum::from(table), Datum::from(clock::now())];
+        let mut nulls = [false; COLUMNS];
+        let tuple = pg_sys::heap_form_tuple((*opened).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
+        append::insert(opened, known, tuple);
+        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        true
+    }
+}
