@@ -43,24 +43,39 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.trigger_problem(integer, integer) IS 'What is wrong with the triggers of a table, null where nothing is; internal';
 
--- After a command that may have touched the triggers of a table or partition: an event where they record less than before, and one
--- where they record everything again. Whatever fails here fails the command, which would else go unseen.
+-- After a command that may have touched the triggers of a table or partition. Whatever fails here fails the command, which would else
+-- go unseen. Partitions whose triggers were weaker may have got clones of better ones.
 CREATE FUNCTION audit.note_triggers(target regclass, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     settings audit.table_settings := audit.settings_of(audit.enabled_table(target));
-    known audit.weakened_triggers;
-    state audit.weakened_triggers;
 BEGIN
     IF settings.schema_name IS NULL THEN
         RETURN;
     END IF;
+    PERFORM audit.note_state(target, settings.options, command);
+    PERFORM audit.note_state(m, settings.options, command)
+    FROM audit.with_partitions(target) m
+    WHERE m <> target AND EXISTS (SELECT FROM audit.weakened_triggers w WHERE w.relation_oid = m::oid);
+END;
+$$;
+COMMENT ON FUNCTION audit.note_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
+
+-- An event where the triggers record less than before, and one where they record everything again.
+CREATE FUNCTION audit.note_state(target regclass, options jsonb, command text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known audit.weakened_triggers;
+    state audit.weakened_triggers;
+BEGIN
     SELECT w.* INTO known FROM audit.weakened_triggers w WHERE w.relation_oid = target::oid;
     state.relation_oid := target;
-    state.row_state := audit.row_state(target, settings.options);
-    state.truncate_state := audit.truncate_state(target, settings.options);
+    state.row_state := audit.row_state(target, options);
+    state.truncate_state := audit.truncate_state(target, options);
     IF (state.row_state, state.truncate_state) = (coalesce(known.row_state, 3), coalesce(known.truncate_state, 3)) THEN
         RETURN;
     ELSIF (state.row_state, state.truncate_state) = (3, 3) THEN
@@ -80,7 +95,7 @@ BEGIN
     PERFORM audit.put(state);
 END;
 $$;
-COMMENT ON FUNCTION audit.note_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
+COMMENT ON FUNCTION audit.note_state(regclass, jsonb, text) IS 'Compares the triggers of a table with what was noted of them; internal';
 
 -- After ALTER TABLE: a table that is not audited may have come in the place of one that is, whose settings have followed it elsewhere.
 CREATE FUNCTION audit.note_name(target regclass) RETURNS void
@@ -88,12 +103,14 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF audit.enabled_table(target) IS NULL AND NOT EXISTS (SELECT FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid)
-       AND EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                   JOIN audit.relations r ON r.schema_name = n.nspname AND r.table_name = c.relname
-                   JOIN audit.table_settings s ON s.relation_oid = r.relation_oid
-                   WHERE c.oid = target AND r.relation_oid <> c.oid
-                     AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)) THEN
+    IF audit.enabled_table(target) IS NOT NULL OR EXISTS (SELECT FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid) THEN
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               JOIN audit.relations r ON r.schema_name = n.nspname AND r.table_name = c.relname
+               JOIN audit.table_settings s ON s.relation_oid = r.relation_oid
+               WHERE c.oid = target AND r.relation_oid <> c.oid
+                 AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)) THEN
         PERFORM audit.put(ROW(target, audit.clock())::audit.unconfigured_tables);
         PERFORM audit.emit('table.unconfigured', '{"reason": "it has the name of a table that is enabled"}', NULL, NULL, target, NULL);
     END IF;

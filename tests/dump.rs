@@ -81,6 +81,18 @@ fn expect_restored(from: &Server, server: &Server, database: &str) {
     let masked = "SELECT e.changes -> 'secret' -> 1 FROM audit.events e WHERE e.entity_id = '2' AND e.changes ? 'secret' ORDER BY e.event_id DESC LIMIT 1";
     assert_eq!(server.query(database, masked), r#"{"$audit": "masked"}"#);
 
+    // Options follow tables and columns by what they are here, not where they came from, and the restore has weakened nothing.
+    assert_eq!(server.query(database, "SELECT count(*) FROM audit.weakened_triggers"), "0");
+    assert_eq!(server.query(database, "SELECT count(*) FROM audit.coverage c WHERE c.gap LIKE 'trigger%'"), "0");
+    server.query(
+        database,
+        "ALTER TABLE item RENAME COLUMN secret TO hidden; ALTER TABLE item RENAME TO thing;
+         INSERT INTO thing VALUES (4, 'jar', 'v', 0);
+         ALTER TABLE thing RENAME TO item; ALTER TABLE item RENAME COLUMN hidden TO secret",
+    );
+    let renamed = "SELECT t.new_values ->> 'hidden' FROM audit.trail t WHERE t.entity = 'public.thing' AND t.event = 'row.insert'";
+    assert_eq!(server.query(database, renamed), r#"{"$audit": "masked"}"#);
+
     server.query(
         database,
         "SELECT audit.enable('item', level => 'minimal'); UPDATE item SET name = 'mat 2' WHERE id = 3",
@@ -128,6 +140,36 @@ fn restore_text(from: &Server, target: &Server) {
     let output = target.psql("plain", &format!("\\set ON_ERROR_STOP on\n{text}"));
     server::expect_success("the restore", &output);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// A table that comes with its triggers into another database with the extension is recorded there, what was redacted stays redacted,
+/// and the trail says once that nobody enabled it.
+#[test]
+fn a_table_restored_alone_is_recorded() {
+    let server = Server::start(&[]);
+    shop(&server);
+    server.create_database("other");
+    server.query("other", "CREATE EXTENSION audit; SELECT audit.make_leaves()");
+    let output = server.psql("other", &format!("\\set ON_ERROR_STOP on\n{}", server.dump("shop", &["--table=item"])));
+    server::expect_success("the restore", &output);
+    server.query(
+        "other",
+        "INSERT INTO item VALUES (3, 'mat', 'z', 0); UPDATE item SET secret = 'w', touched = 1 WHERE id = 3",
+    );
+    server.query("other", "INSERT INTO item VALUES (4, 'jar', 'z', 0)");
+    let trail = "SELECT string_agg(concat_ws(' ', t.event, t.entity, t.new_values), chr(10) ORDER BY t.event_id) FROM audit.trail t";
+    assert_eq!(
+        server.query("other", trail),
+        r#"table.unconfigured public.item
+row.insert public.item {"id": 3, "name": "mat", "secret": {"$audit": "masked"}, "touched": 0}
+row.update public.item {"secret": {"$audit": "masked"}, "touched": 1}
+row.insert public.item {"id": 4, "name": "jar", "secret": {"$audit": "masked"}, "touched": 0}"#
+    );
+    let gaps =
+        "SELECT string_agg(concat_ws(' ', c.gap, c.object), ', ') FROM audit.coverage c WHERE c.object LIKE 'public.%'";
+    assert_eq!(server.query("other", gaps), "settings missing public.item");
+    server.query("other", "SELECT audit.enable('item')");
+    assert_eq!(server.query("other", gaps), "");
 }
 
 /// The background worker, which visits databases all the time, waits for the end of a restore.
