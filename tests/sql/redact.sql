@@ -88,5 +88,5 @@ SELECT count(*) > 20 AS searched FROM found;
 SET client_min_messages = warning;
 DROP SCHEMA redact CASCADE;
 ALTER SYSTEM RESET audit.hash_key_file;
-COPY (SELECT) TO PROGRAM 'rm audit_hash_key';
+COPY (SELECT) TO PROGRAM 'cat > /dev/null; rm audit_hash_key';
 SELECT pg_reload_conf();
