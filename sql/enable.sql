@@ -185,7 +185,7 @@ DECLARE
 BEGIN
     PERFORM audit.check_target(target);
     -- Whoever else enables this table waits here, so that options are merged one after the other.
-    PERFORM pg_advisory_xact_lock(1635083369, target::oid::integer);
+    PERFORM audit.lock_table(target);
     previous := (audit.settings_of(target)).options;
     options := audit.merge_options(target, previous - 'from_schema', level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.apply(target, options, previous);

@@ -228,7 +228,7 @@ BEGIN
     -- schema, and must not wait for the end of transactions that did the same.
     IF to_regclass('audit.events_overflow_all') IS NULL OR to_regclass('audit.nodes_all') IS NULL OR to_regclass('audit.relations_all') IS NULL
        OR to_regclass('audit.sessions_rest') IS NULL OR to_regclass('audit.contexts_rest') IS NULL THEN
-        PERFORM pg_advisory_xact_lock(1635083369, 3);
+        PERFORM audit.lock('leaves');
     END IF;
     FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
         IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
@@ -271,7 +271,7 @@ DECLARE
     made integer := 0;
 BEGIN
     IF parent LIKE 'events\_own\_%' AND to_regclass(format('audit.%I', parent)) IS NULL THEN
-        PERFORM pg_advisory_xact_lock(1635083369, 3);
+        PERFORM audit.lock('leaves');
         is_locked := true;
         PERFORM audit.create_own_parent(parent);
     END IF;
@@ -280,7 +280,7 @@ BEGIN
         WHERE l.parent = make_leaves_of.parent AND l.since <= next_time AND l.until > next_time;
         IF NOT FOUND AND NOT is_locked THEN
             -- Whoever was here first may have made it meanwhile.
-            PERFORM pg_advisory_xact_lock(1635083369, 3);
+            PERFORM audit.lock('leaves');
             is_locked := true;
             CONTINUE;
         ELSIF NOT FOUND THEN

@@ -15,7 +15,7 @@ DECLARE
     has_more boolean;
 BEGIN
     PERFORM audit.check_isolation();
-    IF NOT pg_try_advisory_xact_lock(1635083369, 1) THEN
+    IF NOT audit.try_lock('maintenance') THEN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN false;
     END IF;
@@ -62,7 +62,7 @@ BEGIN ATOMIC
                    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
                      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
                      AND l.relation = pg_catalog.to_regclass('audit.events_overflow_all')::oid)
-       AND pg_catalog.pg_try_advisory_lock(1635083369, 2);
+       AND audit.try_lock('overflow_waiter');
 END;
 COMMENT ON FUNCTION audit.maintenance_waits() IS 'Whether a worker has to wait for writers of the overflow; internal';
 

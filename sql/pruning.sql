@@ -270,8 +270,8 @@ SET lock_timeout = '10s'
 AS $$
 BEGIN
     PERFORM audit.check_isolation();
-    PERFORM pg_advisory_xact_lock(1635083369, 1);
-    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.lock('maintenance');
+    PERFORM audit.lock('retention');
 EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION 'maintenance is at work in another session'
         USING ERRCODE = 'lock_not_available', HINT = 'Try again when it is done; audit.status() says what it does.';
@@ -290,7 +290,7 @@ DECLARE
     plan record;
     busy text[] := '{}';
 BEGIN
-    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.lock('retention');
     FOR due IN SELECT * FROM audit.due_leaves() d WHERE d.pruned_at IS NULL LOOP
         CONTINUE WHEN due.parent = ANY (busy);
         BEGIN

@@ -3,6 +3,7 @@
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
 //! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
+//! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for.
 //! * [`gathered`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
@@ -17,6 +18,7 @@ pub mod event_types;
 pub mod gathered;
 mod id;
 pub mod leaf;
+mod lock;
 mod moving;
 pub mod open;
 pub mod relations;

@@ -2,7 +2,7 @@
 //! a backend that asked.
 //!
 //! Not by that CALL: a procedure that commits needs a portal, which a worker has not. Several may run at once: each step
-//! takes an advisory lock and the later ones find it taken.
+//! takes the lock of maintenance and the later ones find it taken.
 
 use core::time::Duration;
 use std::ffi::CString;

@@ -8,13 +8,13 @@ SELECT count(*) = 1 AS is_test_build FROM pg_settings WHERE name = 'audit.test_c
 -- Years pass, and everything is let go: in a database of its own.
 SELECT current_database() AS home \gset
 CREATE DATABASE regress_retention;
+-- No worker, whose clock is another one, visits a template.
+ALTER DATABASE regress_retention IS_TEMPLATE true;
 \c regress_retention
 SET timezone = 'UTC';
 SET client_min_messages = warning;
 CREATE EXTENSION audit;
 RESET client_min_messages;
--- No worker, whose clock is another one, does anything here.
-SELECT pg_advisory_lock(1635083369, 1);
 CREATE FUNCTION pg_temp.set_clock(at timestamptz) RETURNS void LANGUAGE sql AS
     $$ SELECT set_config('audit.test_clock_offset', round(extract(epoch FROM at - clock_timestamp()))::integer::text, false) $$;
 CREATE VIEW pg_temp.leaves AS
@@ -190,4 +190,5 @@ SELECT audit.hold('mine', 'because');
 RESET ROLE;
 
 \c :home
+ALTER DATABASE regress_retention IS_TEMPLATE false;
 DROP DATABASE regress_retention;
