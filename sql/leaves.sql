@@ -115,8 +115,7 @@ BEGIN
     -- What a subscription brings; it lets pass whatever else may insert.
     EXECUTE format('CREATE TRIGGER arrive BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.arrive()', leaf);
     EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER arrive', leaf);
-    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', leaf);
-    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', leaf);
+    PERFORM audit.restrict_to_readers(format('audit.%I', leaf)::regclass);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, 'A leaf of audit.' || parent);
 END;
 $$;
@@ -168,8 +167,7 @@ BEGIN
     EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
                    'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
     EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
-    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', parent);
-    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', parent);
+    PERFORM audit.restrict_to_readers(format('audit.%I', parent)::regclass);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
     EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
 END;

@@ -19,14 +19,16 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN false;
     END IF;
-    FOR work IN 1..7 LOOP
+    FOR work IN 1..8 LOOP
         BEGIN
+            -- Rights are set all at once.
             has_more := CASE work WHEN 1 THEN audit.make_leaves() > 0
-                                  WHEN 2 THEN audit.empty_overflow() > 0
-                                  WHEN 3 THEN audit.gather_own() > 0
-                                  WHEN 4 THEN audit.cut_leaf()
-                                  WHEN 5 THEN audit.close_leaf()
-                                  WHEN 6 THEN audit.prune_step()
+                                  WHEN 2 THEN audit.repair_rights() IS NULL
+                                  WHEN 3 THEN audit.empty_overflow() > 0
+                                  WHEN 4 THEN audit.gather_own() > 0
+                                  WHEN 5 THEN audit.cut_leaf()
+                                  WHEN 6 THEN audit.close_leaf()
+                                  WHEN 7 THEN audit.prune_step()
                                   ELSE audit.merge_leaves() END;
             IF has_more THEN
                 RETURN true;

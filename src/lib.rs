@@ -33,7 +33,8 @@ pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
-extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["functions"]);
+extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["functions"]);
+extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["rights"]);
 extension_sql_file!("../sql/leaves.sql", name = "leaves", requires = ["event_types"]);
 extension_sql_file!("../sql/gathering.sql", name = "gathering", requires = ["leaves"]);
 extension_sql_file!("../sql/moving.sql", name = "moving", requires = ["gathering"]);

@@ -158,3 +158,19 @@ fn a_restore_is_not_disturbed_by_the_worker() {
     server::expect_success("the restore", &output);
     expect_restored(&server, &server, "plain");
 }
+
+/// Without its privileges a restored trail is nobody's until maintenance has set the rights of its leaves.
+#[test]
+fn a_restore_without_privileges_is_readable_after_maintenance() {
+    let server = Server::start(&[]);
+    shop(&server);
+    server.create_database("bare");
+    let dump = server.host().join("shop.dump");
+    server.run("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), "shop"]);
+    server.run("pg_restore", &["--no-owner", "--no-privileges", "--dbname=bare", dump.to_str().unwrap()]);
+    let read = "SET ROLE audit_reader; SELECT count(*) > 0 FROM audit.dashboard d WHERE d.events > 0";
+    let refused = server.psql("bare", read);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("permission denied for table"));
+    server.query("bare", "CALL audit.maintain()");
+    assert_eq!(server.query("bare", read), "t");
+}
