@@ -87,7 +87,7 @@ GRANT EXECUTE ON FUNCTION
     audit.column_changes(integer, jsonb, jsonb), audit.shown(jsonb), audit.details(jsonb), audit.parameter_number(jsonb, text),
     audit.stack_fingerprint(text), audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(),
     audit.unseen_rows(), audit.retention_overview(), audit.figures(),
-    audit.leaf_figures(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text)
+    audit.leaf_figures(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text), audit.leaf_bounds(pg_node_tree)
 TO audit_reader;
 -- What the functions above call: of one event and of history,
 GRANT EXECUTE ON FUNCTION
@@ -137,5 +137,6 @@ TO audit_admin;
 -- What these views and audit.maintain call.
 GRANT EXECUTE ON FUNCTION
     audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(), audit.unseen_rows(),
-    audit.retention_overview(), audit.maintenance_step()
+    audit.retention_overview(), audit.leaf_bounds(pg_node_tree), audit.maintenance_step(jsonb),
+    audit.raise_failures(jsonb)
 TO audit_admin;

@@ -279,7 +279,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.enter_maintenance() IS 'Keeps other maintenance out to the end of the transaction; internal';
 
--- What the worker and audit.maintain() do of it: one leaf, in its own transaction. True where another call may find more.
+-- What the worker and audit.maintain() do of it: one leaf, in its own transaction. True where another call may find more. A leaf that
+-- fails keeps no other from going.
 CREATE FUNCTION audit.prune_step() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -289,6 +290,8 @@ DECLARE
     due audit.due_leaf;
     plan record;
     busy text[] := '{}';
+    problem text;
+    problem_code text;
 BEGIN
     PERFORM audit.lock('retention');
     FOR due IN SELECT * FROM audit.due_leaves() d WHERE d.pruned_at IS NULL LOOP
@@ -312,9 +315,17 @@ BEGIN
                 -- The next leaf would fail alike; the next pass tries again.
                 RAISE WARNING 'leaf % was not archived and stays: %', due.leaf, sqlerrm;
                 EXIT;
+            WHEN deadlock_detected OR operator_intervention THEN
+                RAISE;
+            WHEN OTHERS THEN
+                problem := coalesce(problem, format('leaf %s: %s', due.leaf, sqlerrm));
+                problem_code := coalesce(problem_code, sqlstate);
         END;
     END LOOP;
-    RETURN EXISTS (SELECT FROM audit.prune_dictionaries(false) d WHERE d.action = 'drop') OR audit.remove_archive();
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', problem USING ERRCODE = problem_code;
+    END IF;
+    RETURN false;
 END;
 $$;
 COMMENT ON FUNCTION audit.prune_step() IS 'Lets one leaf go; false where none is to go; internal';

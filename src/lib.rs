@@ -57,7 +57,8 @@ extension_sql_file!("../sql/follow.sql", name = "follow", requires = ["search"])
 extension_sql_file!("../sql/activity.sql", name = "activity", requires = ["follow"]);
 extension_sql_file!("../sql/dashboard.sql", name = "dashboard", requires = ["activity"]);
 extension_sql_file!("../sql/coverage.sql", name = "coverage", requires = ["dashboard"]);
-extension_sql_file!("../sql/record.sql", name = "record", requires = ["coverage"]);
+extension_sql_file!("../sql/status.sql", name = "status", requires = ["coverage"]);
+extension_sql_file!("../sql/record.sql", name = "record", requires = ["status"]);
 extension_sql_file!("../sql/parameters.sql", name = "parameters", requires = ["record"]);
 extension_sql_file!("../sql/executions.sql", name = "executions", requires = ["parameters"]);
 extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["executions"]);

@@ -2,6 +2,7 @@
 //!
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
 //! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
+//! * [`bounds`] says which time a leaf holds.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for.
@@ -11,6 +12,7 @@
 //!   leaves and lets rows go, past publications.
 
 pub mod append;
+mod bounds;
 mod config;
 mod copy;
 pub mod dictionary;

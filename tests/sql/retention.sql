@@ -176,7 +176,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT audit.prune();
 ROLLBACK;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
-SELECT audit.maintenance_step();
+SELECT * FROM audit.maintenance_step();
 ROLLBACK;
 
 -- Who may.
