@@ -76,13 +76,14 @@ $$;
 COMMENT ON FUNCTION audit.raise_failures(jsonb) IS 'Raises an error that names the maintenance that failed, where some has; internal';
 
 -- Whether a leaf has no guard yet, as while pg_restore is at work: it makes the extension, then tables, loads them, and makes indexes
--- and triggers last. A worker that made leaves then, closed or pruned them, would be in its way.
+-- and triggers last. A worker that made leaves then, closed or pruned them, would be in its way. A table that is not yet in its place is
+-- told by a column that all of them have.
 CREATE FUNCTION audit.is_being_restored() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
-                   WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispartition
-                     AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
+                   WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
+                     AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'node_id')
                      AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change'));
 END;
 COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether leaves are still without their guards; internal';

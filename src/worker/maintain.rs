@@ -68,12 +68,13 @@ fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     let mut failures = NOTHING.to_owned();
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
     let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
-    if answer("SELECT audit.is_being_restored()")? == Some(true) {
-        return Ok((Outcome::Early, None));
-    }
-    // The first leaves are made by whoever first audits a table, or restored.
+    // The first leaves are made by whoever first audits a table, or restored. That is asked first: where a restore has made
+    // them in between, they have no guards yet.
     if answer(HAS_LEAVES)? == Some(false) {
         return Ok((Outcome::Done, None));
+    }
+    if answer("SELECT audit.is_being_restored()")? == Some(true) {
+        return Ok((Outcome::Early, None));
     }
     let mut is_unfinished = false;
     for step in 1_u64.. {
@@ -163,7 +164,7 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
     loop {
         let waits = is_true("SELECT audit.maintenance_waits()");
-        if is_true("SELECT audit.is_being_restored()") || !is_true(HAS_LEAVES) {
+        if !is_true(HAS_LEAVES) || is_true("SELECT audit.is_being_restored()") {
             break;
         }
         let mut failures = NOTHING.to_owned();

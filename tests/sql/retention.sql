@@ -112,7 +112,7 @@ SELECT event, entity, parameters - 'placed_at' - 'placed_by' FROM audit.trail WH
 
 -- By size: the oldest closed leaves go, never the open one.
 INSERT INTO customer SELECT n, repeat('x', 100) FROM generate_series(100, 1000) n;
-SELECT pg_temp.set_clock('2031-03-02 00:00+00');
+SELECT pg_temp.set_clock('2031-03-02 00:01+00');
 INSERT INTO customer SELECT n, repeat('x', 100) FROM generate_series(1001, 2000) n;
 CALL audit.maintain();
 SELECT audit.set_retention('data', max_bytes => 100000);
