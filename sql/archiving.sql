@@ -172,7 +172,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An archive is restored when retention has let its events go.';
     END IF;
     parent := audit.parent_of(archived.category, NULL);
-    number := 1 + coalesce((SELECT max(substr(a.restored_as, 17)::integer) FROM audit.archives a WHERE a.restored_as IS NOT NULL), 0);
+    number := 1 + coalesce((SELECT max(substring(a.restored_as FROM '^events_archived_([1-9][0-9]{0,8})$')::integer) FROM audit.archives a), 0);
     leaf := 'events_archived_' || number;
     PERFORM audit.use_tablespace();
     PERFORM audit.make_leaf_table('events', leaf);
@@ -242,6 +242,7 @@ AS $$
 DECLARE
     archived audit.archives;
 BEGIN
+    PERFORM audit.lock('retention');
     SELECT a.* INTO archived
     FROM audit.archives a
     LEFT JOIN audit.retention_settings c ON c.category = a.category AND c.lineage IS NULL

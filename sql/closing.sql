@@ -20,25 +20,36 @@ END;
 COMMENT ON FUNCTION audit.leaves_to_close() IS 'Leaves whose time is over and the indexes that they lack; internal';
 
 -- Closes one leaf in one transaction. Readers go on. The lock that keeps late writers out is taken only where nobody has to be
--- waited for; a leaf that somebody still writes to is left to the next call.
+-- waited for; a leaf that somebody still writes to is left to the next call. One that cannot be closed keeps no other open.
 CREATE FUNCTION audit.close_leaf() RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     closing record;
+    problem text;
+    problem_code text;
 BEGIN
     FOR closing IN SELECT * FROM audit.leaves_to_close() LOOP
         BEGIN
             EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE NOWAIT', closing.leaf_name);
-        EXCEPTION WHEN lock_not_available THEN
-            CONTINUE;
+            PERFORM audit.note_gathered(closing.leaf_name);
+            PERFORM audit.finish_leaf(closing.leaf_name, closing.parent, closing.suffixes);
+            PERFORM audit.reached('close.finished');
+            RETURN true;
+        EXCEPTION
+            WHEN lock_not_available THEN
+                CONTINUE;
+            WHEN deadlock_detected OR operator_intervention THEN
+                RAISE;
+            WHEN OTHERS THEN
+                problem := coalesce(problem, format('leaf %s: %s', closing.leaf_name, sqlerrm));
+                problem_code := coalesce(problem_code, sqlstate);
         END;
-        PERFORM audit.note_gathered(closing.leaf_name);
-        PERFORM audit.finish_leaf(closing.leaf_name, closing.parent, closing.suffixes);
-        PERFORM audit.reached('close.finished');
-        RETURN true;
     END LOOP;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', problem USING ERRCODE = problem_code;
+    END IF;
     RETURN false;
 END;
 $$;

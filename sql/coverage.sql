@@ -34,7 +34,7 @@ SELECT s.schema_name, s.table_name,
        ARRAY(SELECT jsonb_array_elements_text(s.options->'ignore_columns')) AS ignored_columns,
        ARRAY(SELECT r.key || ': ' || r.value FROM jsonb_each_text(s.options->'redact') r ORDER BY r.key) AS redacted_columns,
        s.options->>'label_column' AS label_column,
-       coalesce((s.options->>'reads')::boolean, false) AS reads,
+       coalesce(s.options->'reads' = 'true', false) AS reads,
        g.partitions,
        s.enabled_at,
        s.enabled_by,
@@ -229,48 +229,3 @@ COMMENT ON COLUMN audit.coverage.gap IS 'What kind of gap';
 COMMENT ON COLUMN audit.coverage.object IS 'The table, setting or trigger concerned';
 COMMENT ON COLUMN audit.coverage.since IS 'When it began; null where that is not known';
 COMMENT ON COLUMN audit.coverage.until IS 'When it ended; null for a gap that is open';
-
--- SECURITY DEFINER, because the worker's kind shows in pg_stat_activity only to those who may see its sessions.
-CREATE FUNCTION audit.status(
-    OUT version text, OUT preloaded boolean, OUT enabled boolean, OUT node integer, OUT server text, OUT worker text, OUT queued bigint,
-    OUT lost bigint, OUT overflow_events bigint, OUT leaves integer, OUT leaves_last_until timestamptz, OUT bytes bigint,
-    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_visited_at timestamptz, OUT worker_error text,
-    OUT subscriptions text[], OUT leaves_due integer)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    version := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'audit');
-    preloaded := audit.is_preloaded();
-    -- The setting is defined when the library is loaded, which reading the line above has done.
-    enabled := current_setting('audit.enabled')::boolean;
-    SELECT n.node_id, n.name INTO node, server
-    FROM audit.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
-    WHERE n.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
-      AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id)
-    ORDER BY n.since DESC LIMIT 1;
-    SELECT w.words, w.visited_at, w.error INTO worker, worker_visited_at, worker_error FROM audit.worker_status() w;
-    -- Nothing is queued: every event is written by the transaction that it belongs to.
-    queued := 0;
-    lost := (SELECT coalesce(sum((e.parameters->>'events')::bigint), 0) FROM audit.events e
-             WHERE e.category = 'system' AND e.event_type = 84);
-    overflow_events := (SELECT count(*) FROM audit.events_overflow);
-    SELECT count(*), coalesce(sum(pg_total_relation_size(l.leaf)), 0) INTO leaves, bytes FROM audit.leaves l;
-    leaves_last_until := (SELECT min(p.until) FROM (SELECT max(l.until) AS until FROM audit.leaves l
-                                                    WHERE l.parent LIKE 'events\_%' AND l.parent <> 'events_overflow'
-                                                    GROUP BY l.parent) p);
-    leaves_due := (SELECT count(*) FROM audit.due_leaves() d WHERE d.pruned_at IS NULL);
-    tables_audited := (SELECT count(*) FROM audit.table_settings);
-    schemas_audited := (SELECT count(*) FROM audit.schema_settings);
-    publications := ARRAY(
-        SELECT p.pubname::text FROM pg_publication p
-        WHERE p.puballtables
-           OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid = 'audit'::regnamespace)
-           OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
-                      WHERE r.prpubid = p.oid AND c.relnamespace = 'audit'::regnamespace)
-        ORDER BY p.pubname);
-    subscriptions := ARRAY(SELECT format('%s: %s', s.subscription, s.state) FROM audit.gathering_subscriptions() s ORDER BY 1);
-END;
-$$;
-COMMENT ON FUNCTION audit.status() IS
-    'The state of auditing in one row: library, worker, events waiting or lost, leaves and how long they last, publications that reach the trail, subscriptions that bring events of other servers';

@@ -108,3 +108,15 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION audit.prune_dictionaries(boolean) IS 'Drops the leaves of contexts and sessions that no event refers to; internal';
+
+-- What maintenance does of it. True where another call may find more.
+CREATE FUNCTION audit.prune_unused() RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM audit.lock('retention');
+    RETURN EXISTS (SELECT FROM audit.prune_dictionaries(false) d WHERE d.action = 'drop');
+END;
+$$;
+COMMENT ON FUNCTION audit.prune_unused() IS 'Drops contexts and sessions that no event refers to; false where there are none; internal';

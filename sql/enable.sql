@@ -211,7 +211,7 @@ DECLARE
 BEGIN
     PERFORM audit.check_target(target);
     -- Whoever else enables this table waits here, so that options are merged one after the other.
-    PERFORM pg_advisory_xact_lock(1635083369, target::oid::integer);
+    PERFORM audit.lock_table(target);
     previous := coalesce((audit.settings_of(target)).options, (audit.stale_settings_of(target)).options);
     options := audit.merge_options(target, previous - 'from_schema', level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.apply(target, options, previous);
@@ -372,7 +372,7 @@ BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name an audited table.';
     END IF;
-    PERFORM pg_advisory_xact_lock(1635083369, target::oid::integer);
+    PERFORM audit.lock_table(target);
     old_row := audit.settings_of(target);
     IF old_row.schema_name IS NULL THEN
         RAISE EXCEPTION '% is not audited', target

@@ -182,7 +182,7 @@ AS $$
 DECLARE
     known audit.event_types;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1635083369, 4);
+    PERFORM audit.lock('event_types');
     SELECT t.* INTO known FROM audit.event_types t WHERE t.event_type = NEW.event_type;
     IF known.name <> NEW.name AND known.name <> NEW.name || '#' || NEW.event_type THEN
         RAISE WARNING 'event type "%" of another server has the number of "%" and is shown as such', NEW.name, known.name;
@@ -204,7 +204,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(1635083369, 4);
+    PERFORM audit.lock('event_types');
     IF NOT EXISTS (SELECT FROM audit.event_parameters p WHERE p = NEW) THEN
         PERFORM audit.put(NEW);
     END IF;

@@ -1,4 +1,5 @@
--- Rights. PUBLIC gets what auditing a table's users need, which is next to nothing; the rest goes by role.
+-- Rights. PUBLIC gets what auditing a table's users need, which is next to nothing; the rest goes by role. Each right is written here:
+-- tests/sql/rights.sql prints them.
 
 DO $$
 DECLARE
@@ -26,49 +27,120 @@ BEGIN
     END LOOP;
 END $$;
 
-GRANT USAGE ON SCHEMA audit TO PUBLIC;
-REVOKE ALL ON ALL TABLES IN SCHEMA audit FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA audit FROM PUBLIC;
-REVOKE ALL ON ALL ROUTINES IN SCHEMA audit FROM PUBLIC;
-
-GRANT EXECUTE ON FUNCTION audit.set_context(text, text, text, jsonb, boolean) TO PUBLIC;
-GRANT EXECUTE ON FUNCTION audit.row(anyelement, jsonb) TO PUBLIC;
--- PostgreSQL asks the owner of an audited table for this when he adds a partition, to which it clones the trigger. The
--- function works as a trigger only and records what really changed, so whoever uses it by hand audits his own table.
-GRANT EXECUTE ON FUNCTION audit.capture_row() TO PUBLIC;
-GRANT EXECUTE ON FUNCTION audit.diff(jsonb, jsonb) TO PUBLIC;
-
-GRANT SELECT ON ALL TABLES IN SCHEMA audit TO audit_reader;
-
--- What only reads runs with the rights of whoever calls it and shows nothing that he may not read himself.
+-- Whatever default privileges have added, nobody but the owner has anything from here on.
 DO $$
-DECLARE
-    reading regprocedure;
 BEGIN
-    FOR reading IN
-        SELECT p.oid FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace = 'audit'::pg_catalog.regnamespace AND p.provolatile IN ('i', 's') AND NOT p.prosecdef AND p.prokind = 'f'
-    LOOP
-        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO audit_reader, audit_admin', reading);
-    END LOOP;
+    PERFORM audit.revoke_grants('SCHEMA', 'audit', n.nspowner, n.nspacl)
+    FROM pg_catalog.pg_namespace n WHERE n.nspname = 'audit';
+    PERFORM audit.revoke_grants(CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass::text, c.relowner, c.relacl)
+    FROM pg_catalog.pg_class c WHERE c.relnamespace = 'audit'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'S');
+    -- Where no privileges are set, everybody may execute a routine and use a type.
+    PERFORM audit.revoke_grants('ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proowner,
+                                coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)))
+    FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'audit'::pg_catalog.regnamespace;
+    -- The types of rows of tables and views and those of arrays have no privileges of their own.
+    PERFORM audit.revoke_grants('TYPE', t.oid::pg_catalog.regtype::text, t.typowner,
+                                coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner)))
+    FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+    WHERE t.typnamespace = 'audit'::pg_catalog.regnamespace AND t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c';
 END $$;
 
--- Reads the dictionaries past permissions.
-REVOKE EXECUTE ON FUNCTION audit.attribution(integer, bigint) FROM audit_admin;
+GRANT USAGE ON SCHEMA audit TO PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    audit.set_context(text, text, text, jsonb, boolean),
+    audit.row(anyelement, jsonb),
+    audit.diff(jsonb, jsonb)
+TO PUBLIC;
+-- PostgreSQL asks the owner of an audited table for this when a partition is added, to which it clones the trigger. The function works
+-- as a trigger only and records what really changed, by the settings of the table; in a table that nobody enabled it says so.
+GRANT EXECUTE ON FUNCTION audit.capture_row() TO PUBLIC;
 
+-- Readers: the whole trail, its configuration, and what reads them. All of it runs with the reader's own rights, but for
+-- attribution, which shows dictionaries that he may read anyway, and for status, unseen_rows and retention_overview.
+GRANT SELECT ON
+    audit.events, audit.events_by_category, audit.events_data, audit.events_read, audit.events_security, audit.events_schema,
+    audit.events_system, audit.events_application, audit.events_overflow,
+    audit.nodes, audit.sessions, audit.contexts, audit.relations, audit.event_types, audit.event_parameters,
+    audit.table_settings, audit.schema_settings, audit.weakened_triggers, audit.unconfigured_tables,
+    audit.leaf_settings, audit.leaf_facts, audit.retention_settings, audit.holds,
+    audit.archives, audit.gathered_nodes, audit.gather_settings,
+    audit.leaves, audit.local_nodes, audit.covered_tables, audit.trail_events
+TO audit_reader;
+GRANT SELECT ON
+    audit.trail, audit.changes, audit.event_parameter_values, audit.tables, audit.coverage, audit.retention, audit.servers,
+    audit.dashboard, audit.recent_high_risk, audit.error_groups,
+    audit.report_data_changes, audit.report_user_access, audit.report_security_events, audit.report_exports,
+    audit.report_admin_activity, audit.report_system_access
+TO audit_reader;
+GRANT EXECUTE ON FUNCTION
+    audit.search(text, timestamptz, timestamptz, text[], text[], text[], text, text, text, text[], text, integer, uuid),
+    audit.follow(text, integer), audit.event(uuid), audit.related(uuid), audit.diff(uuid),
+    audit.history(regclass, text), audit.server_history(text, text, text),
+    audit.table_activity(regclass, timestamptz), audit.user_activity(text, timestamptz, timestamptz),
+    audit.user_sessions(text, timestamptz, timestamptz), audit.activity_by_day(timestamptz, timestamptz),
+    audit.activity_by_hour(timestamptz, timestamptz), audit.execution(text),
+    audit.report_html(text, timestamptz, timestamptz, text[]), audit.dashboard_html(), audit.status()
+TO audit_reader;
+-- What views call, for which PostgreSQL asks whoever reads the view.
+GRANT EXECUTE ON FUNCTION
+    audit.attribution(integer, bigint), audit.summary(text, text, text, text, text, integer, jsonb),
+    audit.changed_columns(integer, jsonb), audit.old_values(integer, jsonb, jsonb, jsonb), audit.new_values(integer, jsonb, jsonb, jsonb),
+    audit.column_changes(integer, jsonb, jsonb), audit.shown(jsonb), audit.details(jsonb), audit.parameter_number(jsonb, text),
+    audit.stack_fingerprint(text), audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(),
+    audit.unseen_rows(), audit.retention_overview(), audit.figures(),
+    audit.leaf_figures(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text), audit.leaf_bounds(pg_node_tree),
+    audit.row_state(regclass, jsonb), audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer),
+    audit.row_operations(jsonb), audit.trigger_gap(integer)
+TO audit_reader;
+-- What the functions above call: of one event and of history,
+GRANT EXECUTE ON FUNCTION
+    audit.event_time(uuid), audit.event_at(uuid), audit.event_row(uuid), audit.neighbour(audit.events, boolean),
+    audit.related_events(audit.events), audit.related_trail(audit.events, uuid[], timestamptz[]),
+    audit.change_table(integer, jsonb, jsonb, jsonb, jsonb), audit.first_id(timestamptz),
+    audit.ancestry(regclass), audit.settings_of(regclass), audit.enabled_table(regclass), audit.key_of(regclass, text), audit.key_text(boolean[], "any"),
+    audit.versions_of(regclass), audit.row_steps(integer[], integer[], text), audit.same_rows(audit.row_step[], text),
+    audit.row_trail(audit.row_step[])
+TO audit_reader;
+-- of search, follow and activity,
+GRANT EXECUTE ON FUNCTION
+    audit.check_range(timestamptz, timestamptz), audit.check_choice(text, text[], text[]), audit.event_types_named(text[]),
+    audit.words(text), audit.holds(text, text, text, text, text, jsonb, jsonb, jsonb), audit.word_condition(text),
+    audit.reference_condition(regclass, text, text), audit.context_condition(text, text),
+    audit.search_conditions(text, timestamptz, timestamptz, text[], text[], text[], text, text, text, text[]),
+    audit.sort_key(text), audit.after_condition(uuid, text, text, boolean),
+    audit.follow_from(text, integer), audit.read_cursor(text), audit.next_batch(audit.follow_position), audit.next_transaction_id(),
+    audit.activity_in_steps(timestamptz, timestamptz, text)
+TO audit_reader;
+-- and of pages.
+GRANT EXECUTE ON FUNCTION
+    audit.report_columns(text), audit.report_document(text, timestamptz, timestamptz, text[]), audit.dashboard_document(),
+    audit.page_facts(), audit.page_bars(jsonb, timestamptz, timestamptz, text), audit.page_text(text, integer), audit.page_bytes(jsonb),
+    audit.render_report(bytea), audit.render_dashboard(bytea)
+TO audit_reader;
+
+GRANT EXECUTE ON FUNCTION audit.record(text, jsonb, text, text, text, boolean) TO audit_writer;
+
+-- Administrators: configuration and retention by the functions below, which run with the owner's rights and write an event each; and
+-- the views that show what is configured, without any value.
 GRANT EXECUTE ON FUNCTION
     audit.enable(regclass, text, text[], text[], jsonb, boolean, text), audit.disable(regclass),
     audit.enable_schema(regnamespace, text, text[], text[], jsonb, boolean, text), audit.disable_schema(regnamespace),
-    audit.baseline(regclass), audit.define_event_type(text, text, text, jsonb, text) TO audit_admin;
-GRANT EXECUTE ON FUNCTION
+    audit.baseline(regclass), audit.define_event_type(text, text, text, jsonb, text),
     audit.set_retention(text, interval, boolean, interval, bigint, regclass, interval), audit.prune(boolean),
     audit.hold(text, text, text, timestamptz, timestamptz, text, text), audit.release(text, text),
-    audit.archive(text, timestamptz), audit.restore_archive(uuid), audit.unload_archive(uuid), audit.check_archive(uuid) TO audit_admin;
-GRANT EXECUTE ON FUNCTION audit.record(text, jsonb, text, text, text, boolean) TO audit_writer;
-GRANT EXECUTE ON FUNCTION audit.gather(timestamptz) TO audit_admin;
-GRANT EXECUTE ON FUNCTION audit.status(), audit.unseen_rows(), audit.retention_overview() TO audit_reader, audit_admin;
+    audit.archive(text, timestamptz), audit.restore_archive(uuid), audit.unload_archive(uuid), audit.check_archive(uuid),
+    audit.gather(timestamptz), audit.status()
+TO audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
-GRANT EXECUTE ON FUNCTION audit.maintenance_step() TO audit_admin;
-GRANT SELECT ON audit.tables, audit.coverage, audit.table_settings, audit.schema_settings, audit.leaf_settings,
-    audit.event_types, audit.event_parameters, audit.leaves, audit.leaf_facts, audit.retention, audit.retention_settings, audit.holds,
-    audit.archives, audit.servers, audit.gathered_nodes, audit.gather_settings TO audit_admin;
+GRANT SELECT ON
+    audit.tables, audit.coverage, audit.retention, audit.servers, audit.leaves, audit.leaf_facts, audit.archives, audit.holds,
+    audit.event_types, audit.event_parameters, audit.table_settings, audit.schema_settings, audit.weakened_triggers,
+    audit.unconfigured_tables, audit.leaf_settings, audit.retention_settings, audit.gathered_nodes, audit.gather_settings
+TO audit_admin;
+-- What these views and audit.maintain call.
+GRANT EXECUTE ON FUNCTION
+    audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(), audit.unseen_rows(),
+    audit.retention_overview(), audit.leaf_bounds(pg_node_tree), audit.row_state(regclass, jsonb),
+    audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer), audit.row_operations(jsonb),
+    audit.trigger_gap(integer), audit.maintenance_step(jsonb), audit.raise_failures(jsonb)
+TO audit_admin;

@@ -20,7 +20,7 @@ BEGIN
         RAISE WARNING 'no table named % has been audited', entity USING HINT = 'Entities are written as audit.trail shows them: schema.table.';
     END IF;
     -- Whoever lets events go has done so, or sees the hold.
-    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.lock('retention');
     PERFORM audit.put(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
     PERFORM audit.look_again();
     PERFORM audit.emit('retention.hold', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'entity', entity, 'entity_id', entity_id,
@@ -42,7 +42,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'legal hold "%" does not exist', coalesce(name, 'null') USING ERRCODE = 'undefined_object', HINT = 'audit.holds lists them.';
     END IF;
-    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.lock('retention');
     PERFORM audit.remove(held);
     PERFORM audit.look_again();
     PERFORM audit.emit('retention.release', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'placed_for', held.reason, 'placed_at', held.placed_at,

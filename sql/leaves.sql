@@ -1,6 +1,7 @@
 -- Leaves: the tables that hold evidence, made at run time so that they are no members of the extension.
 
--- Leaves of events have one of these parents: a category, or a table with a retention of its own.
+-- Leaves of events have one of these parents: a category, or a table with a retention of its own. The planner may ask the functions
+-- below of any name in the database, whatever a query joins: they have an answer for each.
 CREATE FUNCTION audit.parent_of(category text, retention_id integer) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -11,7 +12,7 @@ COMMENT ON FUNCTION audit.parent_of(text, integer) IS 'The parent of the leaves 
 CREATE FUNCTION audit.retention_of_parent(parent text) RETURNS integer
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT CASE WHEN parent LIKE 'events\_own\_%' THEN substr(parent, 12)::integer END;
+    SELECT substring(parent FROM '^events_own_([1-9][0-9]{0,8})$')::integer;
 END;
 COMMENT ON FUNCTION audit.retention_of_parent(text) IS 'The retention that has these leaves for itself, null for a category''s; internal';
 
@@ -60,7 +61,7 @@ COMMENT ON FUNCTION audit.leaf_start(timestamptz, interval) IS 'Where a leaf tha
 CREATE FUNCTION audit.first_id(at timestamptz) RETURNS bigint
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT floor(extract(epoch FROM at - timestamptz '2000-01-01 00:00:00+00') / 3600)::bigint << 40;
+    SELECT CASE WHEN isfinite(at) THEN floor(extract(epoch FROM at - timestamptz '2000-01-01 00:00:00+00') / 3600)::bigint << 40 END;
 END;
 COMMENT ON FUNCTION audit.first_id(timestamptz) IS 'The lowest session or context id of the hour';
 
@@ -115,8 +116,7 @@ BEGIN
     -- What a subscription brings; it lets pass whatever else may insert.
     EXECUTE format('CREATE TRIGGER arrive BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.arrive()', leaf);
     EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER arrive', leaf);
-    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', leaf);
-    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', leaf);
+    PERFORM audit.restrict_to_readers(format('audit.%I', leaf)::regclass);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, 'A leaf of audit.' || parent);
 END;
 $$;
@@ -168,13 +168,17 @@ BEGIN
     EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
                    'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
     EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
-    EXECUTE format('REVOKE ALL ON audit.%I FROM PUBLIC', parent);
-    EXECUTE format('GRANT SELECT ON audit.%I TO audit_reader', parent);
+    PERFORM audit.restrict_to_readers(format('audit.%I', parent)::regclass);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
     EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
 END;
 $$;
 COMMENT ON FUNCTION audit.create_own_parent(text) IS 'Makes the parent of leaves that belong to one retention; internal';
+
+CREATE FUNCTION audit.leaf_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_leaf_bounds';
+COMMENT ON FUNCTION audit.leaf_bounds(pg_node_tree) IS
+    'The time that a leaf holds by its partition bound, and whether it is the default partition; null for the bound of anything else; internal';
 
 -- A statement on a parent meets the parent's trigger, one on a leaf the leaf's.
 DO $$
@@ -189,27 +193,18 @@ BEGIN
     END LOOP;
 END $$;
 
+-- The bounds of other tables are not even looked at.
 CREATE VIEW audit.leaves AS
-SELECT p.relname::text AS parent,
-       c.oid::regclass AS leaf,
-       c.relname::text AS leaf_name,
-       CASE WHEN k.is_id
-            THEN timestamptz '2000-01-01 00:00:00+00' + ((b.lower_bound::bigint >> 40) * interval '1 hour')
-            ELSE b.lower_bound::timestamptz END AS since,
-       CASE WHEN k.is_id
-            THEN timestamptz '2000-01-01 00:00:00+00' + ((b.upper_bound::bigint >> 40) * interval '1 hour')
-            ELSE b.upper_bound::timestamptz END AS until
+SELECT p.relname::text AS parent, c.oid::regclass AS leaf, c.relname::text AS leaf_name, b.since, b.until
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'
 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
-CROSS JOIN LATERAL (SELECT p.relname IN ('sessions', 'contexts') AS is_id) k
 CROSS JOIN LATERAL (
-    SELECT m[1] AS lower_bound, m[2] AS upper_bound
-    FROM regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid), $re$FROM \('([^']*)'\) TO \('([^']*)'\)$re$) AS m
-) b
-WHERE p.relnamespace = 'audit'::regnamespace
-  AND (p.relname IN ('sessions', 'contexts')
-       OR p.relname LIKE 'events\_%' AND pg_catalog.pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT');
+    SELECT p.relnamespace = 'audit'::regnamespace AND p.relname LIKE 'events\_%' AS is_of_events,
+           p.relnamespace = 'audit'::regnamespace AND p.relname IN ('sessions', 'contexts') AS is_of_dictionary
+) k
+CROSS JOIN LATERAL audit.leaf_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
+WHERE k.is_of_events AND NOT b.is_default OR k.is_of_dictionary;
 COMMENT ON VIEW audit.leaves IS 'The leaves of the trail and the time they hold; no time where a leaf holds all';
 
 -- Makes what is missing: the leaves that never end, and for each parent leaves from now to two intervals ahead.
@@ -223,12 +218,14 @@ AS $$
 DECLARE
     parent text;
     made integer := 0;
+    problem text;
+    problem_code text;
 BEGIN
     -- Whoever else makes leaves waits, but only where one is missing: this runs with every CREATE TABLE in an audited
     -- schema, and must not wait for the end of transactions that did the same.
     IF to_regclass('audit.events_overflow_all') IS NULL OR to_regclass('audit.nodes_all') IS NULL OR to_regclass('audit.relations_all') IS NULL
        OR to_regclass('audit.sessions_rest') IS NULL OR to_regclass('audit.contexts_rest') IS NULL THEN
-        PERFORM pg_advisory_xact_lock(1635083369, 3);
+        PERFORM audit.lock('leaves');
     END IF;
     FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
         IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
@@ -244,14 +241,28 @@ BEGIN
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
                                   'events_system', 'events_application']
-                            || ARRAY(SELECT DISTINCT audit.parent_of('data', (t.options->>'retention')::integer)
-                                     FROM audit.table_settings t WHERE t.options ? 'retention') LOOP
-        made := made + audit.make_leaves_of(parent, audit.clock(), audit.clock() + 2 * audit.leaf_interval(parent));
+                            || ARRAY(SELECT DISTINCT 'events_own_' || (t.options->>'retention')
+                                     FROM audit.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') LOOP
+        BEGIN
+            made := made + audit.make_leaves_of(parent, audit.clock(), audit.clock() + 2 * audit.leaf_interval(parent));
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected OR operator_intervention THEN
+                RAISE;
+            WHEN OTHERS THEN
+                -- The other parents get theirs first.
+                problem := coalesce(problem, format('audit.%s: %s', parent, sqlerrm));
+                problem_code := coalesce(problem_code, sqlstate);
+        END;
     END LOOP;
+    IF problem IS NOT NULL AND made = 0 THEN
+        RAISE EXCEPTION '%', problem USING ERRCODE = problem_code;
+    ELSIF problem IS NOT NULL THEN
+        RAISE WARNING 'not all leaves were made: %', problem USING ERRCODE = problem_code;
+    END IF;
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaves() IS 'Makes the leaves that will be needed next; returns how many';
+COMMENT ON FUNCTION audit.make_leaves() IS 'Makes the leaves that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
 
 -- Makes the leaves of one parent that are missing between two times. A leaf stands on the grid of its interval, but
 -- never over one that is there.
@@ -270,8 +281,8 @@ DECLARE
     is_locked boolean := false;
     made integer := 0;
 BEGIN
-    IF parent LIKE 'events\_own\_%' AND to_regclass(format('audit.%I', parent)) IS NULL THEN
-        PERFORM pg_advisory_xact_lock(1635083369, 3);
+    IF audit.retention_of_parent(parent) IS NOT NULL AND to_regclass(format('audit.%I', parent)) IS NULL THEN
+        PERFORM audit.lock('leaves');
         is_locked := true;
         PERFORM audit.create_own_parent(parent);
     END IF;
@@ -280,7 +291,7 @@ BEGIN
         WHERE l.parent = make_leaves_of.parent AND l.since <= next_time AND l.until > next_time;
         IF NOT FOUND AND NOT is_locked THEN
             -- Whoever was here first may have made it meanwhile.
-            PERFORM pg_advisory_xact_lock(1635083369, 3);
+            PERFORM audit.lock('leaves');
             is_locked := true;
             CONTINUE;
         ELSIF NOT FOUND THEN

@@ -1,10 +1,11 @@
 -- What keeps the trail in order, step by step: leaves made ahead, the overflow emptied, leaves cut, closed, merged, archived and dropped.
 
--- One step of maintenance, in a transaction of its own: true while there is more to do. Whoever holds a lock that some work needs is
--- waited for a moment; that work is then left to the next call, and the rest is done: a transaction that lasts for hours may keep a
--- leaf from being cut, but not others from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for
--- deadlock_timeout, gives way in time.
-CREATE FUNCTION audit.maintenance_step() RETURNS boolean
+-- One step of maintenance, in a transaction of its own. Each kind of work stands for itself: one that fails is rolled back, told by a
+-- WARNING and left out of the steps that follow, which are given `failures`, while the others go on. Whoever holds a lock that some work
+-- needs is waited for a moment; that work is then left to the next call: a transaction that lasts for hours may keep a leaf from being
+-- cut, but not others from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for deadlock_timeout,
+-- gives way in time. SECURITY DEFINER is safe here: members of audit_admin decide when this is done and nothing else.
+CREATE FUNCTION audit.maintenance_step(INOUT failures jsonb DEFAULT '[]', OUT has_more boolean)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -12,43 +13,77 @@ SET lock_timeout = '300ms'
 SET deadlock_timeout = '100ms'
 AS $$
 DECLARE
-    has_more boolean;
+    work text;
 BEGIN
     PERFORM audit.check_isolation();
-    IF NOT pg_try_advisory_xact_lock(1635083369, 1) THEN
+    failures := coalesce(failures, '[]');
+    has_more := false;
+    IF NOT audit.try_lock('maintenance') THEN
         RAISE NOTICE 'maintenance is running in another session';
-        RETURN false;
+        RETURN;
     END IF;
-    FOR work IN 1..7 LOOP
+    FOREACH work IN ARRAY ARRAY['make leaves', 'set the rights of leaves', 'empty the overflow', 'gather a table''s events', 'cut leaves',
+                                'close leaves', 'let leaves go', 'let contexts and sessions go', 'let archives go', 'merge leaves',
+                                'summarize leaves'] LOOP
+        CONTINUE WHEN failures @> jsonb_build_array(jsonb_build_object('work', work));
         BEGIN
-            has_more := CASE work WHEN 1 THEN audit.make_leaves() > 0
-                                  WHEN 2 THEN audit.empty_overflow() > 0
-                                  WHEN 3 THEN audit.gather_own() > 0
-                                  WHEN 4 THEN audit.cut_leaf()
-                                  WHEN 5 THEN audit.close_leaf()
-                                  WHEN 6 THEN audit.prune_step()
-                                  ELSE audit.merge_leaves() END;
+            CASE work
+                WHEN 'make leaves' THEN has_more := audit.make_leaves() > 0;
+                WHEN 'set the rights of leaves' THEN PERFORM audit.repair_rights();
+                WHEN 'empty the overflow' THEN has_more := audit.empty_overflow() > 0;
+                WHEN 'gather a table''s events' THEN has_more := audit.gather_own() > 0;
+                WHEN 'cut leaves' THEN has_more := audit.cut_leaf();
+                WHEN 'close leaves' THEN has_more := audit.close_leaf();
+                WHEN 'let leaves go' THEN has_more := audit.prune_step();
+                WHEN 'let contexts and sessions go' THEN has_more := audit.prune_unused();
+                WHEN 'let archives go' THEN has_more := audit.remove_archive();
+                WHEN 'merge leaves' THEN has_more := audit.merge_leaves();
+                WHEN 'summarize leaves' THEN PERFORM audit.summarize_leaves();
+            END CASE;
             IF has_more THEN
-                RETURN true;
+                RETURN;
             END IF;
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            RAISE NOTICE 'maintenance met a lock and does this next time: %', sqlerrm;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE NOTICE 'maintenance met a lock and does this next time: %', sqlerrm;
+            WHEN operator_intervention THEN
+                -- Cancelled, or the end of the session.
+                RAISE;
+            WHEN OTHERS THEN
+                RAISE WARNING 'maintenance could not %: %', work, sqlerrm USING ERRCODE = sqlstate;
+                failures := failures || jsonb_build_array(jsonb_build_object('work', work, 'code', sqlstate, 'message', sqlerrm));
         END;
+        has_more := false;
     END LOOP;
-    PERFORM audit.summarize_leaves();
-    RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION audit.maintenance_step() IS 'One step of audit.maintain(); internal';
+COMMENT ON FUNCTION audit.maintenance_step(jsonb) IS
+    'One step of audit.maintain(), without the work that has failed; says what has, and whether there is more to do; internal';
+
+-- For the end of a call, and of a visit of the worker.
+CREATE FUNCTION audit.raise_failures(failures jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF jsonb_array_length(failures) > 0 THEN
+        RAISE EXCEPTION '%', (SELECT string_agg(format('could not %s: %s', f.failure->>'work', f.failure->>'message'), '; ' ORDER BY f.place)
+                              FROM jsonb_array_elements(failures) WITH ORDINALITY f (failure, place))
+            USING ERRCODE = failures->0->>'code', HINT = 'All other maintenance is done. What failed is tried again by the next.';
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit.raise_failures(jsonb) IS 'Raises an error that names the maintenance that failed, where some has; internal';
 
 -- Whether a leaf has no guard yet, as while pg_restore is at work: it makes the extension, then tables, loads them, and makes indexes
--- and triggers last. A worker that made leaves then, closed or pruned them, would be in its way.
+-- and triggers last. A worker that made leaves then, closed or pruned them, would be in its way. A table that is not yet in its place is
+-- told by a column that all of them have.
 CREATE FUNCTION audit.is_being_restored() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
-                   WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispartition
-                     AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
+                   WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
+                     AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'node_id')
                      AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change'));
 END;
 COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether leaves are still without their guards; internal';
@@ -62,22 +97,26 @@ BEGIN ATOMIC
                    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
                      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
                      AND l.relation = pg_catalog.to_regclass('audit.events_overflow_all')::oid)
-       AND pg_catalog.pg_try_advisory_lock(1635083369, 2);
+       AND audit.try_lock('overflow_waiter');
 END;
 COMMENT ON FUNCTION audit.maintenance_waits() IS 'Whether a worker has to wait for writers of the overflow; internal';
 
+-- Without SET, under which a procedure may not commit: it calls nothing by an unqualified name.
 CREATE PROCEDURE audit.maintain(max_duration interval DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    deadline timestamptz := pg_catalog.clock_timestamp() + max_duration;
+    deadline timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
+    failures jsonb := '[]';
     has_more boolean;
 BEGIN
     LOOP
-        has_more := audit.maintenance_step();
+        SELECT s.failures, s.has_more INTO failures, has_more FROM audit.maintenance_step(failures) s;
         COMMIT;
-        EXIT WHEN NOT has_more OR pg_catalog.clock_timestamp() > deadline;
+        EXIT WHEN NOT has_more OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) deadline;
     END LOOP;
+    PERFORM audit.raise_failures(failures);
 END;
 $$;
-COMMENT ON PROCEDURE audit.maintain(interval) IS 'All that the worker does: makes leaves ahead, empties the overflow, closes, merges, archives and drops leaves, committing after each';
+COMMENT ON PROCEDURE audit.maintain(interval) IS
+    'All that the worker does: makes leaves ahead, empties the overflow, closes, merges, archives and drops leaves, committing after each; an error in the end where something failed, all else being done';

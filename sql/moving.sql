@@ -1,44 +1,72 @@
 -- Bringing events to the leaves that they belong to.
 
 -- The order of the overflow is that of its index over the time. Events of an archived leaf wait until the leaf has been pruned: the
--- archive would lack them.
+-- archive would lack them. Those of a parent whose leaf cannot be made, or not be written to, keep no others waiting.
 CREATE FUNCTION audit.empty_overflow(max_rows bigint DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    oldest record;
+    failed text[] := '{}';
+    problem text;
+    problem_code text;
+BEGIN
+    LOOP
+        SELECT o.category, o.retention_id, o.occurred_at INTO oldest
+        FROM audit.events_overflow o
+        WHERE NOT EXISTS (SELECT FROM audit.leaves l JOIN audit.archives a ON a.leaf = l.leaf_name AND a.pruned_at IS NULL
+                          WHERE l.parent = audit.parent_of(o.category, o.retention_id)
+                            AND l.since <= o.occurred_at AND l.until > o.occurred_at)
+          AND audit.parent_of(o.category, o.retention_id) <> ALL (failed)
+        ORDER BY o.occurred_at LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        BEGIN
+            RETURN audit.move_from_overflow(oldest.category, oldest.retention_id, oldest.occurred_at, max_rows);
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected OR operator_intervention THEN
+                RAISE;
+            WHEN OTHERS THEN
+                failed := failed || audit.parent_of(oldest.category, oldest.retention_id);
+                problem := coalesce(problem, format('audit.%s: %s', failed[1], sqlerrm));
+                problem_code := coalesce(problem_code, sqlstate);
+        END;
+    END LOOP;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', problem USING ERRCODE = problem_code;
+    END IF;
+    RETURN 0;
+END;
+$$;
+COMMENT ON FUNCTION audit.empty_overflow(bigint) IS 'Moves a batch of events from the overflow to their leaf; returns how many';
+
+CREATE FUNCTION audit.move_from_overflow(category text, retention_id integer, occurred_at timestamptz, max_rows bigint) RETURNS bigint
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 SET datestyle = 'ISO'
 AS $$
 DECLARE
-    oldest record;
+    of_parent text := audit.parent_of(category, retention_id);
     leaf record;
     batch record;
     moved bigint;
 BEGIN
-    SELECT o.category, o.retention_id, o.occurred_at INTO oldest
-    FROM audit.events_overflow o
-    WHERE NOT EXISTS (SELECT FROM audit.leaves l JOIN audit.archives a ON a.leaf = l.leaf_name AND a.pruned_at IS NULL
-                      WHERE l.parent = audit.parent_of(o.category, o.retention_id)
-                        AND l.since <= o.occurred_at AND l.until > o.occurred_at)
-    ORDER BY o.occurred_at LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN 0;
-    END IF;
-    PERFORM audit.make_leaves_of(audit.parent_of(oldest.category, oldest.retention_id), oldest.occurred_at, oldest.occurred_at);
+    PERFORM audit.make_leaves_of(of_parent, occurred_at, occurred_at);
     SELECT l.* INTO STRICT leaf FROM audit.leaves l
-    WHERE l.parent = audit.parent_of(oldest.category, oldest.retention_id)
-      AND l.since <= oldest.occurred_at AND l.until > oldest.occurred_at;
+    WHERE l.parent = of_parent AND l.since <= move_from_overflow.occurred_at AND l.until > move_from_overflow.occurred_at;
     SELECT array_agg(b.row) AS rows, min(b.occurred_at) AS first_at, max(b.occurred_at) AS last_at, min(b.context_id) AS lowest INTO batch
     FROM (SELECT o.ctid AS row, o.occurred_at, o.context_id FROM audit.events_overflow o
-          WHERE o.category = oldest.category AND o.retention_id IS NOT DISTINCT FROM oldest.retention_id
+          WHERE o.category = move_from_overflow.category AND o.retention_id IS NOT DISTINCT FROM move_from_overflow.retention_id
             AND o.occurred_at >= leaf.since AND o.occurred_at < leaf.until
           ORDER BY o.occurred_at LIMIT max_rows) b;
     BEGIN
-        moved := audit.move_rows('audit.events_overflow_all', batch.rows, leaf.leaf, oldest.retention_id, true);
+        moved := audit.move_rows('audit.events_overflow_all', batch.rows, leaf.leaf, retention_id, true);
     EXCEPTION WHEN program_limit_exceeded THEN
         -- A key too long for a B-tree of the closed leaf: closed again, it gets the other kind.
         EXECUTE format('DROP INDEX IF EXISTS audit.%I', leaf.leaf_name || '_row');
-        moved := audit.move_rows('audit.events_overflow_all', batch.rows, leaf.leaf, oldest.retention_id, true);
+        moved := audit.move_rows('audit.events_overflow_all', batch.rows, leaf.leaf, retention_id, true);
     END;
     PERFORM audit.reached('move.moved');
     PERFORM audit.count_events(leaf.leaf_name, moved, batch.first_at, batch.last_at, batch.lowest);
@@ -47,7 +75,8 @@ BEGIN
     RETURN moved;
 END;
 $$;
-COMMENT ON FUNCTION audit.empty_overflow(bigint) IS 'Moves a batch of events from the overflow to their leaf; returns how many';
+COMMENT ON FUNCTION audit.move_from_overflow(text, integer, timestamptz, bigint) IS
+    'Moves events from the overflow to the leaf of a time, which it makes if need be; returns how many; internal';
 
 -- Keeps what is known of a closed leaf right when events come to it, or, below zero, go.
 CREATE FUNCTION audit.count_events(leaf_name text, added bigint, first_at timestamptz DEFAULT NULL, last_at timestamptz DEFAULT NULL,

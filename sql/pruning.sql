@@ -268,8 +268,8 @@ SET lock_timeout = '10s'
 AS $$
 BEGIN
     PERFORM audit.check_isolation();
-    PERFORM pg_advisory_xact_lock(1635083369, 1);
-    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.lock('maintenance');
+    PERFORM audit.lock('retention');
 EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION 'maintenance is at work in another session'
         USING ERRCODE = 'lock_not_available', HINT = 'Try again when it is done; audit.status() says what it does.';
@@ -277,7 +277,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.enter_maintenance() IS 'Keeps other maintenance out to the end of the transaction; internal';
 
--- What the worker and audit.maintain() do of it: one leaf, in its own transaction. True where another call may find more.
+-- What the worker and audit.maintain() do of it: one leaf, in its own transaction. True where another call may find more. A leaf that
+-- fails keeps no other from going.
 CREATE FUNCTION audit.prune_step() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -287,8 +288,10 @@ DECLARE
     due audit.due_leaf;
     plan record;
     busy text[] := '{}';
+    problem text;
+    problem_code text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.lock('retention');
     FOR due IN SELECT * FROM audit.due_leaves() d WHERE d.pruned_at IS NULL LOOP
         CONTINUE WHEN due.parent = ANY (busy);
         BEGIN
@@ -310,9 +313,17 @@ BEGIN
                 -- The next leaf would fail alike; the next pass tries again.
                 RAISE WARNING 'leaf % was not archived and stays: %', due.leaf, sqlerrm;
                 EXIT;
+            WHEN deadlock_detected OR operator_intervention THEN
+                RAISE;
+            WHEN OTHERS THEN
+                problem := coalesce(problem, format('leaf %s: %s', due.leaf, sqlerrm));
+                problem_code := coalesce(problem_code, sqlstate);
         END;
     END LOOP;
-    RETURN EXISTS (SELECT FROM audit.prune_dictionaries(false) d WHERE d.action = 'drop') OR audit.remove_archive();
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', problem USING ERRCODE = problem_code;
+    END IF;
+    RETURN false;
 END;
 $$;
 COMMENT ON FUNCTION audit.prune_step() IS 'Lets one leaf go; false where none is to go; internal';

@@ -141,7 +141,7 @@ BEGIN
         RETURN;
     END IF;
 
-    PERFORM pg_advisory_xact_lock(1635083369, 4);
+    PERFORM audit.lock('event_types');
     SELECT t.* INTO previous FROM audit.event_types t WHERE t.name = define_event_type.name;
     previous_document := audit.event_type_document(previous.event_type);
     IF previous.category <> category

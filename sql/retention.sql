@@ -37,7 +37,7 @@ BEGIN
         END IF;
     END IF;
     -- One after the other, and not beside maintenance, which goes by what is set.
-    PERFORM pg_advisory_xact_lock(1635083369, 5);
+    PERFORM audit.lock('retention');
     event_id := audit.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'retention of ' || category, 'value',
         jsonb_build_object('keep', keep, 'archive', archive, 'archive_keep', archive_keep, 'max_bytes', max_bytes, 'leaf_interval', leaf_interval))),
         CASE WHEN target IS NULL THEN 'category ' || category END, NULL, target, NULL);

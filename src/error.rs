@@ -29,6 +29,8 @@ pub enum Error {
     NoRelation { oid: u32 },
     /// The table is not audited.
     NotAudited { table: String },
+    /// A hashed value is looked up, which for a list of guesses would undo the hash.
+    HashedKey,
     /// The event type is not there.
     UnknownEventType { name: String },
     /// Arguments that have to be given are NULL.
@@ -119,6 +121,12 @@ impl Error {
                 format!("{table} is not audited"),
                 None,
                 Some("audit.tables lists the audited tables.".into()),
+            ),
+            Error::HashedKey => (
+                ERRCODE_INSUFFICIENT_PRIVILEGE,
+                "permission denied to look up a hashed key by its value".into(),
+                None,
+                Some("Pass the digest, as entity_id of audit.trail shows it.".into()),
             ),
             Error::UnknownEventType { name } => (
                 ERRCODE_UNDEFINED_OBJECT,

@@ -33,7 +33,8 @@ pgrx::pg_module_magic!();
 
 extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
-extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["functions"]);
+extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["functions"]);
+extension_sql_file!("../sql/event_types.sql", name = "event_types", requires = ["rights"]);
 extension_sql_file!("../sql/leaves.sql", name = "leaves", requires = ["event_types"]);
 extension_sql_file!("../sql/gathering.sql", name = "gathering", requires = ["leaves"]);
 extension_sql_file!("../sql/moving.sql", name = "moving", requires = ["gathering"]);
@@ -57,7 +58,8 @@ extension_sql_file!("../sql/follow.sql", name = "follow", requires = ["search"])
 extension_sql_file!("../sql/activity.sql", name = "activity", requires = ["follow"]);
 extension_sql_file!("../sql/dashboard.sql", name = "dashboard", requires = ["activity"]);
 extension_sql_file!("../sql/coverage.sql", name = "coverage", requires = ["dashboard"]);
-extension_sql_file!("../sql/record.sql", name = "record", requires = ["coverage"]);
+extension_sql_file!("../sql/status.sql", name = "status", requires = ["coverage"]);
+extension_sql_file!("../sql/record.sql", name = "record", requires = ["status"]);
 extension_sql_file!("../sql/parameters.sql", name = "parameters", requires = ["record"]);
 extension_sql_file!("../sql/executions.sql", name = "executions", requires = ["parameters"]);
 extension_sql_file!("../sql/reports.sql", name = "reports", requires = ["executions"]);

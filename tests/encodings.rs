@@ -2,7 +2,7 @@
 
 mod server;
 
-use server::Server;
+use server::{Server, wait_until};
 
 /// Audits a table of awkward texts and counts the rows that their images do not give back.
 const TEXTS: &str = "
@@ -33,6 +33,32 @@ fn images_are_in_the_encoding_of_the_database() {
         server.query(&database, TEXTS);
         assert_eq!(server.query(&database, WRONG), "0 of 223", "{encoding}");
         assert_eq!(server.query(&database, PAGE), "t", "{encoding}");
+    }
+}
+
+/// What maintenance says of a failure may have characters that are no UTF-8 where the worker keeps it.
+#[test]
+fn failures_are_told_in_any_encoding() {
+    let server = Server::start(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1s")]);
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let database = encoding.to_lowercase();
+        server.query(
+            "postgres",
+            &format!("CREATE DATABASE {database} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"),
+        );
+        server.query(
+            &database,
+            "CREATE EXTENSION audit;
+             CREATE TABLE t (id int PRIMARY KEY);
+             SELECT audit.enable('t');
+             CREATE OR REPLACE FUNCTION audit.gather_own(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
+                 'BEGIN RAISE EXCEPTION ''bad %'', chr(233) USING ERRCODE = ''22000''; END';
+             CREATE OR REPLACE FUNCTION audit.summarize_leaves() RETURNS void LANGUAGE plpgsql AS
+                 'BEGIN CREATE TABLE IF NOT EXISTS public.all_else_is_done (); END'",
+        );
+        let words = "SELECT worker FROM audit.status()";
+        wait_until("it fails", || server.query(&database, words).contains("could not gather a table's events: bad "));
+        assert_eq!(server.query(&database, "SELECT to_regclass('all_else_is_done') IS NOT NULL"), "t");
     }
 }
 

@@ -17,7 +17,7 @@ fn the_trails_of_two_servers_and_the_centre_are_one() {
     );
     // Events that have no leaf when the copy begins: whoever holds this lock keeps maintenance from moving them.
     let mut busy = first.connect("postgres");
-    busy.batch_execute("SELECT pg_advisory_lock(1635083369, 1)").unwrap();
+    busy.batch_execute("BEGIN; SELECT audit.lock('maintenance')").unwrap();
     query(
         &first,
         "BEGIN;

@@ -191,14 +191,13 @@ fn a_database_that_fails_stops_no_other() {
     let leaf = server.query("broken", "SELECT audit.leaf_name('events_data', date_trunc('month', now(), 'UTC'))");
     drop_leaves_and(&server, "broken", &format!("CREATE TABLE audit.{leaf} ()"));
     server.query("broken", "INSERT INTO t SELECT max(id) + 1 FROM t");
-    let failed = format!("): relation \"{leaf}\" already exists");
-    wait_until("status says so", || worker(&server, "broken").ends_with(&failed));
+    // Neither can the leaf be made nor its event be moved.
+    let problem = format!("audit.events_data: relation \"{leaf}\" already exists");
+    let failed = format!("could not make leaves: {problem}; could not empty the overflow: {problem}");
+    wait_until("status says so", || worker(&server, "broken").ends_with(&format!("): {failed}")));
     let words = worker(&server, "broken");
     assert!(words.starts_with("failed in this database at "), "{words}");
-    assert_eq!(
-        server.query("broken", "SELECT worker_error FROM audit.status()"),
-        format!("relation \"{leaf}\" already exists")
-    );
+    assert_eq!(server.query("broken", "SELECT worker_error FROM audit.status()"), failed);
     make_work(&server, "whole");
     wait_until("the other is visited", || overflow(&server, "whole") == 0);
     // It rests twice as long after each failure.

@@ -82,8 +82,13 @@ unsafe fn key_text(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// The hash of key columns, with the key that captures use.
+/// The hash of key columns, with the key that captures use. Not for readers, who could find out by guessing what is hidden
+/// from them.
 fn redaction() -> Redaction {
+    // SAFETY: a catalog lookup inside a transaction.
+    if !unsafe { pg_sys::superuser() } {
+        Error::HashedKey.raise();
+    }
     let key = settings::hash_key_file().and_then(|path| redact::key(path).ok());
     if key.is_none() {
         Error::BadArgument {

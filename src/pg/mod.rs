@@ -7,6 +7,7 @@ pub mod caught;
 pub mod clock;
 pub mod database;
 pub mod guard;
+pub mod lock;
 pub mod partition;
 pub mod point;
 pub mod process;

@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys::{self, Oid};
 
+use super::relation;
+
 /// A partition, or the gap where one is missing.
 pub struct Holder {
     /// The default partition where no other holds the key, invalid where there is none.
@@ -65,5 +67,59 @@ unsafe fn bound(info: &pg_sys::PartitionBoundInfoData, position: usize) -> i64 {
             pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MAXVALUE => i64::MAX,
             _ => (**info.datums.add(position)).value() as i64,
         }
+    }
+}
+
+/// The bound of a partition, as its catalog row has it.
+pub struct StoredBound {
+    pub is_default: bool,
+    /// From here to below there, where the table is partitioned by ranges of one column and neither end is open.
+    pub range: Option<(Value, Value)>,
+}
+
+/// A value of a partitioned column.
+pub struct Value {
+    pub type_id: Oid,
+    pub datum: pg_sys::Datum,
+}
+
+/// What a value of `pg_class.relpartbound` says, whatever the table is partitioned by; `None` for another node.
+///
+/// # Safety
+/// `text` must be the NUL-terminated text of a pg_node_tree.
+pub unsafe fn stored_bound(text: *const core::ffi::c_char) -> Option<StoredBound> {
+    // SAFETY: PostgreSQL reads back what it wrote; no SQL makes a pg_node_tree (utils/adt/pseudotypes.c). A node is what its
+    // tag says.
+    unsafe {
+        let node = pg_sys::stringToNode(text).cast::<pg_sys::Node>();
+        if node.is_null() || (*node).type_ != pg_sys::NodeTag::T_PartitionBoundSpec {
+            return None;
+        }
+        let bound = &*node.cast::<pg_sys::PartitionBoundSpec>();
+        let range = only_value(bound.lowerdatums).zip(only_value(bound.upperdatums));
+        Some(StoredBound { is_default: bound.is_default, range })
+    }
+}
+
+/// The constant of a list that has one bound, which is not open.
+///
+/// # Safety
+/// `datums` must be null or one end of a live bound.
+unsafe fn only_value(datums: *const pg_sys::List) -> Option<Value> {
+    // SAFETY: per the contract; the elements are PartitionRangeDatums (nodes/parsenodes.h), their values constants once the
+    // bound is stored.
+    unsafe {
+        if relation::list_length(datums) != 1 {
+            return None;
+        }
+        let datum = &*relation::list_pointer::<pg_sys::PartitionRangeDatum>(datums, 0);
+        if datum.kind != pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_VALUE
+            || datum.value.is_null()
+            || (*datum.value).type_ != pg_sys::NodeTag::T_Const
+        {
+            return None;
+        }
+        let constant = &*datum.value.cast::<pg_sys::Const>();
+        (!constant.constisnull).then_some(Value { type_id: constant.consttype, datum: constant.constvalue })
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
 //! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
+//! * [`bounds`] says which time a leaf holds.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
+//! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for, [`unconfigured`] those that have triggers of ours all the same.
 //! * [`gathered`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
@@ -10,6 +12,7 @@
 //!   leaves and lets rows go, past publications.
 
 pub mod append;
+mod bounds;
 mod config;
 mod copy;
 pub mod dictionary;
@@ -17,6 +20,7 @@ pub mod event_types;
 pub mod gathered;
 mod id;
 pub mod leaf;
+mod lock;
 mod moving;
 pub mod open;
 pub mod relations;

@@ -2,7 +2,7 @@
 //! a backend that asked.
 //!
 //! Not by that CALL: a procedure that commits needs a portal, which a worker has not. Several may run at once: each step
-//! takes an advisory lock and the later ones find it taken.
+//! takes the lock of maintenance and the later ones find it taken.
 
 use core::time::Duration;
 use std::ffi::CString;
@@ -23,6 +23,8 @@ use crate::pg::{background, process};
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a visit goes on beginning steps, so that other databases have their turn.
 const SHARE: Duration = Duration::from_secs(30);
+/// No failures, as audit.maintenance_step takes and returns them: here the bytes of a jsonb's text in the database's encoding.
+const NOTHING: &[u8] = b"[]";
 const HAS_LEAVES: &str = "SELECT to_regclass('audit.events_overflow_all') IS NOT NULL";
 
 /// The main function of the launcher's worker. The argument is the OID of the database.
@@ -44,7 +46,12 @@ pub extern "C-unwind" fn audit_visit_main(argument: Datum) {
     drop(admission);
     process::cancel_when_stopped();
     match work() {
-        Ok(outcome) => shared::report(database, outcome, ""),
+        Ok((outcome, None)) => shared::report(database, outcome, ""),
+        // All but what failed is done.
+        Ok((outcome, Some(failure))) => {
+            shared::report(database, outcome, &failure.message);
+            log(&failure);
+        }
         Err(_) if process::is_stopping() => shared::report(database, Outcome::Left, ""),
         // The step may have met the end of the extension.
         Err(_) if matches!(answer("SELECT false"), Ok(None)) => shared::report(database, Outcome::Absent, ""),
@@ -55,32 +62,67 @@ pub extern "C-unwind" fn audit_visit_main(argument: Datum) {
     }
 }
 
-fn work() -> Result<Outcome, Failure> {
+/// Does it, and says how that went and what failed.
+fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     let began = Instant::now();
+    let mut failures = NOTHING.to_owned();
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
-    let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok(Outcome::Absent) };
-    if answer("SELECT audit.is_being_restored()")? == Some(true) {
-        return Ok(Outcome::Early);
-    }
-    // The first leaves are made by whoever first audits a table, or restored.
+    let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
+    // The first leaves are made by whoever first audits a table, or restored. That is asked first: where a restore has made
+    // them in between, they have no guards yet.
     if answer(HAS_LEAVES)? == Some(false) {
-        return Ok(Outcome::Done);
+        return Ok((Outcome::Done, None));
     }
+    if answer("SELECT audit.is_being_restored()")? == Some(true) {
+        return Ok((Outcome::Early, None));
+    }
+    let mut is_unfinished = false;
     for step in 1_u64.. {
         if process::is_stopping() {
-            return Ok(Outcome::Left);
+            return Ok((Outcome::Left, None));
         }
         process::reload();
         let activity = CString::new(format!("SELECT audit.maintenance_step() -- step {step}")).unwrap_or_default();
         background::report_activity(true, &activity);
-        match answer("SELECT audit.maintenance_step()")? {
-            None => return Ok(Outcome::Absent),
-            Some(false) => break,
-            Some(true) if began.elapsed() > SHARE => return Ok(Outcome::Unfinished),
-            Some(true) => {}
+        match session::transaction(|| is_installed().then(|| take_step(&failures)))? {
+            None => return Ok((Outcome::Absent, None)),
+            Some((has_more, all)) => {
+                failures = all;
+                is_unfinished = has_more && began.elapsed() > SHARE;
+                if !has_more || is_unfinished {
+                    break;
+                }
+            }
         }
     }
-    Ok(if waits { Outcome::Waiting } else { Outcome::Done })
+    let failure = session::transaction(|| raise(&failures)).err();
+    if process::is_stopping() {
+        return Ok((Outcome::Left, None));
+    }
+    Ok(match failure {
+        _ if is_unfinished => (Outcome::Unfinished, failure),
+        Some(_) => (Outcome::Failed, failure),
+        None if waits => (Outcome::Waiting, None),
+        None => (Outcome::Done, None),
+    })
+}
+
+/// Takes one step, without the work that has failed; says whether there is more to do, and what has failed by then.
+fn take_step(failures: &[u8]) -> (bool, Vec<u8>) {
+    let sql = "SELECT s.has_more, convert_to(s.failures::text, getdatabaseencoding())
+               FROM audit.maintenance_step(convert_from($1, getdatabaseencoding())::jsonb) s";
+    let answer = Spi::get_two_with_args::<bool, Vec<u8>>(sql, &[failures.into()]);
+    let (has_more, failures) = answer.unwrap_or_default();
+    (has_more.unwrap_or_default(), failures.unwrap_or_else(|| NOTHING.into()))
+}
+
+/// Raises an ERROR for what has failed, if anything has.
+fn raise(failures: &[u8]) {
+    if failures != NOTHING && is_installed() {
+        // The ERROR is what is asked for.
+        let sql = "SELECT audit.raise_failures(convert_from($1, getdatabaseencoding())::jsonb)";
+        let _ = Spi::run_with_args(sql, &[failures.into()]);
+    }
 }
 
 /// Asks in a transaction of its own; `None` where the extension is not there.
@@ -122,10 +164,22 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
     loop {
         let waits = is_true("SELECT audit.maintenance_waits()");
-        if is_true("SELECT audit.is_being_restored()") || !is_true(HAS_LEAVES) {
+        if !is_true(HAS_LEAVES) || is_true("SELECT audit.is_being_restored()") {
             break;
         }
-        while is_true("SELECT audit.maintenance_step()") && !BackgroundWorker::sigterm_received() {}
+        let mut failures = NOTHING.to_owned();
+        while !BackgroundWorker::sigterm_received() {
+            let has_more;
+            (has_more, failures) = BackgroundWorker::transaction(|| match is_installed() {
+                true => take_step(&failures),
+                false => (false, NOTHING.into()),
+            });
+            if !has_more {
+                break;
+            }
+        }
+        // The ERROR ends this process.
+        BackgroundWorker::transaction(|| raise(&failures));
         if !waits || !BackgroundWorker::wait_latch(Some(PAUSE)) {
             break;
         }

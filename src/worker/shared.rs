@@ -232,9 +232,12 @@ pub fn close_visit(database: pg_sys::Oid, outcome: Outcome) {
     let place = state.place(database);
     let failures = if place.database == database { place.failures } else { 0 };
     *place = match outcome {
-        Outcome::Failed => Visit { database, at: now(), outcome, failures: failures.saturating_add(1), message },
         // Not been there, neither with nor without success.
         Outcome::Left if place.database == database => Visit { at: now(), outcome, ..*place },
+        // One that has more to do may have failed at something else.
+        _ if outcome == Outcome::Failed || message.length > 0 => {
+            Visit { database, at: now(), outcome, failures: failures.saturating_add(1), message }
+        }
         _ => Visit { database, at: now(), outcome, failures: 0, message: Message::EMPTY },
     };
 }

@@ -33,7 +33,7 @@ pub fn drop_leaves(server: &Server, database: &str) {
 pub fn drop_leaves_and(server: &Server, database: &str, sql: &str) {
     let text = format!(
         "BEGIN;
-         SELECT pg_advisory_xact_lock(1635083369, 1);
+         SELECT audit.lock('maintenance');
          DO $$
          DECLARE leaf regclass;
          BEGIN

@@ -50,6 +50,15 @@ SELECT event, changed_columns FROM audit.history('account', 'SECRET-GB33');
 SELECT event, changed_columns FROM audit.history('account', 'SECRET-DE89');
 SELECT event, changed_columns
 FROM audit.history('account', (SELECT entity_id FROM audit.trail WHERE entity = 'redact.account' AND event = 'row.insert' ORDER BY event_id LIMIT 1));
+-- A reader takes the digest: with the values he could guess what is hidden from him.
+GRANT USAGE ON SCHEMA redact TO audit_reader;
+SET ROLE audit_reader;
+SELECT event, changed_columns FROM audit.history('account', 'SECRET-GB33');
+\echo :SQLSTATE
+SELECT audit.key_text(ARRAY[true], 'SECRET-GB33'::text);
+SELECT event, changed_columns
+FROM audit.history('account', (SELECT entity_id FROM audit.trail WHERE entity = 'redact.account' AND event = 'row.insert' ORDER BY event_id LIMIT 1));
+RESET ROLE;
 
 -- A renamed column stays redacted, and the new one of the old name is not taken for it.
 ALTER TABLE person RENAME COLUMN card TO payment_card;
