@@ -20,7 +20,7 @@ pub mod json;
 pub mod jsonb;
 pub mod key;
 pub mod large;
-mod lookup;
+pub mod lookup;
 pub mod marker;
 mod network;
 pub mod number;
