@@ -21,6 +21,18 @@ pub enum Error {
     EvidenceChanged { table: String, operation: &'static str },
     /// An image holds no value for a column.
     NoValue { column: String, why: String },
+    /// A text is no key of a table.
+    NotAKey { entity_id: String, table: String, problem: String, hint: String },
+    /// The table has no key.
+    NoKey { table: String },
+    /// A key's type cannot be read without running code of its owner.
+    KeyRunsCode { table: String, type_name: String },
+    /// The hash of a key's value was asked for by a role that may not read the values.
+    HashedKey { table: String },
+    /// The column's type would round, cut or pad the value.
+    Misfit { column: String, type_name: String },
+    /// Values of the column's type are made by the server alone.
+    NotRestorable { column: String, type_name: String },
     /// An image does not describe a row of this type.
     BadImage { problem: String },
     /// An internal function was called with something unexpected.
@@ -108,6 +120,48 @@ impl Error {
                 ERRCODE_NO_DATA_FOUND,
                 format!("the image holds no value of column \"{column}\""),
                 Some(why),
+                Some("Remove the column from the image to take its value from the base row.".into()),
+            ),
+            Error::NotAKey { entity_id, table, problem, hint } => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("entity_id \"{entity_id}\" is no key of {table}: {problem}"),
+                None,
+                Some(hint),
+            ),
+            Error::NoKey { table } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{table} has no primary key, so its rows have no history of their own"),
+                None,
+                Some("Read the events of the whole table from audit.trail by entity.".into()),
+            ),
+            Error::KeyRunsCode { table, type_name } => (
+                ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("a key of {table} cannot be read: type {type_name} runs code of its owner"),
+                None,
+                Some("Read the events of the row from audit.trail by entity and entity_id.".into()),
+            ),
+            Error::HashedKey { table } => (
+                ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("permission denied to hash a key of {table}"),
+                None,
+                Some(
+                    "Pass the digest that audit.trail has as entity_id. Values are taken from roles with SELECT on the key."
+                        .into(),
+                ),
+            ),
+            Error::Misfit { column, type_name } => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("the value of column \"{column}\" does not fit {type_name}"),
+                None,
+                Some(
+                    "The column had another type when the value was recorded. Change the type, or the value in the image."
+                        .into(),
+                ),
+            ),
+            Error::NotRestorable { column, type_name } => (
+                ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("column \"{column}\" cannot be restored: only the server makes values of type {type_name}"),
+                None,
                 Some("Remove the column from the image to take its value from the base row.".into()),
             ),
             Error::BadImage { problem } => (

@@ -41,6 +41,8 @@ unsafe extern "C-unwind" {
     );
     pub fn DirectFunctionCall1Coll(function: Option<Function>, collation: Oid, argument: Datum) -> Datum;
     pub fn numeric_out(arguments: FunctionCallInfo) -> Datum;
+    pub fn tsquerysend(arguments: FunctionCallInfo) -> Datum;
+    pub fn check_stack_depth();
     pub fn JsonbToCString(
         out: pgrx::pg_sys::StringInfo,
         container: *mut pgrx::pg_sys::JsonbContainer,
