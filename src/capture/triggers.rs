@@ -52,7 +52,8 @@ pub unsafe fn enabled_above(target: Oid) -> Oid {
     unsafe {
         let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
         let enabled = row_trigger(opened).map_or(target, |trigger| enabled_relation(target, trigger));
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+        // Not to the end of the transaction: a reader of the trail keeps nobody from altering the table.
+        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
         enabled
     }
 }
@@ -66,7 +67,7 @@ unsafe fn has_trigger(target: Oid, function: Oid) -> bool {
     unsafe {
         let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
         let found = triggers(opened).iter().any(|trigger| trigger.tgfoid == function);
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
+        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
         found
     }
 }

@@ -12,15 +12,26 @@ use crate::pg::scan;
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn has(version: &Version) -> bool {
-    let mut found = false;
+    // SAFETY: per the contract.
+    unsafe { options(version) }.is_some()
+}
+
+/// The options of a table, a jsonb without its header: by its name, else by its OID.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn options(version: &Version) -> Option<Vec<u8>> {
+    let mut found = None;
     // SAFETY: the attributes are those of audit.table_settings in order (sql/schema.sql).
     unsafe {
         scan::rows(leaf::relation(c"table_settings"), &[], |descriptor, tuple| {
             let attribute = |number| scan::attribute(tuple, number, descriptor);
             let text = |number| attribute(number).and_then(|datum| String::from_datum(datum, false));
             let has_name = text(1).as_deref() == Some(&version.schema) && text(2).as_deref() == Some(&version.table);
-            found = has_name || attribute(3).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid);
-            !found
+            if has_name || attribute(3).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid) {
+                found = attribute(4).map(|options| scan::payload(options).to_vec());
+            }
+            !has_name
         });
     }
     found
