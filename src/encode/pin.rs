@@ -117,16 +117,21 @@ pub unsafe fn with_names(body: impl FnOnce()) {
     unsafe { with(&NAMES, body) }
 }
 
-/// Runs `body` under all settings that text is written with, and those under which everything that was written is read.
+/// Runs `body` under all settings that text is written with and, for xml, those under which everything that was written is
+/// read.
 ///
 /// # Safety
 /// As [`with_names`].
-pub unsafe fn for_reading(body: impl FnOnce()) {
+pub unsafe fn for_reading(is_xml: bool, body: impl FnOnce()) {
     // SAFETY: per the contract; an abort puts back what an ERROR in `body` leaves pinned.
     unsafe {
         let nested = is_held();
         hold();
-        with(&[NAMES[0], NAMES[1], CONTENT], body);
+        if is_xml {
+            with(&[NAMES[0], NAMES[1], CONTENT], body)
+        } else {
+            with(&NAMES, body)
+        }
         if !nested {
             release();
         }

@@ -33,12 +33,13 @@ impl Coercion {
         }
     }
 
-    /// Whether an assignment leaves the value as it is, byte for byte.
+    /// Whether an assignment leaves the value as it is, byte for byte; as [`Coercion::call`] otherwise.
     pub fn leaves(&self, value: Datum, modifier: i32) -> bool {
-        let coerced = self.call(value, modifier);
-        // SAFETY: both are values of the type, which is stored so; the boundary carries an ERROR.
+        // SAFETY: both are values of the type, which is stored so. One boundary carries the ERROR of either, which at a
+        // column a call is a good part of the time.
         unsafe {
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                let coerced = self.call_raw(value, modifier);
                 raw::datum_image_eq(value, coerced, self.by_value, i32::from(self.length))
             })
         }
@@ -46,13 +47,20 @@ impl Coercion {
 
     /// What an assignment makes of the value: an ERROR where it loses something that is no blank.
     pub fn call(&self, value: Datum, modifier: i32) -> Datum {
+        // SAFETY: the boundary carries an ERROR.
+        unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| self.call_raw(value, modifier)) }
+    }
+
+    /// # Safety
+    /// An ERROR leaves by longjmp.
+    unsafe fn call_raw(&self, value: Datum, modifier: i32) -> Datum {
         let (collation, modifier) = (pg_sys::DEFAULT_COLLATION_OID, Datum::from(modifier));
         // SAFETY: a length coercion takes a value of its type, the modifier and, of three, whether the cast is explicit.
         unsafe {
             if self.takes_explicitness {
-                pg_sys::FunctionCall3Coll(self.function, collation, value, modifier, Datum::from(false))
+                raw::FunctionCall3Coll(self.function, collation, value, modifier, Datum::from(false))
             } else {
-                pg_sys::FunctionCall2Coll(self.function, collation, value, modifier)
+                raw::FunctionCall2Coll(self.function, collation, value, modifier)
             }
         }
     }

@@ -26,6 +26,7 @@ pub struct Plan {
     /// In jsonb's order of keys.
     columns: Vec<Column>,
     depends_on_settings: bool,
+    has_xml: bool,
     /// The domain that the row is to be of, where it is not of the row type itself.
     domain: Option<Domain>,
 }
@@ -86,12 +87,13 @@ impl Plan {
             .collect();
         columns.sort_by(|one, other| key_order(&one.name, &other.name));
         let depends_on_settings = columns.iter().any(|column| column.target.depends_on_settings(&column.codec));
+        let has_xml = columns.iter().any(|column| column.target.has_xml());
         let mut row_types = Vec::new();
         columns.iter().for_each(|column| row_types_in(&column.codec, &mut row_types));
         // SAFETY: a catalog lookup of an existing type.
         let is_domain = unsafe { pg_sys::getBaseType(declared) } != declared;
         let domain = is_domain.then(|| Domain::new(declared, context));
-        Plan { type_id, identity, descriptor, row_types, columns, depends_on_settings, domain }
+        Plan { type_id, identity, descriptor, row_types, columns, depends_on_settings, has_xml, domain }
     }
 
     pub fn column(&self, name: &[u8]) -> &Column {
@@ -128,7 +130,7 @@ impl Plan {
             return body();
         }
         // SAFETY: inside a transaction.
-        unsafe { pin::for_reading(body) }
+        unsafe { pin::for_reading(self.has_xml, body) }
     }
 }
 

@@ -123,6 +123,11 @@ impl Target {
             }
     }
 
+    /// Whether it is xml or has xml in it.
+    pub fn has_xml(&self) -> bool {
+        self.base == pg_sys::XMLOID || self.parts.iter().any(Target::has_xml)
+    }
+
     /// The value whose text this is, by the input function of its type.
     pub fn read(&self, text: &[u8]) -> Result<Datum, Problem> {
         if let Some(opaque) = self.opaque {
