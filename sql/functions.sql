@@ -65,11 +65,6 @@ CREATE FUNCTION audit.attribution(node_id integer, context_id bigint) RETURNS au
 COMMENT ON FUNCTION audit.attribution(integer, bigint) IS
     'The context of an event with its session, past permissions; null where retention has let it go';
 
-CREATE FUNCTION audit.key_text(hashed boolean[], VARIADIC key "any") RETURNS text
-    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_key_text';
-COMMENT ON FUNCTION audit.key_text(boolean[], "any") IS
-    'The text that the trail files a row under, from the values of its key and which of them are hashed';
-
 CREATE FUNCTION audit.is_preloaded() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_is_preloaded';
 COMMENT ON FUNCTION audit.is_preloaded() IS 'Whether shared_preload_libraries names audit';

@@ -1,6 +1,12 @@
 -- Event types of applications, and recording events of them.
 
--- The stored name of a type, checked: it has to mean the same on every server and under every search_path.
+CREATE FUNCTION audit.is_plain_type(type oid) RETURNS boolean
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'audit_is_plain_type';
+COMMENT ON FUNCTION audit.is_plain_type(oid) IS
+    'Whether values of a type can be read without running code of its owner, such as the constraint of a domain; internal';
+
+-- The stored name of a type, checked: it has to mean the same on every server and under every search_path, and recording must
+-- run no code of its owner with the rights of whichever role records.
 CREATE FUNCTION audit.parameter_type(parameter text, type_name text) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -24,6 +30,11 @@ BEGIN
         RAISE EXCEPTION 'unknown type "%" of parameter "%"', type_name, parameter
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Name a type such as text, numeric or timestamptz; one of your own with its schema.';
+    END IF;
+    IF NOT audit.is_plain_type(type_id) THEN
+        RAISE EXCEPTION 'the type % of parameter "%" runs code of its owner', type_id, parameter
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Name a type without a domain in it: values are checked by the type alone.';
     END IF;
     RETURN type_id::text;
 END;

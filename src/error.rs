@@ -17,6 +17,18 @@ pub enum Error {
     EvidenceChanged { table: String, operation: &'static str },
     /// An image holds no value for a column.
     NoValue { column: String, why: String },
+    /// A text is no key of a table.
+    NotAKey { entity_id: String, table: String, problem: String, hint: String },
+    /// The table has no key.
+    NoKey { table: String },
+    /// A key's type cannot be read without running code of its owner.
+    KeyRunsCode { table: String, type_name: String },
+    /// The hash of a key's value was asked for by a role that may not read the values.
+    HashedKey { table: String },
+    /// The column's type would round, cut or pad the value.
+    Misfit { column: String, type_name: String },
+    /// Values of the column's type are made by the server alone.
+    NotRestorable { column: String, type_name: String },
     /// An image does not describe a row of this type.
     BadImage { problem: String },
     /// An internal function was called with something unexpected.
@@ -29,8 +41,6 @@ pub enum Error {
     NoRelation { oid: u32 },
     /// The table is not audited.
     NotAudited { table: String },
-    /// A hashed value is looked up, which for a list of guesses would undo the hash.
-    HashedKey,
     /// The event type is not there.
     UnknownEventType { name: String },
     /// Arguments that have to be given are NULL.
@@ -96,6 +106,48 @@ impl Error {
                 Some(why),
                 Some("Remove the column from the image to take its value from the base row.".into()),
             ),
+            Error::NotAKey { entity_id, table, problem, hint } => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("entity_id \"{entity_id}\" is no key of {table}: {problem}"),
+                None,
+                Some(hint),
+            ),
+            Error::NoKey { table } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{table} has no primary key, so its rows have no history of their own"),
+                None,
+                Some("Read the events of the whole table from audit.trail by entity.".into()),
+            ),
+            Error::KeyRunsCode { table, type_name } => (
+                ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("a key of {table} cannot be read: type {type_name} runs code of its owner"),
+                None,
+                Some("Read the events of the row from audit.trail by entity and entity_id.".into()),
+            ),
+            Error::HashedKey { table } => (
+                ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("permission denied to hash a key of {table}"),
+                None,
+                Some(
+                    "Pass the digest that audit.trail has as entity_id. Values are taken from roles with SELECT on the key."
+                        .into(),
+                ),
+            ),
+            Error::Misfit { column, type_name } => (
+                ERRCODE_INVALID_PARAMETER_VALUE,
+                format!("the value of column \"{column}\" does not fit {type_name}"),
+                None,
+                Some(
+                    "The column had another type when the value was recorded. Change the type, or the value in the image."
+                        .into(),
+                ),
+            ),
+            Error::NotRestorable { column, type_name } => (
+                ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("column \"{column}\" cannot be restored: only the server makes values of type {type_name}"),
+                None,
+                Some("Remove the column from the image to take its value from the base row.".into()),
+            ),
             Error::BadImage { problem } => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
                 problem,
@@ -121,12 +173,6 @@ impl Error {
                 format!("{table} is not audited"),
                 None,
                 Some("audit.tables lists the audited tables.".into()),
-            ),
-            Error::HashedKey => (
-                ERRCODE_INSUFFICIENT_PRIVILEGE,
-                "permission denied to look up a hashed key by its value".into(),
-                None,
-                Some("Pass the digest, as entity_id of audit.trail shows it.".into()),
             ),
             Error::UnknownEventType { name } => (
                 ERRCODE_UNDEFINED_OBJECT,

@@ -6,14 +6,28 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::{FromDatum, IntoDatum};
 
-use crate::encode::pin;
+use crate::encode::{lookup, pin};
 use crate::error::Error;
 use crate::event::Category;
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
 use crate::pg::scan::{self, Condition};
 use crate::store::leaf;
+
+entry_point!(audit_is_plain_type, pg_finfo_audit_is_plain_type, is_plain_type);
+
+/// `is_plain_type(type oid) returns boolean`: whether values can be read without running code of the type's owner.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn is_plain_type(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: these are the arguments of the current call.
+    let type_id = unsafe { Arguments::new(arguments) }.oid(0);
+    Datum::from(type_id.is_some_and(lookup::reads_by_c_code))
+}
 
 /// An event type.
 pub struct Declared {

@@ -22,7 +22,7 @@ mod plan;
 mod plans;
 mod record;
 mod row;
-mod triggers;
+pub mod triggers;
 mod truncate;
 
 /// Registers callbacks and hooks.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::declaration::{Declared, Parameter};
 use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::restore::reader::{Container, Item};
-use crate::encode::{json, marker};
+use crate::encode::{json, lookup, marker};
 use crate::error::Error;
 use crate::pg::{caught, raw};
 use crate::settings;
@@ -108,7 +108,8 @@ fn refuse_unknown(declared: &Declared, event: &str, name: &[u8]) -> ! {
     .raise()
 }
 
-/// Refuses a value that its type's input function does not take.
+/// Refuses a value that its type's input function does not take. No code of the type's owner runs with the rights of the
+/// role that records: a type may have changed since it was declared.
 ///
 /// # Safety
 /// Must run inside a transaction.
@@ -126,6 +127,17 @@ unsafe fn check_value(parameter: &Parameter, event: &str, item: &Item) {
     }
     if is_plain(parameter.type_id, item) {
         return;
+    }
+    if parameter.type_id.to_u32() >= pg_sys::FirstNormalObjectId && !lookup::reads_by_c_code(parameter.type_id) {
+        Error::Parameter {
+            problem: format!(
+                "the type of parameter \"{}\" of event \"{event}\" runs code of its owner",
+                shown(&parameter.name)
+            ),
+            detail: None,
+            hint: format!("Define the event type again with what {} is made of.", parameter.type_name),
+        }
+        .raise();
     }
     // An input function raises what it likes, after which the transaction is to end anyway: its message becomes the
     // detail of ours, unless it could show what is to stay hidden.
@@ -164,12 +176,14 @@ fn is_document(type_id: Oid) -> bool {
 unsafe fn convert(type_id: Oid, item: &Item) -> Result<(), String> {
     // SAFETY: catalog lookups of an existing type; an input function takes a NUL-terminated text.
     unsafe {
+        // Arrays in arrays, as deep as jsonb can be.
+        pg_sys::check_stack_depth();
         let text = match item {
             Item::Null => return Ok(()),
             Item::Bool(value) => (if *value { c"true" } else { c"false" }).as_ptr().cast_mut(),
             Item::String(bytes) => pg_sys::pnstrdup(bytes.as_ptr().cast(), bytes.len()),
             Item::Number(number) => number_text(number),
-            Item::Array(container) | Item::Object(container) if is_document(pg_sys::getBaseType(type_id)) => {
+            Item::Array(container) | Item::Object(container) if is_document(type_id) => {
                 let bytes = container.bytes();
                 let copy = pg_sys::palloc(bytes.len()).cast::<u8>();
                 copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
@@ -177,7 +191,7 @@ unsafe fn convert(type_id: Oid, item: &Item) -> Result<(), String> {
                 raw::JsonbToCString(core::ptr::null_mut(), copy.cast(), length)
             }
             Item::Array(container) => {
-                let element = pg_sys::get_element_type(pg_sys::getBaseType(type_id));
+                let element = pg_sys::get_element_type(type_id);
                 if element == Oid::INVALID {
                     return Err(String::new());
                 }

@@ -60,6 +60,21 @@ pub unsafe fn origin(target: pg_sys::Relation) -> Option<Oid> {
     }
 }
 
+/// The table whose settings or triggers hold for a relation, for who asks about the past: itself where there are none.
+///
+/// # Safety
+/// The relation must exist, inside a transaction.
+pub unsafe fn enabled_above(target: Oid) -> Oid {
+    // SAFETY: the relation is open between the two calls.
+    unsafe {
+        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
+        let enabled = enabled_table(opened).map(|enabled| enabled.table).or_else(|| origin(opened)).unwrap_or(target);
+        // Not to the end of the transaction: a reader of the trail keeps nobody from altering the table.
+        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
+        enabled
+    }
+}
+
 /// The seed of redaction in the argument of a trigger of ours, whoever wrote it.
 ///
 /// # Safety

@@ -4,7 +4,7 @@ use core::ffi::c_char;
 
 use pgrx::pg_sys::{self, Oid, PgOid};
 
-use super::lookup::{function, input_of, is_foreign, needs_names, output_of, text_type};
+use super::lookup::{self, function, input_of, is_foreign, needs_names, output_of, text_type};
 
 /// How values of one type become JSON.
 pub enum Codec {
@@ -50,6 +50,9 @@ pub enum Codec {
     Named(*mut pg_sys::FmgrInfo),
     /// An output function that is not PostgreSQL's own: it may raise anything.
     Foreign(Oid),
+    /// A type whose input and receive functions always raise, because its readers trust its bytes: written as the codec
+    /// inside says, and never restored.
+    Opaque(Box<Codec>),
 }
 
 /// A type with its codec, its element's storage and its array output for shapes that JSON arrays cannot hold.
@@ -93,18 +96,18 @@ impl Codec {
                     FLOAT4OID => Codec::Float4,
                     FLOAT8OID => Codec::Float8,
                     NUMERICOID => Codec::Numeric,
-                    TEXTOID | VARCHAROID | BPCHAROID | XMLOID | PG_NODE_TREEOID => Codec::Text,
+                    TEXTOID | VARCHAROID | BPCHAROID | XMLOID => Codec::Text,
                     NAMEOID => Codec::Name,
                     CHAROID => Codec::Char,
                     UUIDOID => Codec::Uuid,
-                    // The types after bytea have no input function.
-                    BYTEAOID
-                    | PG_NDISTINCTOID
+                    BYTEAOID => Codec::Bytea,
+                    PG_NODE_TREEOID => Codec::Opaque(Box::new(Codec::Text)),
+                    PG_NDISTINCTOID
                     | PG_DEPENDENCIESOID
                     | PG_MCV_LISTOID
                     | PG_BRIN_BLOOM_SUMMARYOID
                     | PG_BRIN_MINMAX_MULTI_SUMMARYOID
-                    | GTSVECTOROID => Codec::Bytea,
+                    | GTSVECTOROID => Codec::Opaque(Box::new(Codec::Bytea)),
                     DATEOID => Codec::Date,
                     TIMEOID => Codec::Time,
                     TIMETZOID => Codec::TimeTz,
@@ -131,6 +134,7 @@ impl Codec {
 
     /// Arrays and composites by their parts, anything else by its output function.
     fn structured(base: Oid, context: pg_sys::MemoryContext) -> Codec {
+        lookup::check_depth();
         // SAFETY: catalog lookups of an existing type.
         let element = unsafe { pg_sys::get_element_type(base) };
         if element != Oid::INVALID {

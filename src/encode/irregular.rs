@@ -1,4 +1,5 @@
-//! Built-in types whose own text does not always read back as the same bytes.
+//! Built-in types whose own text does not always read back as the same bytes. Beside such a text stand the bytes of the
+//! type's send function, from which its receive function makes the value again.
 
 use core::ffi::CStr;
 
@@ -6,7 +7,6 @@ use pgrx::pg_sys::{self, Datum, FmgrInfo};
 
 use super::jsonb::{Kind, Writer};
 use super::marker;
-use super::value::packed;
 use crate::pg::{raw, version};
 
 /// A `"char"` as charout prints it since 16: nothing for zero, `\ooo` for what is no ASCII character.
@@ -18,7 +18,8 @@ pub fn char(writer: &mut Writer, byte: u8) {
     }
 }
 
-/// interval_in refuses what interval_out prints for the least number of microseconds.
+/// interval_in refuses what interval_out prints for the least number of microseconds. The order of the fields is that of
+/// interval_send.
 ///
 /// # Safety
 /// As [`super::value::write`].
@@ -31,26 +32,10 @@ pub unsafe fn interval(writer: &mut Writer, function: *mut FmgrInfo, value: Datu
             writer.push(text.to_bytes());
             return Kind::String;
         }
-        let bytes = core::slice::from_raw_parts(value.cast_mut_ptr::<u8>(), size_of::<pg_sys::Interval>());
-        marker::stored(writer, text.to_bytes(), bytes)
-    }
-}
-
-/// `a & (b & c)` prints without parentheses, and operators lay operands out in another order than the parser:
-/// where the text would read back as other bytes, they stand beside it.
-///
-/// # Safety
-/// As [`super::value::write`].
-pub unsafe fn query(writer: &mut Writer, output: *mut FmgrInfo, input: *mut FmgrInfo, value: Datum) -> Kind {
-    // SAFETY: a tsquery prints as text that its input function reads; an empty one would raise a NOTICE.
-    unsafe {
-        let text = raw::OutputFunctionCall(output, value);
-        let bytes = packed(value);
-        let written = CStr::from_ptr(text).to_bytes();
-        if written.is_empty() || packed(raw::InputFunctionCall(input, text, pg_sys::InvalidOid, -1)) == bytes {
-            writer.push(written);
-            return Kind::String;
-        }
-        marker::stored(writer, written, bytes)
+        let mut bytes = [0_u8; 16];
+        bytes[..8].copy_from_slice(&interval.time.to_be_bytes());
+        bytes[8..12].copy_from_slice(&interval.day.to_be_bytes());
+        bytes[12..].copy_from_slice(&interval.month.to_be_bytes());
+        marker::sent(writer, text.to_bytes(), &bytes)
     }
 }

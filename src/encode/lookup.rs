@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys::{self, Oid};
 
+use crate::pg::relation;
+
 /// The lookup information of a type's output function.
 pub fn output_of(type_id: Oid, context: pg_sys::MemoryContext) -> *mut pg_sys::FmgrInfo {
     let (mut output, mut variable) = (Oid::INVALID, false);
@@ -78,8 +80,61 @@ pub fn needs_names(type_id: Oid) -> bool {
     .any(|named| Oid::from(*named) == type_id)
 }
 
+/// Raises an ERROR before types nested in one another use up the stack.
+pub fn check_depth() {
+    // SAFETY: it compares addresses and settings.
+    unsafe { pg_sys::check_stack_depth() }
+}
+
+/// Whether reading a value from text runs C code alone, PostgreSQL's or an extension's. Constraints of a domain and functions
+/// in other languages are code of the type's owner, which would run with the rights of whichever role reads.
+pub fn reads_by_c_code(type_id: Oid) -> bool {
+    // SAFETY: catalog lookups of an existing type; entries of the type cache live as long as the process.
+    unsafe {
+        if pg_sys::get_typtype(type_id).cast_unsigned() == pg_sys::TYPTYPE_DOMAIN {
+            return false;
+        }
+        if pg_sys::get_range_subtype(type_id) != Oid::INVALID {
+            let range = &*pg_sys::lookup_type_cache(type_id, pg_sys::TYPECACHE_RANGE_INFO.cast_signed());
+            let functions = [range.rng_canonical_finfo.fn_oid, range.rng_cmp_proc_finfo.fn_oid];
+            if functions.into_iter().any(|function| function != Oid::INVALID && !relation::is_c_function(function)) {
+                return false;
+            }
+        }
+        if let Some(inner) = inner_types(type_id) {
+            return inner.into_iter().all(reads_by_c_code);
+        }
+        let (mut input, mut parameter) = (Oid::INVALID, Oid::INVALID);
+        pg_sys::getTypeInputInfo(type_id, &mut input, &mut parameter);
+        relation::is_c_function(input)
+    }
+}
+
+/// Whether the input function of a type, or of one inside it, applies modifiers that the types inside have.
+pub fn applies_modifiers(type_id: Oid) -> bool {
+    check_depth();
+    let mut modifier = -1;
+    // SAFETY: catalog lookups of an existing type.
+    unsafe {
+        let base = pg_sys::getBaseTypeAndTypmod(type_id, &mut modifier);
+        if modifier >= 0 {
+            return true;
+        }
+        if pg_sys::type_is_rowtype(base) && base != pg_sys::RECORDOID {
+            let descriptor = pg_sys::lookup_rowtype_tupdesc(base, -1);
+            let found = relation::attributes(descriptor)
+                .filter(|attribute| !attribute.dropped)
+                .any(|attribute| attribute.type_modifier >= 0 || applies_modifiers(attribute.type_id));
+            relation::release_descriptor(descriptor);
+            return found;
+        }
+        inner_types(base).is_some_and(|inner| inner.into_iter().any(applies_modifiers))
+    }
+}
+
 /// The types whose text is part of this type's text; none for a scalar.
 fn inner_types(type_id: Oid) -> Option<Vec<Oid>> {
+    check_depth();
     // SAFETY: catalog lookups of existing types.
     unsafe {
         let base = pg_sys::getBaseType(type_id);

@@ -5,7 +5,7 @@
 //! * [`jsonb`] is the binary writer; [`number`], [`time`] and [`network`] write binary forms without PostgreSQL's
 //!   output functions, with [`digits`].
 //! * [`json`] embeds the types json and jsonb, [`scanner`] reads the former; [`marker`] writes what a plain value cannot say.
-//! * [`irregular`] has the built-in types whose own text does not always read back.
+//! * [`irregular`] and [`query`] have the built-in types whose own text does not always read back.
 //! * [`foreign`] is the only place that calls output code which is not PostgreSQL's own.
 //! * [`pin`] holds the settings that text depends on still; [`large`] digests what is over the cap, with [`inflate`].
 //! * [`redact`] hides columns; [`key`] is the text a row is filed under; [`restore`] is the inverse.
@@ -20,11 +20,12 @@ pub mod json;
 pub mod jsonb;
 pub mod key;
 pub mod large;
-mod lookup;
+pub mod lookup;
 pub mod marker;
 mod network;
 pub mod number;
 pub mod pin;
+mod query;
 pub mod redact;
 pub mod restore;
 mod scanner;

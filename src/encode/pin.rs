@@ -3,6 +3,8 @@
 //! The variables behind the settings are set directly, which costs nothing beside a row. They are put
 //! back after the row, or by the (sub)transaction abort that follows every ERROR.
 
+use core::ffi::CStr;
+
 use pgrx::pg_sys;
 
 use crate::pg::raw;
@@ -100,15 +102,51 @@ pub fn is_held() -> bool {
     unsafe { (*(&raw const SAVED)).is_some() }
 }
 
+/// What names and money are written under: names get their schema, unless it is pg_catalog.
+const NAMES: [(&CStr, &CStr); 2] = [(c"search_path", c"pg_catalog, pg_temp"), (c"lc_monetary", c"C")];
+
+/// Not every xml value is a document.
+const CONTENT: (&CStr, &CStr) = (c"xmloption", c"content");
+
 /// Runs `body` with search_path at pg_catalog before pg_temp, so that names are written with their schema, and lc_monetary at C.
 ///
 /// # Safety
 /// Must run inside a transaction. An ERROR in `body` leaves the nest level to the abort, which pops it.
 pub unsafe fn with_names(body: impl FnOnce()) {
+    // SAFETY: per the contract.
+    unsafe { with(&NAMES, body) }
+}
+
+/// Runs `body` under all settings that text is written with and, for xml, those under which everything that was written is
+/// read.
+///
+/// # Safety
+/// As [`with_names`].
+pub unsafe fn for_reading(is_xml: bool, body: impl FnOnce()) {
+    // SAFETY: per the contract; an abort puts back what an ERROR in `body` leaves pinned.
+    unsafe {
+        let nested = is_held();
+        hold();
+        if is_xml {
+            with(&[NAMES[0], NAMES[1], CONTENT], body)
+        } else {
+            with(&NAMES, body)
+        }
+        if !nested {
+            release();
+        }
+    }
+}
+
+/// Runs `body` under these settings.
+///
+/// # Safety
+/// As [`with_names`].
+unsafe fn with(settings: &[(&CStr, &CStr)], body: impl FnOnce()) {
     // SAFETY: the nest level is closed in the same way as a function's SET clause.
     unsafe {
         let nest = pg_sys::NewGUCNestLevel();
-        for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"lc_monetary", c"C")] {
+        for (name, value) in settings {
             pg_sys::set_config_option(
                 name.as_ptr(),
                 value.as_ptr(),

@@ -6,7 +6,7 @@ use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, vardata_any, varsize_any_exhdr
 use super::codec::{Codec, CompositeCodec};
 use super::digits::HEXADECIMAL;
 use super::jsonb::{Kind, Writer};
-use super::{array, foreign, irregular, json, marker, network, number, pin, time};
+use super::{array, foreign, irregular, json, marker, network, number, pin, query, time};
 use crate::pg::raw;
 
 /// Writes `value`, which is not NULL, and returns the type bits of its entry.
@@ -44,7 +44,7 @@ pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
             Codec::TimestampTz => time::timestamp(writer, value.value() as i64, b"+00:00"),
             Codec::Money => money(writer, value.value() as i64),
             Codec::Interval(function) => return irregular::interval(writer, *function, value),
-            Codec::Query { output, input } => return irregular::query(writer, *output, *input, value),
+            Codec::Query { output, input } => return query::write(writer, *output, *input, value),
             Codec::Address { output: function, is_network } => {
                 if !network::ipv4(writer, packed(value), *is_network) {
                     output(writer, *function, value);
@@ -57,6 +57,7 @@ pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
             Codec::Output(function) => output(writer, *function, value),
             Codec::Named(function) => pin::with_names(|| output(writer, *function, value)),
             Codec::Foreign(function) => return foreign::output(writer, *function, value),
+            Codec::Opaque(codec) => return write(writer, codec, value),
         }
     }
     Kind::String
@@ -95,7 +96,7 @@ fn integer(writer: &mut Writer, value: i64) -> Kind {
 
 fn float8(writer: &mut Writer, value: f64) -> Kind {
     if value.is_nan() && value.to_bits() != f64::NAN.to_bits() {
-        return marker::stored(writer, b"NaN", &value.to_bits().to_be_bytes());
+        return marker::sent(writer, b"NaN", &value.to_bits().to_be_bytes());
     }
     let mut text = [0_u8; 32];
     // SAFETY: the buffer is larger than DOUBLE_SHORTEST_DECIMAL_LEN (25).
@@ -105,7 +106,7 @@ fn float8(writer: &mut Writer, value: f64) -> Kind {
 
 fn float4(writer: &mut Writer, value: f32) -> Kind {
     if value.is_nan() && value.to_bits() != f32::NAN.to_bits() {
-        return marker::stored(writer, b"NaN", &value.to_bits().to_be_bytes());
+        return marker::sent(writer, b"NaN", &value.to_bits().to_be_bytes());
     }
     let mut text = [0_u8; 32];
     // SAFETY: the buffer is larger than FLOAT_SHORTEST_DECIMAL_LEN (16).
@@ -189,6 +190,7 @@ unsafe fn composite(writer: &mut Writer, codec: &CompositeCodec, value: Datum) -
 unsafe fn attributes(writer: &mut Writer, codec: &CompositeCodec, value: Datum) -> Kind {
     // SAFETY: the datum is a row of the codec's type; the arrays have an entry per attribute.
     unsafe {
+        raw::check_stack_depth();
         let header = raw::pg_detoast_datum(value.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
         let mut tuple = pg_sys::HeapTupleData {
             t_len: u32::try_from(pgrx::varlena::varsize(header.cast())).unwrap_or(0),

@@ -1,19 +1,33 @@
-//! The text that the trail files a row under, from a key's values: as `encode::key` writes it at capture.
+//! A key as the trail writes it, from the text that a person has: ` 7` or `007` is 7 for an integer.
+//!
+//! The table belongs to somebody else than the caller, who may be a superuser, so nothing of it is executed: the key's
+//! types are read by [`crate::encode::restore::key`].
+//!
+//! It reads the settings of the table and the hash key past permissions. Nothing of them is shown: a hash is computed of
+//! a value that the caller may read in the table itself, and others pass the digest.
 
-use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
+use core::ffi::CStr;
+
+use pgrx::PgTryBuilder;
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::call;
+use super::keys;
+use crate::capture::triggers;
 use crate::encode::codec::Codec;
 use crate::encode::jsonb::Writer;
 use crate::encode::key::{self, Keyed};
 use crate::encode::pin;
 use crate::encode::redact::{self, Redaction};
+use crate::encode::restore::key::KeyType;
+use crate::encode::restore::reader::Item;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
+use crate::pg::caught;
 use crate::pg::guard::entry_point;
 use crate::settings;
 
-entry_point!(audit_key_text, pg_finfo_audit_key_text, key_text);
+entry_point!(audit_key_of, pg_finfo_audit_key_of, key_of);
 
 /// A value of a key.
 struct Part {
@@ -41,39 +55,22 @@ static mut PARTS: Vec<Part> = Vec::new();
 static mut TEXT: Vec<u8> = Vec::new();
 static mut SCRATCH: Writer = Writer::new();
 
-/// `key_text(hashed boolean[], VARIADIC key "any") returns text`.
+const MOST: usize = pg_sys::INDEX_MAX_KEYS as usize;
+
+/// `key_of(target regclass, entity_id text) returns text`.
 ///
 /// # Safety
-/// Called by PostgreSQL; `hashed` has an entry per value of the key.
-unsafe fn key_text(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the values are of the types that the call's expression says; the statics are used by one thread
-    // and not across calls.
+/// Called by PostgreSQL.
+unsafe fn key_of(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: these are the arguments of the current call; the statics are used by one thread and not across calls.
     unsafe {
-        let count = usize::try_from((*arguments).nargs).unwrap_or(1).saturating_sub(1);
         let arguments = Arguments::new(arguments);
-        let hashed = arguments
-            .datum(0)
-            .and_then(|hashed| <Vec<Option<bool>> as pgrx::FromDatum>::from_datum(hashed, false))
-            .unwrap_or_default();
+        let (Some(target), Some(entity_id)) = (arguments.oid(0), arguments.bytes(1)) else { return arguments.null() };
+        let mut values = [Datum::null(); MOST];
+        let mut nulls = [true; MOST];
         let parts = &mut *(&raw mut PARTS);
         parts.clear();
-        for index in 0..count {
-            let position = i32::try_from(index + 1).unwrap_or(0);
-            let is_hashed = hashed.get(index).copied().flatten().unwrap_or(false);
-            parts.push(Part {
-                codec: Codec::of(arguments.type_of(position), pg_sys::CurrentMemoryContext),
-                index,
-                redaction: is_hashed.then(redaction),
-            });
-        }
-        drop(hashed);
-        let mut values = [Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
-        let mut nulls = [true; pg_sys::INDEX_MAX_KEYS as usize];
-        for index in 0..count.min(values.len()) {
-            if let Some(value) = arguments.datum(index + 1) {
-                (values[index], nulls[index]) = (value, false);
-            }
-        }
+        read(target, entity_id, parts, &mut values, &mut nulls);
         let text = &mut *(&raw mut TEXT);
         pin::hold();
         key::write(text, &mut *(&raw mut SCRATCH), parts.iter(), &values, &nulls);
@@ -82,13 +79,135 @@ unsafe fn key_text(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// The hash of key columns, with the key that captures use. Not for readers, who could find out by guessing what is hidden
-/// from them.
-fn redaction() -> Redaction {
-    // SAFETY: a catalog lookup inside a transaction.
-    if !unsafe { pg_sys::superuser() } {
-        Error::HashedKey.raise();
+/// Reads the values of a key from the text that it is known by.
+///
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mut [Datum], nulls: &mut [bool]) {
+    // A partition is filed under the table that was enabled, and so is its key.
+    // SAFETY: per the contract.
+    let (enabled, columns) = unsafe {
+        let enabled = triggers::enabled_above(target);
+        (enabled, keys::columns(enabled))
+    };
+    if columns.is_empty() {
+        Error::NoKey { table: name_of(target) }.raise();
     }
+    // SAFETY: per the contract.
+    let context = unsafe { pg_sys::CurrentMemoryContext };
+    let types: Vec<KeyType> = columns
+        .iter()
+        .map(|column| {
+            KeyType::of(column.declared, column.modifier, context)
+                .unwrap_or_else(|| Error::KeyRunsCode { table: name_of(target), type_name: column.type_name() }.raise())
+        })
+        .collect();
+
+    let read = || {
+        let document;
+        let items = match &types[..] {
+            [only] if !(only.is_document() && is_document(entity_id)) => vec![Item::String(entity_id)],
+            [_] => {
+                document = parsed(entity_id);
+                vec![Item::of(document)]
+            }
+            _ => {
+                document = parsed(entity_id);
+                match Item::of(document) {
+                    Item::Array(container) if container.elements().len() == columns.len() => container.elements(),
+                    _ => return Err(format!("the key of {} has {} columns", name_of(target), columns.len())),
+                }
+            }
+        };
+        let mut found = Vec::with_capacity(columns.len());
+        for ((column, key_type), item) in columns.iter().zip(&types).zip(items) {
+            let is_digest = column.is_hashed && is_digest(&item);
+            // SAFETY: the digest is a text.
+            let value = if is_digest { Some(unsafe { digest_text(&item) }) } else { key_type.read(item)? };
+            found.push((value, is_digest));
+        }
+        Ok(found)
+    };
+    // An input function raises what it likes, after which the transaction is to end anyway: its message becomes part of ours.
+    let result = PgTryBuilder::new(core::panic::AssertUnwindSafe(read))
+        .catch_others(|error| if is_about_value(&error) { Err(caught::message(&error)) } else { error.rethrow() })
+        .execute();
+    let found = result.unwrap_or_else(|problem| {
+        Error::NotAKey {
+            entity_id: String::from_utf8_lossy(entity_id).into_owned(),
+            table: name_of(target),
+            problem,
+            hint: keys::hint(&columns),
+        }
+        .raise()
+    });
+
+    for (index, ((column, key_type), (value, is_digest))) in columns.iter().zip(types).zip(found).enumerate() {
+        nulls[index] = value.is_none();
+        values[index] = value.unwrap_or(Datum::null());
+        let is_computed = column.is_hashed && !is_digest;
+        // SAFETY: per the contract.
+        if is_computed && unsafe { !keys::may_read(enabled, column.number) } {
+            Error::HashedKey { table: name_of(target) }.raise();
+        }
+        parts.push(Part {
+            codec: if is_digest { Codec::Text } else { key_type.codec },
+            index,
+            redaction: is_computed.then(redaction),
+        });
+    }
+}
+
+/// Whether a text looks like the JSON of an array or object, and not like an array's or composite's own text.
+fn is_document(text: &[u8]) -> bool {
+    match text.trim_ascii_start() {
+        [b'[', ..] => true,
+        [b'{', rest @ ..] => matches!(rest.trim_ascii_start(), [b'"' | b'}', ..]),
+        _ => false,
+    }
+}
+
+/// The jsonb of a text, without its header.
+fn parsed(text: &[u8]) -> &'static [u8] {
+    // SAFETY: jsonb_in takes a NUL-terminated text, which an argument of type text can be made to be, and returns a plain
+    // varlena in the current memory context, which outlives the call.
+    unsafe {
+        let text = pg_sys::pnstrdup(text.as_ptr().cast(), text.len());
+        let value = pg_sys::OidInputFunctionCall(Oid::from(pg_sys::F_JSONB_IN), text, Oid::INVALID, -1);
+        crate::pg::scan::payload(value)
+    }
+}
+
+/// Whether it is the digest that stands in the trail for a hashed value.
+fn is_digest(item: &Item<'_>) -> bool {
+    matches!(item, Item::String(text) if text.len() == 64 && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+/// # Safety
+/// Allocates in the current memory context.
+unsafe fn digest_text(item: &Item<'_>) -> Datum {
+    // SAFETY: per the contract.
+    unsafe { call::text_value(if let Item::String(text) = item { text } else { b"" }) }
+}
+
+/// Whether an error says something about a value: data exceptions, violated constraints, names that do not exist.
+fn is_about_value(error: &pgrx::pg_sys::panic::CaughtError) -> bool {
+    use pgrx::PgSqlErrorCode::*;
+    const CATEGORY: isize = 0xFFF;
+    [ERRCODE_DATA_EXCEPTION, ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION, ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION]
+        .into_iter()
+        .any(|category| caught::code(error) as isize & CATEGORY == category as isize)
+}
+
+fn name_of(table: Oid) -> String {
+    // SAFETY: regclassout returns a NUL-terminated text for every OID.
+    unsafe { CStr::from_ptr(pg_sys::OidOutputFunctionCall(Oid::from(pg_sys::F_REGCLASSOUT), Datum::from(table))) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The hash of key columns, with the key that captures use.
+fn redaction() -> Redaction {
     let key = settings::hash_key_file().and_then(|path| redact::key(path).ok());
     if key.is_none() {
         Error::BadArgument {

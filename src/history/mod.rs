@@ -2,7 +2,8 @@
 //!
 //! * [`values`] gives an event's changed columns, its values before and its values after;
 //! * [`columns`] gives the same as one row a column, [`diff`] compares any two documents, [`path`] names their parts;
-//! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it into the trail's text;
+//! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it, one of a table's [`keys`], into the
+//!   trail's text;
 //! * [`attribution`] finds who did it and why;
 //! * [`search`] says whether an event holds a [`word`]; [`follow`] how far transaction ids have been given out;
 //! * [`server`] says how the library is loaded.
@@ -14,6 +15,7 @@ mod call;
 mod columns;
 mod diff;
 mod follow;
+mod keys;
 mod lookup;
 mod path;
 mod reader;

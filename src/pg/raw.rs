@@ -41,6 +41,8 @@ unsafe extern "C-unwind" {
     );
     pub fn DirectFunctionCall1Coll(function: Option<Function>, collation: Oid, argument: Datum) -> Datum;
     pub fn numeric_out(arguments: FunctionCallInfo) -> Datum;
+    pub fn tsquerysend(arguments: FunctionCallInfo) -> Datum;
+    pub fn check_stack_depth();
     pub fn JsonbToCString(
         out: pgrx::pg_sys::StringInfo,
         container: *mut pgrx::pg_sys::JsonbContainer,
@@ -50,6 +52,8 @@ unsafe extern "C-unwind" {
     pub fn MemoryContextReset(context: MemoryContext);
 
     pub fn InputFunctionCall(function: *mut FmgrInfo, text: *mut c_char, parameter: Oid, modifier: int32) -> Datum;
+    pub fn FunctionCall2Coll(function: *mut FmgrInfo, collation: Oid, one: Datum, two: Datum) -> Datum;
+    pub fn FunctionCall3Coll(function: *mut FmgrInfo, collation: Oid, one: Datum, two: Datum, three: Datum) -> Datum;
     pub fn OutputFunctionCall(function: *mut FmgrInfo, value: Datum) -> *mut c_char;
 
     pub fn double_to_shortest_decimal_buf(value: f64, result: *mut c_char) -> c_int;

@@ -4,8 +4,9 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
 
-/// The language of PostgreSQL's own C functions (pg_language.dat).
+/// The languages of PostgreSQL's own C functions and of those in libraries (pg_language.dat).
 const INTERNAL_LANGUAGE: u32 = 12;
+const C_LANGUAGE: u32 = 13;
 
 /// One attribute of a row type.
 pub struct Attribute {
@@ -64,22 +65,43 @@ pub fn release_descriptor(descriptor: pg_sys::TupleDesc) {
 /// # Safety
 /// `function` must exist.
 pub unsafe fn is_internal_function(function: Oid) -> bool {
+    // SAFETY: per the contract.
+    unsafe { language_of(function) == Some(INTERNAL_LANGUAGE) }
+}
+
+/// Whether a function is written in C, by PostgreSQL or by an extension, which takes a superuser to create.
+///
+/// # Safety
+/// As [`is_internal_function`].
+pub unsafe fn is_c_function(function: Oid) -> bool {
+    // SAFETY: per the contract.
+    unsafe { matches!(language_of(function), Some(INTERNAL_LANGUAGE | C_LANGUAGE)) }
+}
+
+/// # Safety
+/// As [`is_internal_function`].
+unsafe fn language_of(function: Oid) -> Option<u32> {
     // SAFETY: the tuple is held until it is released, and read as what the cache says it is.
     unsafe {
         let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::PROCOID as i32, pg_sys::Datum::from(function));
         if tuple.is_null() {
-            return false;
+            return None;
         }
         let form = pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_proc>(tuple);
-        let internal = (*form).prolang == Oid::from(INTERNAL_LANGUAGE);
+        let language = (*form).prolang.to_u32();
         pg_sys::ReleaseSysCache(tuple);
-        internal
+        Some(language)
     }
 }
 
 /// The schema-qualified name of a relation, quoted where SQL needs it.
 pub fn qualified_name(schema: &CStr, table: &CStr) -> String {
     quoted(schema) + "." + &quoted(table)
+}
+
+/// A name, quoted where SQL needs it.
+pub fn quoted_name(name: &[u8]) -> String {
+    std::ffi::CString::new(name).map(|name| quoted(&name)).unwrap_or_default()
 }
 
 fn quoted(identifier: &CStr) -> String {

@@ -88,7 +88,7 @@ pub unsafe fn entity_of(target: Oid) -> String {
 ///
 /// # Safety
 /// The relation must be open.
-unsafe fn key_numbers(opened: pg_sys::Relation) -> Vec<i16> {
+pub unsafe fn key_numbers(opened: pg_sys::Relation) -> Vec<i16> {
     // SAFETY: RelationGetIndexList fills in the two OIDs; the index is open while it is read.
     unsafe {
         let kind = u8::try_from((*(*opened).rd_rel).relkind).unwrap_or(0);

@@ -7,8 +7,6 @@ GRANT audit_writer TO regress_audit_app;
 CREATE SCHEMA recorded;
 GRANT USAGE, CREATE ON SCHEMA recorded TO regress_audit_app;
 CREATE TYPE recorded.mood AS ENUM ('fine', 'glum');
-CREATE DOMAIN recorded.percent AS integer CHECK (value BETWEEN 0 AND 100);
-CREATE DOMAIN recorded.settings AS jsonb CHECK (value ? 'v');
 CREATE TYPE recorded.pair AS (a integer, b text);
 
 -- A type in both forms, stored under canonical names.
@@ -79,9 +77,9 @@ SELECT event, parameters FROM audit.trail WHERE event_id = :'id';
 
 -- Values are checked as their types read them.
 SELECT audit.define_event_type('kinds.all', parameters => '{"n": "numeric", "i": "integer", "b": "boolean", "t": "text", "d": "date", "at": "timestamptz", "u": "uuid",
-    "j": "jsonb", "m": "recorded.mood", "p": "recorded.percent", "s": "recorded.settings", "ia": "integer[]", "ta": "text[]", "c": "recorded.pair", "by": "bytea", "ip": "inet"}');
+    "j": "jsonb", "m": "recorded.mood", "ia": "integer[]", "ta": "text[]", "c": "recorded.pair", "by": "bytea", "ip": "inet"}');
 SELECT audit.record('kinds.all', '{"n": 1e30, "i": "42", "b": true, "t": 5, "d": "2026-01-31", "at": "2026-01-31 12:00+02", "u": "00000000-0000-7000-8000-000000000000",
-    "j": [1, {"a": null}], "m": "glum", "p": 100, "s": {"v": 1}, "ia": [[1, 2], [3, null]], "ta": ["a", "b"], "c": "(1,x)", "by": "\\x00ff", "ip": "10.0.0.1"}') IS NOT NULL AS recorded;
+    "j": [1, {"a": null}], "m": "glum", "ia": [[1, 2], [3, null]], "ta": ["a", "b"], "c": "(1,x)", "by": "\\x00ff", "ip": "10.0.0.1"}') IS NOT NULL AS recorded;
 SELECT audit.record('kinds.all', '{"ia": "{1,2}", "b": "on", "j": "text", "n": null}') IS NOT NULL AS recorded;
 SELECT parameters FROM audit.trail WHERE event = 'kinds.all' ORDER BY event_id;
 SELECT audit.record('kinds.all', '{"n": "many"}');
@@ -93,8 +91,6 @@ SELECT audit.record('kinds.all', '{"i": 99999999999}');
 SELECT audit.record('kinds.all', '{"b": "perhaps"}');
 SELECT audit.record('kinds.all', '{"d": "2026-02-30"}');
 SELECT audit.record('kinds.all', '{"m": "merry"}');
-SELECT audit.record('kinds.all', '{"p": 101}');
-SELECT audit.record('kinds.all', '{"s": {"w": 1}}');
 SELECT audit.record('kinds.all', '{"ia": [1, "x"]}');
 SELECT audit.record('kinds.all', '{"c": {"a": 1}}');
 SELECT audit.record('kinds.all', '{"t": ["a"]}');

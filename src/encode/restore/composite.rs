@@ -4,11 +4,14 @@ use pgrx::pg_sys::{self, Datum};
 
 use super::super::codec::CompositeCodec;
 use super::super::jsonb::key_order;
+use super::super::lookup;
 use super::reader::Container;
+use super::target::Target;
 use super::{Problem, value};
 
 /// The row that the object describes. An attribute that it lacks is NULL: it is younger than the image.
-pub fn read(codec: &CompositeCodec, object: Container<'_>) -> Result<Datum, Problem> {
+pub fn read(codec: &CompositeCodec, target: &Target, object: Container<'_>) -> Result<Datum, Problem> {
+    lookup::check_depth();
     let mut row = Row::empty(codec.descriptor);
     for (name, item) in object.pairs() {
         let Ok(found) = codec.fields.binary_search_by(|(_, field, _)| key_order(field, name)) else {
@@ -18,11 +21,20 @@ pub fn read(codec: &CompositeCodec, object: Container<'_>) -> Result<Datum, Prob
             )));
         };
         let (index, _, field) = &codec.fields[found];
-        // SAFETY: the index is one of the descriptor's attributes.
-        let type_id = unsafe { (*crate::pg::version::attribute(codec.descriptor, *index)).atttypid };
-        row.set(*index, value::nullable(field, type_id, item)?);
+        row.set(*index, value::nullable(field, &target.parts[found], item)?);
     }
     Ok(row.form())
+}
+
+/// Verifies each attribute of a composite value.
+pub fn verify(codec: &CompositeCodec, attributes: &[Target], value: Datum) -> Result<(), Problem> {
+    let mut row = Row::empty(codec.descriptor);
+    // SAFETY: the datum is a row of the codec's type, packed where it comes from a row, and lives as long as the call.
+    unsafe { row.fill(pg_sys::pg_detoast_datum(value.cast_mut_ptr()).cast()) };
+    for ((index, _, field), attribute) in codec.fields.iter().zip(attributes) {
+        attribute.verify(field, row.get(*index))?;
+    }
+    Ok(())
 }
 
 /// A row that is being put together.
@@ -63,6 +75,11 @@ impl Row {
     pub fn set(&mut self, index: usize, value: Option<Datum>) {
         self.nulls[index] = value.is_none();
         self.values[index] = value.unwrap_or(Datum::null());
+    }
+
+    /// The value of an attribute, `None` being NULL.
+    pub fn get(&self, index: usize) -> Option<Datum> {
+        (!self.nulls[index]).then(|| self.values[index])
     }
 
     /// The row as a composite datum.

@@ -4,29 +4,23 @@ use pgrx::pg_sys::{self, Datum};
 
 /// A copy of `bytes`, which are a whole datum.
 pub fn copy(bytes: &[u8]) -> Datum {
-    let datum = zeroed(bytes.len());
-    // SAFETY: `zeroed` allocated as many bytes.
-    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), datum.cast_mut_ptr(), bytes.len()) };
-    datum
+    concatenated(bytes, &[])
 }
 
 /// A varlena that holds `payload`.
 pub fn varlena(payload: &[u8]) -> Datum {
-    let datum = zeroed(payload.len() + 4);
-    let header = header(payload.len() + 4).to_ne_bytes();
-    // SAFETY: `zeroed` allocated the header's four bytes and the payload's.
-    unsafe {
-        let start = datum.cast_mut_ptr::<u8>();
-        core::ptr::copy_nonoverlapping(header.as_ptr(), start, 4);
-        core::ptr::copy_nonoverlapping(payload.as_ptr(), start.add(4), payload.len());
-    }
-    datum
+    concatenated(&header(payload.len() + 4).to_ne_bytes(), payload)
 }
 
-/// Zeroed memory.
-pub fn zeroed(length: usize) -> Datum {
-    // SAFETY: palloc0 returns memory of that length or raises an ERROR.
-    Datum::from(unsafe { pg_sys::palloc0(length.max(1)) })
+/// A datum of two parts.
+pub fn concatenated(head: &[u8], rest: &[u8]) -> Datum {
+    // SAFETY: palloc returns memory of that length or raises an ERROR.
+    unsafe {
+        let start = pg_sys::palloc((head.len() + rest.len()).max(1)).cast::<u8>();
+        core::ptr::copy_nonoverlapping(head.as_ptr(), start, head.len());
+        core::ptr::copy_nonoverlapping(rest.as_ptr(), start.add(head.len()), rest.len());
+        Datum::from(start)
+    }
 }
 
 /// The four-byte header of a plain varlena of this total length (SET_VARSIZE).
