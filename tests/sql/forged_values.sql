@@ -170,6 +170,7 @@ SELECT audit.row(NULL::lengths, '{"v": "abc "}');
 SELECT audit.row(NULL::lengths, '{"c": "ab"}');
 SELECT audit.row(NULL::lengths, '{"n": 1.234}');
 SELECT audit.row(NULL::lengths, '{"n": "1.234"}');
+-- An image from before the column got more decimal places.
 SELECT audit.row(NULL::lengths, '{"n": 1.2}');
 SELECT audit.row(NULL::lengths, '{"n": 1000}');
 SELECT audit.row(NULL::lengths, '{"b": "1"}');

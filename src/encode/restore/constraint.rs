@@ -14,6 +14,7 @@ pub struct Coercion {
     takes_explicitness: bool,
     length: i16,
     by_value: bool,
+    is_numeric: bool,
 }
 
 impl Coercion {
@@ -29,11 +30,13 @@ impl Coercion {
                 takes_explicitness: pg_sys::get_func_nargs(function) > 2,
                 length,
                 by_value,
+                is_numeric: base == pg_sys::NUMERICOID,
             })
         }
     }
 
-    /// Whether an assignment leaves the value as it is, byte for byte; as [`Coercion::call`] otherwise.
+    /// Whether an assignment leaves the value as it is, byte for byte; as [`Coercion::call`] otherwise. A number may get more
+    /// decimal places, which a column that was widened since shows.
     pub fn leaves(&self, value: Datum, modifier: i32) -> bool {
         // SAFETY: both are values of the type, which is stored so. One boundary carries the ERROR of either, which at a
         // column a call is a good part of the time.
@@ -41,6 +44,10 @@ impl Coercion {
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
                 let coerced = self.call_raw(value, modifier);
                 raw::datum_image_eq(value, coerced, self.by_value, i32::from(self.length))
+                    || self.is_numeric
+                        && pg_sys::OidFunctionCall2Coll(Oid::from(pg_sys::F_NUMERIC_EQ), Oid::INVALID, value, coerced)
+                            .value()
+                            != 0
             })
         }
     }
