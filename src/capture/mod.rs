@@ -22,7 +22,7 @@ mod plan;
 mod plans;
 mod record;
 mod row;
-pub mod triggers;
+mod triggers;
 mod truncate;
 
 /// Registers callbacks and hooks.

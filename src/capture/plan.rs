@@ -14,7 +14,7 @@ use crate::pg::relation::{self, Attribute};
 use crate::pg::trigger::Operation;
 use crate::settings;
 use crate::store::relations::{self, Version};
-use crate::store::settings as settings_of_tables;
+use crate::store::{enabled as enabled_tables, settings as settings_of_tables};
 
 /// One recorded column.
 pub struct Column {
@@ -146,11 +146,11 @@ impl Plan {
                 8192,
             );
             let descriptor = (*target).rd_att;
-            let settings = triggers::enabled_table(target);
+            let settings = enabled_tables::table(target);
             let is_unconfigured = settings.is_none();
             let enabled = match &settings {
                 Some(settings) => settings.table,
-                None => triggers::origin(target).unwrap_or((*target).rd_id),
+                None => enabled_tables::origin(target).unwrap_or((*target).rd_id),
             };
             let mut version = relations::describe(enabled);
             let options = match settings {

@@ -13,7 +13,6 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::call;
 use super::keys;
-use crate::capture::triggers;
 use crate::encode::codec::Codec;
 use crate::encode::jsonb::Writer;
 use crate::encode::key::{self, Keyed};
@@ -26,6 +25,7 @@ use crate::pg::arguments::Arguments;
 use crate::pg::caught;
 use crate::pg::guard::entry_point;
 use crate::settings;
+use crate::store::enabled;
 
 entry_point!(audit_key_of, pg_finfo_audit_key_of, key_of);
 
@@ -87,7 +87,7 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
     // A partition is filed under the table that was enabled, and so is its key.
     // SAFETY: per the contract.
     let (enabled, columns) = unsafe {
-        let enabled = triggers::enabled_above(target);
+        let enabled = enabled::above(target);
         (enabled, keys::columns(enabled))
     };
     if columns.is_empty() {

@@ -1,4 +1,4 @@
-//! The trigger protocol of src/include/commands/trigger.h.
+//! The trigger protocol of src/include/commands/trigger.h, and the triggers that a relation has.
 
 use pgrx::pg_sys::{self, FunctionCallInfo};
 
@@ -67,5 +67,21 @@ impl<'a> Call<'a> {
 
     pub fn is_before_statement(self) -> bool {
         self.data.tg_event & ROW == 0 && self.data.tg_event & TIMING == BEFORE
+    }
+}
+
+/// The triggers of an open relation.
+///
+/// # Safety
+/// The relation must be open.
+pub unsafe fn triggers<'a>(target: pg_sys::Relation) -> &'a [pg_sys::Trigger] {
+    // SAFETY: the description has numtriggers entries.
+    unsafe {
+        match (*target).trigdesc.as_ref() {
+            Some(description) => {
+                core::slice::from_raw_parts(description.triggers, usize::try_from(description.numtriggers).unwrap_or(0))
+            }
+            None => &[],
+        }
     }
 }

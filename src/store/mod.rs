@@ -5,7 +5,8 @@
 //! * [`bounds`] says which time a leaf holds.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`lock`] keeps sessions from doing the same work at once.
-//! * [`settings`] knows which tables `audit.enable` was asked for, [`unconfigured`] those that have triggers of ours all the same.
+//! * [`settings`] knows which tables `audit.enable` was asked for, [`enabled`] whose settings hold for a
+//!   partition, [`unconfigured`] which tables have triggers of ours all the same.
 //! * [`gathered`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, [`moving`] brings events to other leaves, and [`copy`] merges
@@ -16,6 +17,7 @@ mod bounds;
 mod config;
 mod copy;
 pub mod dictionary;
+pub mod enabled;
 pub mod event_types;
 pub mod gathered;
 mod id;

@@ -1,0 +1,61 @@
+//! Which table's settings hold for a relation: a partition follows the partitioned table that was enabled.
+
+use pgrx::pg_sys::{self, Oid};
+
+use super::settings;
+use crate::pg::trigger::triggers;
+use crate::pg::{catalog, raw, relation};
+
+/// A table that is enabled, with its options as `audit.table_settings` has them.
+pub struct Enabled {
+    pub table: Oid,
+    pub options: Vec<u8>,
+}
+
+/// The table whose settings hold for a relation: the topmost one that is enabled of those that it is a partition of,
+/// else itself. While a partition is being detached, only the trigger that it is a clone of tells its table.
+///
+/// # Safety
+/// The relation must be open, inside a transaction.
+pub unsafe fn table(target: pg_sys::Relation) -> Option<Enabled> {
+    // SAFETY: per the contract.
+    unsafe {
+        let mut candidates = Vec::new();
+        if (*(*target).rd_rel).relispartition {
+            let ancestors = raw::get_partition_ancestors((*target).rd_id);
+            candidates
+                .extend((0..relation::list_length(ancestors)).rev().map(|place| relation::list_oid(ancestors, place)));
+        }
+        candidates.extend(origin(target));
+        candidates.push((*target).rd_id);
+        candidates.into_iter().find_map(|table| settings::options_of(table).map(|options| Enabled { table, options }))
+    }
+}
+
+/// The table that the row triggers of ours on a relation are clones from.
+///
+/// # Safety
+/// The relation must be open, inside a transaction.
+pub unsafe fn origin(target: pg_sys::Relation) -> Option<Oid> {
+    // SAFETY: per the contract.
+    unsafe {
+        let function = catalog::trigger_function(c"capture_row");
+        let clone = triggers(target).iter().find(|trigger| trigger.tgfoid == function && trigger.tgisclone)?;
+        catalog::origin_of_trigger(clone.tgoid)
+    }
+}
+
+/// The table whose settings or triggers hold for a relation, for who asks about the past: itself where there are none.
+///
+/// # Safety
+/// The relation must exist, inside a transaction.
+pub unsafe fn above(target: Oid) -> Oid {
+    // SAFETY: the relation is open between the two calls.
+    unsafe {
+        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
+        let enabled = table(opened).map(|enabled| enabled.table).or_else(|| origin(opened)).unwrap_or(target);
+        // Not to the end of the transaction: a reader of the trail keeps nobody from altering the table.
+        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
+        enabled
+    }
+}
