@@ -1,6 +1,7 @@
 //! `audit`: the whole audit trail of a PostgreSQL database in one extension.
 //!
-//! * [`capture`] sees what happens: row triggers, TRUNCATE, changes of definitions.
+//! * [`capture`] sees what happens: row triggers, TRUNCATE; [`record`] takes what only the application knows.
+//! * [`protection`] keeps the evidence as it is, [`replication`] lets in that of other servers, [`hooks`] dispatches.
 //! * [`encode`] turns values into jsonb and back, losslessly.
 //! * [`context`] knows who and why: session, roles, actor, trace, reason.
 //! * [`statement`] reads SQL text: comments that carry a trace, constants that must not be kept.
@@ -21,7 +22,11 @@ mod encode;
 mod error;
 mod event;
 mod history;
+mod hooks;
 mod pg;
+mod protection;
+mod record;
+mod replication;
 mod report;
 mod retention;
 mod settings;
@@ -75,5 +80,8 @@ pub extern "C-unwind" fn _PG_init() {
     store::register();
     context::register();
     capture::register();
+    record::register();
+    protection::register();
+    hooks::register();
     worker::register();
 }

@@ -3,12 +3,15 @@
 use core::ffi::CStr;
 
 use hmac::{Hmac, Mac};
-use pgrx::pg_sys::Datum;
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use sha2::Sha256;
 
 use super::codec::Codec;
 use super::jsonb::{Kind, Writer};
 use super::{marker, value};
+use crate::pg::guard::entry_point;
+
+entry_point!(audit_hash_key_is_readable, pg_finfo_audit_hash_key_is_readable, hash_key_is_readable);
 
 /// What stands in place of a column's value.
 #[derive(Clone)]
@@ -77,4 +80,13 @@ pub fn key(path: &CStr) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "the key file is empty"));
     }
     Ok(key)
+}
+
+/// `audit.hash_key_is_readable() returns boolean`
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn hash_key_is_readable(_arguments: FunctionCallInfo) -> Datum {
+    let readable = crate::settings::hash_key_file().is_some_and(|path| key(path).is_ok());
+    Datum::from(readable)
 }

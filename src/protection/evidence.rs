@@ -6,32 +6,28 @@
 //! object access hook, which sees every object of a cascade: it is in place once the library is loaded,
 //! which the event trigger on ddl_command_start sees to.
 
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{CStr, c_void};
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
 
-use super::arrival;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
-use crate::pg::guard::{self, entry_point};
+use crate::pg::guard::entry_point;
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{relation, version};
+use crate::replication::apply;
 use crate::store::open;
 
 entry_point!(audit_refuse_change, pg_finfo_audit_refuse_change, refuse_change);
 entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_permitted);
-entry_point!(audit_hash_key_is_readable, pg_finfo_audit_hash_key_is_readable, hash_key_is_readable);
 
-static mut PREV_OBJECT_ACCESS: pg_sys::object_access_hook_type = None;
 /// The subtransaction whose command may change evidence, because retention or uninstall runs it; 0 for none.
 static mut PERMITTED_IN: u32 = 0;
 
 pub fn register() {
-    // SAFETY: the library is being loaded; the hook's frame is plain.
+    // SAFETY: the callbacks are plain functions that live as long as the process.
     unsafe {
-        PREV_OBJECT_ACCESS = pg_sys::object_access_hook;
-        pg_sys::object_access_hook = Some(object_access);
         pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
     }
@@ -56,28 +52,11 @@ unsafe extern "C-unwind" fn subtransaction_ends(
     }
 }
 
-/// The hook: a plain frame, so that an ERROR of the next hook passes through unaltered.
-unsafe extern "C-unwind" fn object_access(
-    access: pg_sys::ObjectAccessType::Type,
-    class: Oid,
-    object: Oid,
-    sub_object: c_int,
-    argument: *mut c_void,
-) {
-    // SAFETY: the arguments are passed on as they came.
-    unsafe {
-        if access == pg_sys::ObjectAccessType::OAT_DROP && sub_object == 0 {
-            guard::run(|| refuse_drop(class, object));
-        }
-        if let Some(prev) = PREV_OBJECT_ACCESS {
-            prev(access, class, object, sub_object, argument);
-        }
-    }
-}
-
+/// Refuses to drop a table that holds evidence, or the extension while there is any.
+///
 /// # Safety
 /// Must run inside a transaction, before the object is dropped.
-unsafe fn refuse_drop(class: Oid, object: Oid) {
+pub unsafe fn refuse_drop(class: Oid, object: Oid) {
     // SAFETY: catalog lookups.
     unsafe {
         if is_permitted() {
@@ -236,8 +215,7 @@ unsafe fn refuse_change(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call.
     unsafe {
         let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "refuse_change" }.raise() };
-        if is_permitted()
-            || call.operation == Operation::Insert && arrival::is_first_copy((*call.data.tg_relation).rd_id)
+        if is_permitted() || call.operation == Operation::Insert && apply::is_first_copy((*call.data.tg_relation).rd_id)
         {
             return Datum::null();
         }
@@ -245,13 +223,4 @@ unsafe fn refuse_change(arguments: FunctionCallInfo) -> Datum {
         Error::EvidenceChanged { table: String::from_utf8_lossy(name).into_owned(), operation: call.operation.name() }
             .raise()
     }
-}
-
-/// `audit.hash_key_is_readable() returns boolean`
-///
-/// # Safety
-/// Called by PostgreSQL.
-unsafe fn hash_key_is_readable(_arguments: FunctionCallInfo) -> Datum {
-    let readable = crate::settings::hash_key_file().is_some_and(|path| crate::encode::redact::key(path).is_ok());
-    Datum::from(readable)
 }

@@ -1,21 +1,18 @@
-//! Changes of definitions: what the event triggers cannot do in SQL.
+//! The event trigger on ddl_command_start: refuses changes of definition that would change evidence.
 //!
 //! At the start of a command names have not been resolved nor rights been checked. Nothing is locked, changed or recorded
-//! there: the function runs as the caller, and at most refuses what its owner would do to evidence. That it is called
-//! loads the library, and with it the guardian's hook. Everything else follows at the command's end, by the OIDs that
-//! PostgreSQL has altered.
+//! here: the function runs as the caller, and at most refuses what the owner of evidence would do to it. Its call loads
+//! the library, and with it the hook that meets every DROP. Everything else follows at the command's end, by the OIDs
+//! that PostgreSQL has altered (sql/definitions.sql).
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
+use super::evidence;
 use crate::error::Error;
-use crate::pg::arguments::Arguments;
-use crate::pg::catalog;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
-use crate::pg::rows::Rows;
 
 entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
-entry_point!(audit_moved_partitions, pg_finfo_audit_moved_partitions, moved_partitions);
 
 /// `audit.definition_starts() returns event_trigger`
 ///
@@ -34,12 +31,10 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
                 refuse_alteration(&*statement.cast::<pg_sys::AlterTableStmt>());
             }
             Some(pg_sys::NodeTag::T_RenameStmt) => {
-                super::guardian::refuse_alteration(look_up((*statement.cast::<pg_sys::RenameStmt>()).relation));
+                evidence::refuse_alteration(look_up((*statement.cast::<pg_sys::RenameStmt>()).relation));
             }
             Some(pg_sys::NodeTag::T_AlterObjectSchemaStmt) => {
-                super::guardian::refuse_alteration(look_up(
-                    (*statement.cast::<pg_sys::AlterObjectSchemaStmt>()).relation,
-                ));
+                evidence::refuse_alteration(look_up((*statement.cast::<pg_sys::AlterObjectSchemaStmt>()).relation));
             }
             Some(pg_sys::NodeTag::T_DropStmt) => {
                 let statement = &*statement.cast::<pg_sys::DropStmt>();
@@ -53,7 +48,7 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
 }
 
 /// Refuses DROP EXTENSION audit with a hint of ours: PostgreSQL's own would recommend CASCADE. What else would
-/// take the extension along meets the guardian's hook.
+/// take the extension along meets the hook.
 ///
 /// # Safety
 /// The statement must be live.
@@ -67,7 +62,7 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
             .map(|position| relation::list_pointer::<pg_sys::String>(statement.objects, position))
             .any(|name| core::ffi::CStr::from_ptr((*name).sval) == c"audit");
         if names_us {
-            super::guardian::refuse_extension();
+            evidence::refuse_extension();
         }
     }
 }
@@ -96,7 +91,7 @@ unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
             REFUSED.contains(&(*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position)).subtype)
         });
         if is_refused {
-            super::guardian::refuse_alteration(look_up(statement.relation));
+            evidence::refuse_alteration(look_up(statement.relation));
         }
     }
 }
@@ -116,43 +111,10 @@ unsafe fn refuse_trigger(statement: &pg_sys::DropStmt) {
             let length = (*name).length - 1;
             if length > 0 {
                 let table = pg_sys::makeRangeVarFromNameList(pg_sys::list_truncate(pg_sys::list_copy(name), length));
-                super::guardian::refuse_alteration(look_up(table));
+                evidence::refuse_alteration(look_up(table));
             }
         }
     }
-}
-
-/// `audit.moved_partitions(command pg_ddl_command) returns table (partition oid, is_attached boolean)`: the partitions that
-/// an ALTER TABLE has attached or detached, for the trigger on ddl_command_end.
-///
-/// # Safety
-/// Called by PostgreSQL.
-unsafe fn moved_partitions(arguments: FunctionCallInfo) -> Datum {
-    use pg_sys::AlterTableType as Kind;
-    // SAFETY: a pg_ddl_command is a pointer to what PostgreSQL has collected about a command, which lives until the event
-    // trigger is done (tcop/deparse_utility.h); its subcommands are AlterTableCmd nodes.
-    unsafe {
-        let mut rows = Rows::begin(arguments);
-        let Some(command) = Arguments::new(arguments).datum(0) else { return Datum::null() };
-        let command = &*command.cast_mut_ptr::<pg_sys::CollectedCommand>();
-        if command.type_ != pg_sys::CollectedCommandType::SCT_AlterTable {
-            return Datum::null();
-        }
-        let subcommands = command.d.alterTable.subcmds;
-        for position in 0..relation::list_length(subcommands) {
-            let subcommand = &*relation::list_pointer::<pg_sys::CollectedATSubcmd>(subcommands, position);
-            let kind = (*subcommand.parsetree.cast::<pg_sys::AlterTableCmd>()).subtype;
-            let is_attached = match kind {
-                Kind::AT_AttachPartition => true,
-                Kind::AT_DetachPartition | Kind::AT_DetachPartitionFinalize => false,
-                _ => continue,
-            };
-            if let Some(partition) = catalog::moved_partition(command.d.alterTable.objectId, is_attached) {
-                rows.push([Some(Datum::from(partition)), Some(Datum::from(is_attached))]);
-            }
-        }
-    }
-    Datum::null()
 }
 
 /// The table of that name, invalid where there is none.

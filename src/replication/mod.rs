@@ -1,0 +1,5 @@
+//! Events of other servers.
+//!
+//! * [`apply`] lets in what a subscription brings.
+
+pub mod apply;
