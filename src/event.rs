@@ -33,7 +33,7 @@ impl Category {
     }
 }
 
-/// Numbers of the event types that the row captures write; sql/event_types.sql has them all.
+/// Numbers of the event types that the row captures write; sql/catalog/event_types.sql has them all.
 pub mod kind {
     pub const ROW_INSERT: i32 = 1;
     pub const ROW_UPDATE: i32 = 2;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
-/// Numbers of the event types that concern rows (sql/event_types.sql).
+/// Numbers of the event types that concern rows (sql/catalog/event_types.sql).
 pub mod kind {
     pub const ROW_INSERT: i32 = 1;
     pub const ROW_UPDATE: i32 = 2;

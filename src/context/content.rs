@@ -84,7 +84,7 @@ impl Content {
     /// # Safety
     /// Must run inside a transaction that may write.
     pub unsafe fn write(&self, node_id: i32, now: i64) -> i64 {
-        // SAFETY: the values are those of the columns in order (sql/schema.sql).
+        // SAFETY: the values are those of the columns in order (sql/catalog/tables.sql).
         unsafe {
             let id = dictionary::new_id(now);
             let mut values = [

@@ -53,7 +53,7 @@ pub unsafe fn current() -> i64 {
     unsafe {
         let now = clock::now();
         if let Some(known) = SESSION {
-            // A context that is younger than that keeps it (sql/dictionaries.sql).
+            // A context that is younger than that keeps it (sql/partition/dictionary.sql).
             if now < SEEN.1 + super::LIFETIME {
                 return known.id;
             }

@@ -22,7 +22,7 @@ const KEPT: usize = 1024;
 const LONGEST: usize = 8192;
 /// The column of both dictionaries that is their id; the one before it is the node.
 const ID: i16 = 2;
-/// The column of audit.contexts that is the session; what the result shows begins after it (sql/schema.sql).
+/// The column of audit.contexts that is the session; what the result shows begins after it (sql/catalog/tables.sql).
 const SESSION_ID: i32 = 3;
 
 /// What the transaction has looked up, in its memory; null before the first.
@@ -47,7 +47,7 @@ struct Row {
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn attribution(call: FunctionCallInfo) -> Datum {
-    // SAFETY: the declaration in sql/functions.sql. Nothing here owns memory of Rust's.
+    // SAFETY: the declaration in sql/read/values.sql. Nothing here owns memory of Rust's.
     unsafe {
         let arguments = Arguments::new(call);
         let (Some(node), Some(context)) = (arguments.datum(0), arguments.datum(1)) else { return arguments.null() };

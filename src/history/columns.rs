@@ -20,7 +20,7 @@ entry_point!(audit_column_changes, pg_finfo_audit_column_changes, column_changes
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
 unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the declaration in sql/functions.sql. Calls that may raise an ERROR are pgrx's guarded ones.
+    // SAFETY: the declaration in sql/read/values.sql. Calls that may raise an ERROR are pgrx's guarded ones.
     unsafe {
         let mut rows = Rows::begin(arguments);
         let arguments = Arguments::new(arguments);

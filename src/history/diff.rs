@@ -21,7 +21,7 @@ entry_point!(audit_diff_values, pg_finfo_audit_diff_values, diff_values);
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
 unsafe fn diff_values(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the declaration in sql/functions.sql.
+    // SAFETY: the declaration in sql/read/values.sql.
     unsafe {
         let mut diff = Diff { rows: Rows::begin(arguments), path: Path::default(), writer: Writer::new() };
         let arguments = Arguments::new(arguments);

@@ -21,7 +21,7 @@ struct Prepared {
 /// # Safety
 /// Called by PostgreSQL with a text, four texts and three jsonb values.
 unsafe fn holds(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the declaration in sql/search.sql. What is prepared lives as long as the call site.
+    // SAFETY: the declaration in sql/read/search.sql. What is prepared lives as long as the call site.
     unsafe {
         let call = Arguments::new(arguments);
         let Some(given) = call.bytes(0) else { return call.null() };

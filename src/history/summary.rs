@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
 unsafe fn summary(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the declaration in sql/functions.sql.
+    // SAFETY: the declaration in sql/read/values.sql.
     unsafe {
         let arguments = Arguments::new(arguments);
         let [actor, phrase, entity, id] = [0, 1, 2, 3].map(|position| arguments.bytes(position));

@@ -52,7 +52,7 @@ impl Side {
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
 unsafe fn changed_columns(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the declaration in sql/functions.sql.
+    // SAFETY: the declaration in sql/read/values.sql.
     unsafe {
         let arguments = Arguments::new(arguments);
         if call::integer(arguments, 0) != kind::ROW_UPDATE {
@@ -102,7 +102,7 @@ unsafe fn new_values(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
 unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
-    // SAFETY: the declarations in sql/functions.sql; the static is used by one thread and not across calls.
+    // SAFETY: the declarations in sql/read/values.sql; the static is used by one thread and not across calls.
     unsafe {
         let arguments = Arguments::new(arguments);
         let event_type = call::integer(arguments, 0);

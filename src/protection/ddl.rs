@@ -3,7 +3,7 @@
 //! At the start of a command names have not been resolved nor rights been checked. Nothing is locked, changed or recorded
 //! here: the function runs as the caller, and at most refuses what the owner of evidence would do to it. Its call loads
 //! the library, and with it the hook that meets every DROP. Everything else follows at the command's end, by the OIDs
-//! that PostgreSQL has altered (sql/definitions.sql).
+//! that PostgreSQL has altered (sql/capture/definitions.sql).
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 

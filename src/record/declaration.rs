@@ -108,7 +108,7 @@ pub unsafe fn named(name: &[u8]) -> Rc<Declared> {
 /// Must run inside a transaction.
 unsafe fn read(name: &[u8]) -> Option<Declared> {
     let mut found = None;
-    // SAFETY: the attributes are those of audit.event_types and audit.event_parameters (sql/schema.sql).
+    // SAFETY: the attributes are those of audit.event_types and audit.event_parameters (sql/catalog/tables.sql).
     unsafe {
         let text = pg_sys::cstring_to_text_with_len(name.as_ptr().cast(), i32::try_from(name.len()).ok()?);
         let condition = Condition { attribute: 2, procedure: Oid::from(pg_sys::F_TEXTEQ), value: Datum::from(text) };

@@ -2,7 +2,7 @@
 //!
 //! The apply worker inserts through the executor, which routes a row to its leaf and fires the leaf's row triggers but
 //! no statement triggers; the first copy of a table is a COPY, which meets the guard's statement trigger too. See
-//! sql/gathering.sql for the rest.
+//! sql/replication/subscribe.sql for the rest.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
@@ -21,7 +21,7 @@ use crate::store::{append, leaf, open};
 entry_point!(audit_arrive, pg_finfo_audit_arrive, arrive);
 entry_point!(audit_arrivals, pg_finfo_audit_arrivals, arrivals);
 
-/// Columns of an event that decide about it, by number (sql/schema.sql).
+/// Columns of an event that decide about it, by number (sql/catalog/tables.sql).
 const OCCURRED_AT: i16 = 1;
 const EVENT_ID: i32 = 2;
 const EVENT_NODE: i32 = 5;
@@ -177,7 +177,7 @@ unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool 
 /// # Safety
 /// The row must be of a leaf of events.
 unsafe fn divert(row: pg_sys::HeapTuple) {
-    // SAFETY: the overflow has the columns of every leaf (sql/schema.sql).
+    // SAFETY: the overflow has the columns of every leaf (sql/catalog/tables.sql).
     unsafe {
         let overflow = open::overflow(Parent::Events(Category::Data));
         let copy = pg_sys::heap_copytuple(row);

@@ -1,4 +1,4 @@
-//! What is on a page, as sql/pages.sql gathers it.
+//! What is on a page, as sql/report/pages.sql gathers it.
 
 use std::collections::HashMap;
 

@@ -13,7 +13,7 @@ entry_point!(audit_leaf_bounds, pg_finfo_audit_leaf_bounds, leaf_bounds);
 
 /// Microseconds of an hour, by which the leaves of dictionaries are cut.
 const HOUR: i64 = 3_600_000_000;
-/// The hour since 2000 is in the bits of a dictionary's id above these (sql/leaves.sql, first_id).
+/// The hour since 2000 is in the bits of a dictionary's id above these (sql/partition/create.sql, first_id).
 const HOUR_SHIFT: u32 = 40;
 /// Eight thousand years in microseconds: a time that is further from 2000 is no leaf's, and the year after it may be more than
 /// a timestamp holds.
@@ -25,7 +25,7 @@ const FARTHEST: i64 = 8000 * 366 * 24 * HOUR;
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn leaf_bounds(call: FunctionCallInfo) -> Datum {
-    // SAFETY: the declaration in sql/leaves.sql: the argument is a pg_node_tree, which is stored as a text.
+    // SAFETY: the declaration in sql/partition/create.sql: the argument is a pg_node_tree, which is stored as a text.
     unsafe {
         let bound = Arguments::new(call)
             .datum(0)

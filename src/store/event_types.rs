@@ -18,7 +18,7 @@ pub unsafe fn named(name: &str) -> Option<(i32, Category)> {
         procedure: Oid::from(pg_sys::F_TEXTEQ),
         value: name.into_datum().unwrap_or(Datum::null()),
     };
-    // SAFETY: the attributes are those of audit.event_types (sql/schema.sql).
+    // SAFETY: the attributes are those of audit.event_types (sql/catalog/tables.sql).
     unsafe {
         scan::rows(leaf::relation(c"event_types"), &[condition], |descriptor, tuple| {
             let number = scan::attribute(tuple, 1, descriptor).map(|number| number.value() as i32);

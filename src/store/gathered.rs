@@ -12,7 +12,7 @@ use crate::pg::scan::{self, Condition};
 pub unsafe fn has(node_id: i32) -> bool {
     let condition = Condition { attribute: 1, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(node_id) };
     let mut found = false;
-    // SAFETY: the first column of audit.gathered_nodes is the node (sql/gathering.sql).
+    // SAFETY: the first column of audit.gathered_nodes is the node (sql/replication/subscribe.sql).
     unsafe {
         scan::rows(leaf::relation(c"gathered_nodes"), &[condition], |_, _| {
             found = true;

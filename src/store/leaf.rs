@@ -157,7 +157,7 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
             pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
             holder
         };
-        // The default partition of events is there for what a subscription brings (sql/gathering.sql).
+        // The default partition of events is there for what a subscription brings (sql/replication/subscribe.sql).
         let leaf = if parent.overflows() && holder.is_default { Oid::INVALID } else { holder.partition };
         route = Route { leaf, lower: holder.lower, upper: holder.upper, ..route };
         if parent.overflows() && holder.is_last {

@@ -10,7 +10,7 @@ use super::copy::open_own;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 
-/// Columns of audit.events (sql/schema.sql).
+/// Columns of audit.events (sql/catalog/tables.sql).
 const COLUMNS: usize = 19;
 /// The last of them is the retention.
 const RETENTION_ID: usize = 18;

@@ -177,7 +177,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
     }
 }
 
-/// Whether a leaf has closed: what comes late goes by way of the overflow, and so is counted (sql/closing.sql).
+/// Whether a leaf has closed: what comes late goes by way of the overflow, and so is counted (sql/partition/close.sql).
 ///
 /// # Safety
 /// `relation` must be open.

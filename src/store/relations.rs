@@ -121,7 +121,7 @@ pub unsafe fn key_numbers(opened: pg_sys::Relation) -> Vec<i16> {
 /// # Safety
 /// Must run inside a transaction that may write.
 pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
-    // SAFETY: the values are those of the columns in order (sql/schema.sql).
+    // SAFETY: the values are those of the columns in order (sql/catalog/tables.sql).
     unsafe {
         let known = look_up(version, node_id);
         if let Some(found) = known.found {

@@ -6,7 +6,7 @@ use super::leaf;
 use super::relations::Version;
 use crate::pg::scan::{self, Condition};
 
-/// Attributes of audit.table_settings (sql/schema.sql).
+/// Attributes of audit.table_settings (sql/catalog/tables.sql).
 const SCHEMA_NAME: i32 = 1;
 const TABLE_NAME: i32 = 2;
 const RELATION_OID: i16 = 3;

@@ -1,6 +1,6 @@
 //! Forms the heap tuple of an event in a buffer that is kept between events.
 //!
-//! The layout is that of src/include/access/htup_details.h. The columns are those of sql/schema.sql, in
+//! The layout is that of src/include/access/htup_details.h. The columns are those of sql/catalog/tables.sql, in
 //! that order; trailing NULLs are left off, which PostgreSQL reads as it reads rows older than a column.
 
 use pgrx::pg_sys::{self, Datum};

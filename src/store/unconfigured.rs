@@ -8,7 +8,7 @@ use crate::pg::scan::{self, Condition};
 
 /// Distinguishes the lock from others on the same table's object tag.
 const PURPOSE: u16 = 1;
-/// Attributes of audit.unconfigured_tables (sql/schema.sql).
+/// Attributes of audit.unconfigured_tables (sql/catalog/tables.sql).
 const RELATION_OID: i16 = 1;
 const COLUMNS: usize = 2;
 

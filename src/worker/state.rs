@@ -12,7 +12,7 @@ use crate::settings;
 entry_point!(audit_worker_state, pg_finfo_audit_worker_state, worker_state);
 entry_point!(audit_ask_for_visit, pg_finfo_audit_ask_for_visit, ask_for_visit);
 
-/// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker.sql).
+/// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker/visits.sql).
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -1,5 +1,5 @@
 -- Rights are what this extension grants, whatever ALTER DEFAULT PRIVILEGES adds to the objects that it makes: at its installation
--- (sql/grants.sql) and to each leaf.
+-- (sql/catalog/grants.sql) and to each leaf.
 
 -- Takes an object away from everybody but its owner. All grants begin with the owner, so that CASCADE meets those that others passed on.
 CREATE FUNCTION audit.revoke_grants(kind text, object text, owner oid, privileges aclitem[]) RETURNS void

@@ -1,5 +1,15 @@
 -- Leaves as files, and files as leaves. The files are written, read back and verified by the executable audit-archive.
 
+-- The executable that writes archives. Requests and answers are described in archive/README.md.
+
+CREATE FUNCTION audit.call_archiver(command text, request jsonb) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_call_archiver';
+COMMENT ON FUNCTION audit.call_archiver(text, jsonb) IS 'Runs a command of audit-archive and returns its answer; internal';
+
+CREATE FUNCTION audit.write_archive(request jsonb, queries text[]) RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_write_archive';
+COMMENT ON FUNCTION audit.write_archive(jsonb, text[]) IS 'Sends the lines that queries return to audit-archive and returns the manifest; internal';
+
 -- Stays the same when an archive is tried again after a crash, so that the same files are written once more.
 CREATE FUNCTION audit.archive_id_of(leaf text) RETURNS uuid
 LANGUAGE sql STABLE

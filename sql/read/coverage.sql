@@ -1,5 +1,9 @@
 -- What is audited, how, and where the gaps are.
 
+CREATE FUNCTION audit.is_preloaded() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_is_preloaded';
+COMMENT ON FUNCTION audit.is_preloaded() IS 'Whether shared_preload_libraries names audit';
+
 -- Every table that audit.enable covers, partitions included, with how much its triggers record: 3 is all that the options ask for.
 CREATE VIEW audit.covered_tables AS
 SELECT s.schema_name, s.table_name, s.options,

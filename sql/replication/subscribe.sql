@@ -4,6 +4,14 @@
 -- from where it is moved and counted as any late event is. So does one that has no leaf: a default partition below each category is
 -- the gate that lets it in and itself stays empty for ever.
 
+CREATE FUNCTION audit.arrive() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrive';
+COMMENT ON FUNCTION audit.arrive() IS 'Trigger on every leaf: lets in what a subscription brings, once, and to a leaf that is open';
+
+CREATE FUNCTION audit.arrivals() RETURNS bigint[]
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrivals';
+COMMENT ON FUNCTION audit.arrivals() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were here; internal';
+
 CREATE TABLE audit.gathered_nodes (
     node_id      integer PRIMARY KEY,
     subscription text,

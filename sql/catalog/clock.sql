@@ -1,0 +1,9 @@
+-- The time of the trail, and marks for tests of crashes.
+
+CREATE FUNCTION audit.clock() RETURNS timestamptz
+    LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_clock';
+COMMENT ON FUNCTION audit.clock() IS 'The time that events are given';
+
+CREATE FUNCTION audit.reached(point text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_reached';
+COMMENT ON FUNCTION audit.reached(text) IS 'Marks a point for tests of crashes; does nothing';

@@ -1,0 +1,50 @@
+-- Functions in Rust that act past privileges and triggers: they write and delete rows of the trail and its configuration, and put triggers
+-- on tables of others. Nobody is granted any of them; who else calls one is a function of the extension that has checked what it does.
+
+CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) RETURNS uuid
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_emit';
+COMMENT ON FUNCTION audit.emit(text, jsonb, text, text, regclass, text) IS 'Writes an event and returns its id; for the extension itself';
+
+CREATE FUNCTION audit.put(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_put';
+COMMENT ON FUNCTION audit.put(anyelement) IS
+    'Stores a row of a configuration table in place of the one with the same key, past publications';
+
+CREATE FUNCTION audit.remove(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_remove';
+COMMENT ON FUNCTION audit.remove(anyelement) IS 'Deletes the row of a configuration table that has this key, past publications';
+
+CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, is_news boolean) RETURNS bigint
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_move_rows';
+COMMENT ON FUNCTION audit.move_rows(regclass, tid[], regclass, integer, boolean) IS
+    'Moves events from one table of the trail to another and returns how many; publications carry those that are news';
+
+CREATE FUNCTION audit.copy_leaf(source regclass, destination regclass) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_leaf';
+COMMENT ON FUNCTION audit.copy_leaf(regclass, regclass) IS
+    'Copies every row of a leaf into a table that is to take its place, past publications, and returns how many';
+
+CREATE FUNCTION audit.delete_rows(leaf regclass, rows tid[]) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_rows';
+COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a leaf, past publications; for retention';
+
+CREATE FUNCTION audit.read_archive(request jsonb, destination regclass, retention_id integer) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_read_archive';
+COMMENT ON FUNCTION audit.read_archive(jsonb, regclass, integer) IS 'Loads the events of an archive into a table and returns how many; internal';
+
+CREATE FUNCTION audit.execute_permitted(command text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_execute_permitted';
+COMMENT ON FUNCTION audit.execute_permitted(text) IS 'Runs one command that evidence is guarded against; for retention, maintenance and uninstall';
+
+CREATE FUNCTION audit.write_row_trigger(target regclass, name text, operations integer, argument text) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_write_row_trigger';
+COMMENT ON FUNCTION audit.write_row_trigger(regclass, text, integer, text) IS
+    'Creates or replaces the row trigger of a table; operations are the bits of pg_trigger.tgtype; internal';
+
+CREATE FUNCTION audit.write_truncate_trigger(target regclass, argument text) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_write_truncate_trigger';
+COMMENT ON FUNCTION audit.write_truncate_trigger(regclass, text) IS 'Creates or replaces the TRUNCATE trigger of one table; internal';
+
+CREATE FUNCTION audit.remove_trigger(trigger oid) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_remove_trigger';
+COMMENT ON FUNCTION audit.remove_trigger(oid) IS 'Drops a trigger with its clones; internal';
