@@ -29,6 +29,8 @@ pub enum Error {
     Misfit { column: String, type_name: String },
     /// Values of the column's type are made by the server alone.
     NotRestorable { column: String, type_name: String },
+    /// A type has so many types inside that its description would take too much memory.
+    TooComplex { type_name: String },
     /// An image does not describe a row of this type.
     BadImage { problem: String },
     /// An internal function was called with something unexpected.
@@ -147,6 +149,12 @@ impl Error {
                 format!("column \"{column}\" cannot be restored: only the server makes values of type {type_name}"),
                 None,
                 Some("Remove the column from the image to take its value from the base row.".into()),
+            ),
+            Error::TooComplex { type_name } => (
+                ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("type {type_name} contains too many other types"),
+                None,
+                Some("Composite types that contain others more than once multiply with each level.".into()),
             ),
             Error::BadImage { problem } => (
                 ERRCODE_INVALID_PARAMETER_VALUE,

@@ -5,6 +5,7 @@ use core::ffi::c_char;
 use pgrx::pg_sys::{self, Oid, PgOid};
 
 use super::lookup::{self, function, input_of, is_foreign, needs_names, output_of, text_type};
+use crate::error::Error;
 
 /// How values of one type become JSON.
 pub enum Codec {
@@ -83,6 +84,7 @@ pub struct CompositeCodec {
 impl Codec {
     /// Decides for a type. What the codec keeps is allocated in `context`.
     pub fn of(type_id: Oid, context: pg_sys::MemoryContext) -> Codec {
+        let _part = Part::enter(type_id);
         // SAFETY: a plain catalog lookup; an unknown type is an ERROR that pgrx's guard carries.
         let base = unsafe { pg_sys::getBaseType(type_id) };
         match PgOid::from(base) {
@@ -229,5 +231,39 @@ impl Codec {
             Codec::Array(array) => array.element.row_types(relations),
             _ => {}
         }
+    }
+}
+
+/// The types inside one that a codec is being made for, itself among them. Thirty types that contain each other twice would
+/// otherwise take all memory there is.
+struct Part;
+
+static mut DEPTH: u32 = 0;
+static mut PARTS: u32 = 0;
+/// Far more than any type that people make has.
+const MOST_PARTS: u32 = 20_000;
+
+impl Part {
+    fn enter(type_id: Oid) -> Part {
+        // SAFETY: plain variables of a single-threaded process.
+        let parts = unsafe {
+            PARTS = if DEPTH == 0 { 1 } else { PARTS + 1 };
+            DEPTH += 1;
+            PARTS
+        };
+        let part = Part;
+        if parts > MOST_PARTS {
+            // SAFETY: format_type_be returns a NUL-terminated text for every OID.
+            let name = unsafe { core::ffi::CStr::from_ptr(pg_sys::format_type_be(type_id)) };
+            Error::TooComplex { type_name: name.to_string_lossy().into_owned() }.raise();
+        }
+        part
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { DEPTH -= 1 }
     }
 }

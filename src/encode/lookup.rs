@@ -80,10 +80,12 @@ pub fn needs_names(type_id: Oid) -> bool {
     .any(|named| Oid::from(*named) == type_id)
 }
 
-/// Raises an ERROR before types nested in one another use up the stack.
+/// Raises an ERROR before types nested in one another use up the stack, and lets the walk through them be cancelled: types
+/// that contain each other twice, level after level, are few and take exponentially long.
 pub fn check_depth() {
     // SAFETY: it compares addresses and settings.
     unsafe { pg_sys::check_stack_depth() }
+    pgrx::check_for_interrupts!();
 }
 
 /// Whether reading a value from text runs C code alone, PostgreSQL's or an extension's. Constraints of a domain and functions

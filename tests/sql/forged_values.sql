@@ -214,5 +214,21 @@ EXCEPTION WHEN feature_not_supported THEN NULL;
 END $$;
 RESET xmloption;
 
+-- Types that contain each other twice multiply: no memory is taken for them all.
+SET ROLE regress_audit_forger;
+DO $$
+BEGIN
+    CREATE TYPE pg_temp.level_0 AS (a integer);
+    FOR n IN 1..24 LOOP
+        EXECUTE format('CREATE TYPE pg_temp.level_%s AS (a pg_temp.level_%s, b pg_temp.level_%2$s)', n, n - 1);
+    END LOOP;
+END $$;
+\set VERBOSITY sqlstate
+SELECT audit.row(NULL::pg_temp.level_24, '{}');
+\set VERBOSITY default
+SELECT audit.row(NULL::pg_temp.level_3, '{"a": {"a": {"a": {"a": 1}}}}');
+DISCARD TEMP;
+RESET ROLE;
+
 DROP SCHEMA forged CASCADE;
 DROP ROLE regress_audit_forger;
