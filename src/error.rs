@@ -208,7 +208,7 @@ impl Error {
                 format!("could not run {program}: {problem}"),
                 None,
                 Some(
-                    "make install puts it beside the server's executables; audit.archive_program names another place."
+                    "make install puts it beside the server's executables; it is sought on the server's PATH too, and audit.archive_program names another place."
                         .into(),
                 ),
             ),

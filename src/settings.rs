@@ -256,7 +256,7 @@ pub fn define() {
         );
         string(
             c"audit.archive_program",
-            c"The executable that writes and reads archives; audit-archive beside the server's by default.",
+            c"The executable that writes and reads archives; by default audit-archive beside the server's, else on its PATH.",
             &raw mut ARCHIVE_PROGRAM,
             pg_sys::GucContext::PGC_SIGHUP,
             None,

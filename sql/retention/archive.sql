@@ -1,6 +1,6 @@
 -- Leaves as files, and files as leaves. The files are written, read back and verified by the executable audit-archive.
 
--- The executable that writes archives. Requests and answers are described in archive/README.md.
+-- The executable that writes archives. Requests and answers are described in crates/audit-archive/README.md.
 
 CREATE FUNCTION audit.call_archiver(command text, request jsonb) RETURNS jsonb
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_call_archiver';

@@ -37,6 +37,9 @@ pub struct Archiver {
     next: usize,
 }
 
+/// The executable's name.
+const NAME: &str = "audit-archive";
+
 impl Archiver {
     /// Starts it with a request, to which what the settings say is added.
     pub fn start(command: &str, request: &Value) -> Archiver {
@@ -161,14 +164,15 @@ impl Drop for Archiver {
     }
 }
 
-/// The executable that the settings name, or the one beside the server's.
+/// The executable that the settings name, or the one beside the server's, or else one on the server's `PATH`.
 fn program() -> PathBuf {
     if let Some(program) = settings::archive_program() {
         return PathBuf::from(OsStr::from_bytes(program.to_bytes()));
     }
     // SAFETY: the server's own path, which is set before any backend starts.
     let server = unsafe { core::ffi::CStr::from_ptr((&raw const pg_sys::my_exec_path).cast()) };
-    PathBuf::from(OsStr::from_bytes(server.to_bytes())).with_file_name("audit-archive")
+    let beside = PathBuf::from(OsStr::from_bytes(server.to_bytes())).with_file_name(NAME);
+    if beside.exists() { beside } else { PathBuf::from(NAME) }
 }
 
 /// The request with the key and the way to the store. The location is that of the archive, which may be an earlier one.
