@@ -26,6 +26,7 @@ in_order! {
     "catalog_tables" "../sql/catalog/tables.sql",
     "catalog_clock" "../sql/catalog/clock.sql",
     "catalog_locks" "../sql/catalog/locks.sql",
+    "catalog_current" "../sql/catalog/current.sql",
     "catalog_privileged" "../sql/catalog/privileged.sql",
     "catalog_rights" "../sql/catalog/rights.sql",
     "catalog_event_types" "../sql/catalog/event_types.sql",

@@ -14,45 +14,67 @@ COMMENT ON FUNCTION audit.set_context(text, text, text, jsonb, boolean) IS
 CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT s FROM audit.table_settings s WHERE s.relation_oid = target::oid;
+    SELECT audit.current_row(NULL::audit.table_settings, target::oid);
 END;
 COMMENT ON FUNCTION audit.settings_of(regclass) IS 'What audit.enable was asked for of this table; internal';
 
--- The table whose settings hold for a table: the topmost one that is enabled of those that it is a partition of, else itself.
-CREATE FUNCTION audit.enabled_table(target regclass) RETURNS regclass
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT c.relation
-    FROM (SELECT target AS relation, 0::bigint AS depth
-          UNION ALL
-          SELECT a.relid, a.depth FROM pg_partition_ancestors(target) WITH ORDINALITY a (relid, depth) WHERE a.relid <> target) c
-    JOIN audit.table_settings s ON s.relation_oid = c.relation::oid
-    ORDER BY c.depth DESC LIMIT 1;
-END;
-COMMENT ON FUNCTION audit.enabled_table(regclass) IS 'The table whose settings hold for a table or partition, null without one; internal';
-
--- What is set under the name of a table for one that is not there any more, as a restore may leave it.
 CREATE FUNCTION audit.stale_settings_of(target regclass) RETURNS audit.table_settings
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT s
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    JOIN audit.table_settings s ON s.schema_name = n.nspname AND s.table_name = c.relname
-    WHERE c.oid = target AND NOT EXISTS (SELECT FROM pg_catalog.pg_class o WHERE o.oid = s.relation_oid);
-END;
-COMMENT ON FUNCTION audit.stale_settings_of(regclass) IS 'The settings of a table of this name that is gone; internal';
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'audit_stale_settings_of';
+COMMENT ON FUNCTION audit.stale_settings_of(regclass) IS
+    'What is set under the name of a table for one that is gone, as a restore may leave it; internal';
 
 -- The numbers of the columns that options name: a renamed column keeps its own.
 CREATE FUNCTION audit.column_numbers(target regclass, options jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT coalesce(jsonb_object_agg(a.attname, a.attnum), '{}')
-    FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped
-      AND (options->'ignore_columns' ? a.attname OR options->'redact' ? a.attname OR options->>'label_column' = a.attname);
+    SELECT coalesce(jsonb_object_agg(c.name, audit.column_number(target, c.name)) FILTER (WHERE audit.column_number(target, c.name) IS NOT NULL), '{}')
+    FROM (SELECT jsonb_array_elements_text(options->'ignore_columns') AS name
+          UNION SELECT jsonb_object_keys(options->'redact')
+          UNION SELECT options->>'label_column') c;
 END;
 COMMENT ON FUNCTION audit.column_numbers(regclass, jsonb) IS 'The numbers of the columns that options name; internal';
+
+-- The options with the columns' present names: a renamed column stays ignored and redacted, a dropped one takes its option along.
+CREATE FUNCTION audit.renamed_options(target regclass, options jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH present AS (
+        SELECT old.key AS old_name, audit.column_name(target, (old.value #>> '{}')::integer) AS new_name
+        FROM jsonb_each(options->'columns') old WHERE jsonb_typeof(old.value) = 'number'
+    ), renamed AS (
+        SELECT options || jsonb_build_object(
+            'ignore_columns', (SELECT coalesce(jsonb_agg(coalesce(p.new_name, c.value) ORDER BY c.place), '[]')
+                               FROM jsonb_array_elements_text(options->'ignore_columns') WITH ORDINALITY c (value, place)
+                               LEFT JOIN present p ON p.old_name = c.value WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
+            'redact', (SELECT coalesce(jsonb_object_agg(coalesce(p.new_name, r.key), r.value), '{}')
+                       FROM jsonb_each(options->'redact') r LEFT JOIN present p ON p.old_name = r.key
+                       WHERE p.old_name IS NULL OR p.new_name IS NOT NULL),
+            'label_column', CASE WHEN EXISTS (SELECT FROM present p WHERE p.old_name = options->>'label_column')
+                                 THEN (SELECT p.new_name FROM present p WHERE p.old_name = options->>'label_column')
+                                 ELSE options->>'label_column' END) AS options
+    )
+    SELECT r.options || jsonb_build_object('columns', audit.column_numbers(target, r.options)) FROM renamed r;
+END;
+COMMENT ON FUNCTION audit.renamed_options(regclass, jsonb) IS 'Options with the present names of the columns; internal';
+
+-- Options that a table has from another, its parent once: of columns that it has. They are taken as they are: what cannot be asked of
+-- the table, as to mask its key, hides more, and nothing fails for it.
+CREATE FUNCTION audit.inherited_options(target regclass, options jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH known AS (
+        SELECT (options - 'retention') || jsonb_build_object(
+            'ignore_columns', (SELECT coalesce(jsonb_agg(c), '[]') FROM jsonb_array_elements_text(options->'ignore_columns') c
+                               WHERE audit.column_number(target, c) IS NOT NULL),
+            'redact', (SELECT coalesce(jsonb_object_agg(r.key, r.value), '{}') FROM jsonb_each(options->'redact') r
+                       WHERE audit.column_number(target, r.key) IS NOT NULL),
+            'label_column', CASE WHEN audit.column_number(target, options->>'label_column') IS NOT NULL THEN options->'label_column' END) AS options
+    )
+    SELECT k.options || jsonb_build_object('columns', audit.column_numbers(target, k.options))
+           || CASE WHEN audit.retention_of(target) IS NULL THEN '{}' ELSE jsonb_build_object('retention', audit.retention_of(target)) END
+    FROM known k;
+END;
+COMMENT ON FUNCTION audit.inherited_options(regclass, jsonb) IS 'The options that a detached partition has from its parent; internal';
 
 -- What audit.enable refuses about a table, whatever the options.
 CREATE FUNCTION audit.check_target(target regclass) RETURNS void
@@ -216,7 +238,7 @@ BEGIN
     PERFORM audit.check_target(target);
     -- Whoever else enables this table waits here, so that options are merged one after the other.
     PERFORM audit.lock_table(target);
-    previous := coalesce((audit.settings_of(target)).options, (audit.stale_settings_of(target)).options);
+    previous := coalesce(audit.renamed_options(target, (audit.settings_of(target)).options), (audit.stale_settings_of(target)).options);
     options := audit.merge_options(target, previous - 'from_schema', level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.apply(target, options, previous);
 END;
@@ -325,14 +347,14 @@ AS $$
 DECLARE
     weakened audit.weakened_triggers;
 BEGIN
-    SELECT w.* INTO weakened FROM audit.weakened_triggers w WHERE w.relation_oid = target::oid;
-    IF FOUND THEN
+    weakened := audit.current_row(NULL::audit.weakened_triggers, target::oid);
+    IF weakened.relation_oid IS NOT NULL THEN
         PERFORM audit.remove(weakened);
         IF command IS NOT NULL AND NOT weakened.is_restored THEN
             PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
         END IF;
     END IF;
-    PERFORM audit.remove(u) FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid;
+    PERFORM audit.remove(ROW(target, audit.clock())::audit.unconfigured_tables);
 END;
 $$;
 COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Forgets what was noted of the triggers of a table; internal';
@@ -413,7 +435,7 @@ BEGIN
         RAISE EXCEPTION 'cannot audit schema %', target
             USING ERRCODE = 'wrong_object_type', HINT = 'Name a schema of user tables.';
     END IF;
-    SELECT s.* INTO schema_row FROM audit.schema_settings s WHERE s.schema_oid = target::oid;
+    schema_row := audit.current_row(NULL::audit.schema_settings, target::oid);
     options := audit.merge_options(NULL, schema_row.options, level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.make_leaves();
     PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
@@ -465,8 +487,8 @@ BEGIN
     IF target IS NULL THEN
         RAISE EXCEPTION 'target must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a schema.';
     END IF;
-    SELECT s.* INTO schema_row FROM audit.schema_settings s WHERE s.schema_oid = target::oid;
-    IF NOT FOUND THEN
+    schema_row := audit.current_row(NULL::audit.schema_settings, target::oid);
+    IF schema_row.schema_name IS NULL THEN
         RAISE EXCEPTION 'schema % is not audited', target
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.schema_settings lists the audited schemas.';
     END IF;

@@ -49,33 +49,31 @@ CREATE FUNCTION audit.note_triggers(target regclass, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    settings audit.table_settings := audit.settings_of(audit.enabled_table(target));
 BEGIN
-    IF settings.schema_name IS NULL THEN
-        RETURN;
-    END IF;
-    PERFORM audit.note_state(target, settings.options, command);
-    PERFORM audit.note_state(m, settings.options, command)
+    PERFORM audit.note_state(target, command);
+    PERFORM audit.note_state(m, command)
     FROM audit.with_partitions(target) m
-    WHERE m <> target AND EXISTS (SELECT FROM audit.weakened_triggers w WHERE w.relation_oid = m::oid);
+    WHERE m <> target AND (audit.current_row(NULL::audit.weakened_triggers, m::oid)).relation_oid IS NOT NULL;
 END;
 $$;
 COMMENT ON FUNCTION audit.note_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
 
 -- An event where the triggers record less than before, and one where they record everything again.
-CREATE FUNCTION audit.note_state(target regclass, options jsonb, command text) RETURNS void
+CREATE FUNCTION audit.note_state(target regclass, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known audit.weakened_triggers;
+    known audit.weakened_triggers := audit.current_row(NULL::audit.weakened_triggers, target::oid);
     state audit.weakened_triggers;
+    states integer[] := audit.current_states(target);
 BEGIN
-    SELECT w.* INTO known FROM audit.weakened_triggers w WHERE w.relation_oid = target::oid;
+    IF states IS NULL THEN
+        RETURN;
+    END IF;
     state.relation_oid := target;
-    state.row_state := audit.row_state(target, options);
-    state.truncate_state := audit.truncate_state(target, options);
+    state.row_state := states[1];
+    state.truncate_state := states[2];
     IF (state.row_state, state.truncate_state) = (coalesce(known.row_state, 3), coalesce(known.truncate_state, 3)) THEN
         RETURN;
     ELSIF (state.row_state, state.truncate_state) = (3, 3) THEN
@@ -95,28 +93,25 @@ BEGIN
     PERFORM audit.put(state);
 END;
 $$;
-COMMENT ON FUNCTION audit.note_state(regclass, jsonb, text) IS 'Compares the triggers of a table with what was noted of them; internal';
+COMMENT ON FUNCTION audit.note_state(regclass, text) IS 'Compares the triggers of a table with what was noted of them; internal';
 
--- After ALTER TABLE: a table that is not audited may have come in the place of one that is, whose settings have followed it elsewhere.
+-- A table that is not audited may have come in the place of one that is, whose settings have followed it elsewhere: by its creation, by
+-- ALTER TABLE, or with its schema.
 CREATE FUNCTION audit.note_name(target regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF audit.enabled_table(target) IS NOT NULL OR EXISTS (SELECT FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid) THEN
+    IF audit.enabled_table(target) IS NOT NULL OR (audit.current_row(NULL::audit.unconfigured_tables, target::oid)).relation_oid IS NOT NULL THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-               JOIN audit.relations r ON r.schema_name = n.nspname AND r.table_name = c.relname
-               JOIN audit.table_settings s ON s.relation_oid = r.relation_oid
-               WHERE c.oid = target AND r.relation_oid <> c.oid
-                 AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)) THEN
+    IF audit.has_name_of_another(target) THEN
         PERFORM audit.put(ROW(target, audit.clock())::audit.unconfigured_tables);
         PERFORM audit.emit('table.unconfigured', '{"reason": "it has the name of a table that is enabled"}', NULL, NULL, target, NULL);
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_name(regclass) IS 'Records that a table that is not audited took the name of one that is; internal';
+COMMENT ON FUNCTION audit.note_name(regclass) IS 'Records that a table that is not audited has the name of one that is; internal';
 
 -- Settings come by SQL from a restore alone, as audit.put goes past triggers. Their table has another OID and other numbers of columns
 -- by now, and as yet no triggers, whose creation is no news.

@@ -97,7 +97,7 @@ GRANT EXECUTE ON FUNCTION
     audit.event_time(uuid), audit.event_at(uuid), audit.event_row(uuid), audit.neighbour(audit.events, boolean),
     audit.related_events(audit.events), audit.related_trail(audit.events, uuid[], timestamptz[]),
     audit.change_table(integer, jsonb, jsonb, jsonb, jsonb), audit.first_id(timestamptz),
-    audit.ancestry(regclass), audit.settings_of(regclass), audit.enabled_table(regclass), audit.key_of(regclass, text),
+    audit.ancestry(regclass), audit.settings_of(regclass), audit.current_row(anyelement, oid), audit.enabled_table(regclass), audit.key_of(regclass, text),
     audit.versions_of(regclass), audit.row_steps(integer[], integer[], text), audit.same_rows(audit.row_step[], text),
     audit.row_trail(audit.row_step[])
 TO audit_reader;

@@ -169,11 +169,10 @@ CREATE TABLE audit.table_settings (
     options     jsonb NOT NULL,
     enabled_at  timestamptz NOT NULL,
     enabled_by  text NOT NULL,
-    PRIMARY KEY (schema_name, table_name)
+    PRIMARY KEY (relation_oid, schema_name, table_name)
 );
 COMMENT ON TABLE audit.table_settings IS 'What audit.enable was asked for; audit.tables is the readable form';
 COMMENT ON COLUMN audit.table_settings.relation_oid IS 'The table that the options hold for, 0 for one that a restore did not find';
-CREATE INDEX table_settings_oid ON audit.table_settings (relation_oid);
 
 -- Tables that have triggers of ours and that nobody enabled, and when the first change of one was recorded.
 CREATE TABLE audit.unconfigured_tables (

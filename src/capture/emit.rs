@@ -11,7 +11,8 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::raw;
 use crate::pg::trigger::Operation;
-use crate::store::{append, event_types, relations, unconfigured};
+use crate::store::unconfigured::{self, Noted};
+use crate::store::{append, event_types, relations};
 
 entry_point!(audit_emit, pg_finfo_audit_emit, emit);
 
@@ -81,8 +82,11 @@ pub unsafe fn suspended(plan: &mut Plan, operation: Operation) {
 pub unsafe fn unconfigured(plan: &mut Plan) {
     // SAFETY: per the contract.
     unsafe {
-        plan.noted = Some(raw::GetCurrentSubTransactionId());
-        if !unconfigured::note(plan.enabled()) {
+        let noted = unconfigured::note(plan.enabled());
+        if noted != Noted::Later {
+            plan.noted = Some(raw::GetCurrentSubTransactionId());
+        }
+        if noted != Noted::Added {
             return;
         }
         let reference = context::current(StatementUse::Omit);

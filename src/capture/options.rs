@@ -84,7 +84,7 @@ impl Options {
     /// Adds the redaction that other options have, by the names of the columns.
     pub fn redact_as(&mut self, others: Options) {
         for (column, how) in others.redacted {
-            self.redact(column.name, how);
+            self.hide(column.name, &how);
         }
     }
 
@@ -93,19 +93,30 @@ impl Options {
         let Ok(seed) = serde_json::from_str::<serde_json::Value>(&String::from_utf8_lossy(seed)) else { return };
         let Some(columns) = seed.get("redact").and_then(serde_json::Value::as_object) else { return };
         for (name, how) in columns {
-            self.redact(name.clone().into_bytes(), how.as_str().unwrap_or_default().as_bytes().to_vec());
+            self.hide(name.clone().into_bytes(), how.as_str().unwrap_or_default().as_bytes());
         }
     }
 
-    fn redact(&mut self, name: Vec<u8>, how: Vec<u8>) {
+    /// Masks a column, or omits it. Nothing is hashed for a table that nobody enabled: its owner, who may read the trail,
+    /// could look up what a hash in another table stands for.
+    fn hide(&mut self, name: Vec<u8>, how: &[u8]) {
         if !self.redacted.iter().any(|(column, _)| column.name == name) {
-            self.redacted.push((ColumnName { name, number: 0 }, how));
+            let how: &[u8] = if how == b"omit" { b"omit" } else { b"mask" };
+            self.redacted.push((ColumnName { name, number: 0 }, how.to_vec()));
+        }
+    }
+
+    /// Masks these columns where a redaction names one that is none of them: it may have been renamed.
+    pub fn hide_all_if_lost<'a>(&mut self, columns: impl Iterator<Item = &'a [u8]> + Clone) {
+        let is_lost = |column: &ColumnName| !columns.clone().any(|name| column.is(name, 0));
+        if self.redacted.iter().any(|(column, _)| is_lost(column)) {
+            columns.clone().for_each(|name| self.hide(name.to_vec(), b"mask"));
         }
     }
 }
 
 impl ColumnName {
-    /// Whether this is the column of that name and number. A name that came as UTF-8 is met by any that looks like it.
+    /// Whether this is the column of that name and number, by the name alone where no number is known. A name that came as UTF-8 is met by any that looks like it.
     pub fn is(&self, name: &[u8], number: i16) -> bool {
         match self.number {
             0 => self.name == name || self.name == String::from_utf8_lossy(name).as_bytes(),

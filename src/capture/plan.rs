@@ -263,6 +263,11 @@ unsafe fn without_settings(target: pg_sys::Relation, version: &Version) -> Optio
         for seed in triggers::seeds(target) {
             options.redact_as_seed(&seed);
         }
+        let names: Vec<_> = relation::attributes((*target).rd_att)
+            .filter(|attribute| !attribute.dropped)
+            .map(|attribute| attribute.name)
+            .collect();
+        options.hide_all_if_lost(names.iter().map(Vec::as_slice));
     }
     options
 }

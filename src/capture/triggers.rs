@@ -5,10 +5,18 @@
 
 use core::cmp::Reverse;
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::IntoDatum;
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
+use super::options::Options;
+use crate::encode::restore::reader::Item;
+use crate::pg::arguments::Arguments;
 use crate::pg::catalog;
+use crate::pg::guard::entry_point;
 use crate::pg::trigger::triggers;
+use crate::store::enabled;
+
+entry_point!(audit_current_states, pg_finfo_audit_current_states, current_states);
 
 /// The operations that a trigger may fire for, in the order of [`Acting`], by their bits in `pg_trigger.tgtype`.
 pub const OPERATIONS: [u32; 4] = [
@@ -66,6 +74,64 @@ pub unsafe fn acting(target: pg_sys::Relation) -> Acting {
                 })
                 .map_or(Oid::INVALID, |(_, trigger)| trigger.tgoid)
         })
+    }
+}
+
+/// `audit.current_states(target regclass) returns integer[]`: how much the triggers of a relation record of rows and of
+/// TRUNCATE, as they are now, whatever snapshot the transaction reads with: 3 all that the settings ask for, 2 not in every
+/// mode of `session_replication_role`, 1 a trigger that is disabled, 0 none. NULL where no settings hold.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn current_states(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the argument is a regclass; the relation is open while its triggers are read.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let target = arguments.oid(0).unwrap_or(Oid::INVALID);
+        let opened = pg_sys::try_relation_open(target, pg_sys::AccessShareLock as i32);
+        if opened.is_null() {
+            return arguments.null();
+        }
+        let states = enabled::table(opened).map(|settings| {
+            let asked = u32::from(Options::read(Item::of(&settings.options)).operations.cast_unsigned());
+            let rows =
+                asked & (pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_DELETE | pg_sys::TRIGGER_TYPE_UPDATE);
+            let kind = u8::try_from((*(*opened).rd_rel).relkind).unwrap_or(0);
+            // PostgreSQL 15 has no TRUNCATE triggers on foreign tables.
+            let takes_truncate = kind != pg_sys::RELKIND_FOREIGN_TABLE || cfg!(not(feature = "pg15"));
+            let row = if rows == 0 { 3 } else { state(opened, c"capture_row", rows | pg_sys::TRIGGER_TYPE_ROW) };
+            let truncate = match asked & pg_sys::TRIGGER_TYPE_TRUNCATE {
+                wanted if wanted != 0 && takes_truncate => {
+                    state(opened, c"capture_truncate", wanted | pg_sys::TRIGGER_TYPE_BEFORE)
+                }
+                _ => 3,
+            };
+            vec![i32::from(row), i32::from(truncate)]
+        });
+        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
+        states.and_then(IntoDatum::into_datum).unwrap_or_else(|| arguments.null())
+    }
+}
+
+/// The state of the best trigger that calls this function and fires for just these operations, every row and at once.
+///
+/// # Safety
+/// The relation must be open, inside a transaction.
+unsafe fn state(target: pg_sys::Relation, function: &core::ffi::CStr, wanted: u32) -> u8 {
+    // SAFETY: per the contract.
+    unsafe {
+        let function = catalog::trigger_function(function);
+        triggers(target)
+            .iter()
+            .filter(|trigger| trigger.tgfoid == function && u32::from(trigger.tgtype.cast_unsigned()) == wanted)
+            .filter(|trigger| is_whole(trigger))
+            .map(|trigger| match firing(trigger) {
+                3 => 3,
+                0 => 1,
+                _ => 2,
+            })
+            .max()
+            .unwrap_or(0)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::pg::relation;
 
 entry_point!(audit_put, pg_finfo_audit_put, put);
 entry_point!(audit_remove, pg_finfo_audit_remove, remove);
+entry_point!(audit_current_row, pg_finfo_audit_current_row, current_row);
 
 /// `audit.put(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
 ///
@@ -48,6 +49,38 @@ unsafe fn remove(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
+/// `audit.current_row(base anyelement, object oid) returns anyelement`: the row of a configuration table about an object, as
+/// it is now, whatever snapshot the transaction reads with; NULL without one. The base says the table, and is not read.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn current_row(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the first two arguments are of the types in the declaration; the row is copied while it is live.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let table = pg_sys::get_typ_typrelid(arguments.type_of(0));
+        let number = match pg_sys::get_attnum(table, OBJECT.as_ptr()) {
+            0 => pg_sys::get_attnum(table, c"schema_oid".as_ptr()),
+            number => number,
+        };
+        if number == 0 || pg_sys::get_rel_namespace(table) != leaf::schema() {
+            Error::Internal { problem: "not a row of a configuration table about an object".into() }.raise()
+        }
+        let object = arguments.oid(1).unwrap_or(pg_sys::Oid::INVALID);
+        let equal = pg_sys::Oid::from(pg_sys::F_OIDEQ);
+        let condition = crate::pg::scan::Condition { attribute: number, procedure: equal, value: Datum::from(object) };
+        let mut found = None;
+        crate::pg::scan::along_index(table, &condition, |descriptor, row| {
+            found = Some(pg_sys::heap_copy_tuple_as_datum(row, descriptor));
+            false
+        });
+        found.unwrap_or_else(|| arguments.null())
+    }
+}
+
+/// The column of a configuration table that says which object a row is about.
+const OBJECT: &core::ffi::CStr = c"relation_oid";
+
 /// Tells backends that keep what they read of a configuration table to read it again, once this is committed; where a row
 /// is about a table, those that have a plan for that.
 ///
@@ -57,7 +90,7 @@ unsafe fn announce(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
     // SAFETY: per the contract; an attribute of that name holds an OID.
     unsafe {
         pg_sys::CacheInvalidateRelcache(table);
-        let number = pg_sys::get_attnum((*table).rd_id, c"relation_oid".as_ptr());
+        let number = pg_sys::get_attnum((*table).rd_id, OBJECT.as_ptr());
         let about =
             (number != 0).then(|| crate::pg::scan::attribute(tuple, i32::from(number), (*table).rd_att)).flatten();
         if let Some(about) = about.map(|oid| pg_sys::Oid::from(oid.value() as u32))

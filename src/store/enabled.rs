@@ -1,10 +1,36 @@
 //! Which table's settings hold for a relation: a partition follows the partitioned table that was enabled.
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::settings;
+use crate::pg::arguments::Arguments;
+use crate::pg::guard::entry_point;
 use crate::pg::trigger::triggers;
 use crate::pg::{catalog, raw, relation};
+
+entry_point!(audit_enabled_table, pg_finfo_audit_enabled_table, enabled_table);
+
+/// `audit.enabled_table(target regclass) returns regclass`: the table whose settings hold for a relation, NULL without one.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn enabled_table(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the argument is a regclass; the relation is open between the two calls, and may be gone.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let target = arguments.oid(0).unwrap_or(Oid::INVALID);
+        if pg_sys::get_rel_relkind(target) == 0 {
+            return arguments.null();
+        }
+        let opened = pg_sys::try_relation_open(target, pg_sys::AccessShareLock as i32);
+        if opened.is_null() {
+            return arguments.null();
+        }
+        let enabled = table(opened).map(|enabled| enabled.table);
+        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
+        enabled.map_or_else(|| arguments.null(), Datum::from)
+    }
+}
 
 /// A table that is enabled, with its options as `audit.table_settings` has them.
 pub struct Enabled {

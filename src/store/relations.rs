@@ -5,16 +5,71 @@
 
 use core::ffi::CStr;
 
-use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::{FromDatum, IntoDatum, JsonB};
 use serde_json::{Value, json};
 
 use super::leaf::Parent;
 use super::{dictionary, gathered};
+use crate::pg::arguments::Arguments;
 use crate::pg::clock;
+use crate::pg::guard::entry_point;
 use crate::pg::raw;
 use crate::pg::relation;
 use crate::pg::scan;
+
+entry_point!(audit_has_name_of_another, pg_finfo_audit_has_name_of_another, has_name_of_another_sql);
+entry_point!(audit_column_name, pg_finfo_audit_column_name, column_name);
+entry_point!(audit_column_number, pg_finfo_audit_column_number, column_number);
+
+/// `audit.has_name_of_another(target regclass) returns boolean`: as [`has_name_of_another`].
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn has_name_of_another_sql(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the argument is a regclass.
+    unsafe {
+        let target = Arguments::new(arguments).oid(0).unwrap_or(Oid::INVALID);
+        Datum::from(pg_sys::get_rel_relkind(target) != 0 && has_name_of_another(target))
+    }
+}
+
+/// `audit.column_name(target regclass, number integer) returns text`: the name of a column as it is now, whatever snapshot the
+/// transaction reads with; NULL for one that was dropped.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn column_name(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the arguments are of the types in the declaration; the name is palloc'd.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let target = arguments.oid(0).unwrap_or(Oid::INVALID);
+        let number = arguments.datum(1).map_or(0, |number| number.value() as i16);
+        let name = pg_sys::get_attname(target, number, true);
+        // A dropped column has a name too, by which it is not found.
+        if name.is_null() || pg_sys::get_attnum(target, name) != number {
+            return arguments.null();
+        }
+        Datum::from(pg_sys::cstring_to_text(name))
+    }
+}
+
+/// `audit.column_number(target regclass, name text) returns integer`: the number of a column as it is named now; NULL without one.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn column_number(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the arguments are of the types in the declaration.
+    unsafe {
+        let arguments = Arguments::new(arguments);
+        let target = arguments.oid(0).unwrap_or(Oid::INVALID);
+        let name = arguments.bytes(1).and_then(|name| std::ffi::CString::new(name).ok()).unwrap_or_default();
+        match pg_sys::get_attnum(target, name.as_ptr()) {
+            0 => arguments.null(),
+            number => Datum::from(i32::from(number)),
+        }
+    }
+}
 
 /// What a row of `audit.relations` says about a table as it is now.
 pub struct Version {
@@ -146,6 +201,31 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
         ];
         dictionary::append(Parent::Relations, i64::from(id), &mut values);
         (id, raw::GetCurrentSubTransactionId())
+    }
+}
+
+/// Whether another table that is still enabled has been recorded under the name of this one.
+///
+/// # Safety
+/// Must run inside a transaction; the table must exist.
+pub unsafe fn has_name_of_another(target: Oid) -> bool {
+    let mut others = Vec::new();
+    // SAFETY: the attributes are those of audit.relations in order.
+    unsafe {
+        let version = describe(target);
+        dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
+            let is = |number, name: &str| {
+                scan::attribute(tuple, number, descriptor)
+                    .is_some_and(|text| String::from_utf8_lossy(scan::payload(text)) == name)
+            };
+            let is_gathered =
+                scan::attribute(tuple, 1, descriptor).is_none_or(|node| gathered::has(node.value() as i32));
+            if is(6, &version.schema) && is(7, &version.table) && !is_gathered {
+                others.extend(scan::attribute(tuple, 4, descriptor).map(|oid| Oid::from(oid.value() as u32)));
+            }
+            true
+        });
+        others.into_iter().any(|other| other != target && super::settings::options_of(other).is_some())
     }
 }
 

@@ -12,18 +12,27 @@ const PURPOSE: u16 = 1;
 const RELATION_OID: i16 = 1;
 const COLUMNS: usize = 2;
 
-/// Adds a table; false where it is known, or another transaction is adding it. Nobody waits and nobody meets a duplicate:
-/// the lock is given back after its owner's row has become visible or is gone.
+/// What became of a table that was to be added.
+#[derive(PartialEq, Eq)]
+pub enum Noted {
+    Added,
+    Known,
+    /// Another transaction is adding it, and may be rolled back.
+    Later,
+}
+
+/// Adds a table. Nothing waits and nothing meets a duplicate: the lock is given back after the row of the transaction that
+/// holds it has become visible or is gone.
 ///
 /// # Safety
 /// Must run inside a transaction that may write.
-pub unsafe fn note(table: Oid) -> bool {
+pub unsafe fn note(table: Oid) -> Noted {
     // SAFETY: the row is of the table's columns; the table is open until it is written.
     unsafe {
         // Relations themselves are locked by another kind of tag (LockRelationOid), so this one is nobody else's.
         let lock = pg_sys::ExclusiveLock as i32;
         if !pg_sys::ConditionalLockDatabaseObject(pg_sys::RelationRelationId, table, PURPOSE, lock) {
-            return false;
+            return Noted::Later;
         }
         let known = leaf::relation(c"unconfigured_tables");
         let condition =
@@ -34,7 +43,7 @@ pub unsafe fn note(table: Oid) -> bool {
             false
         });
         if is_known {
-            return false;
+            return Noted::Known;
         }
         let opened = pg_sys::table_open(known, pg_sys::RowExclusiveLock as i32);
         let mut values: [Datum; COLUMNS] = [Datum::from(table), Datum::from(clock::now())];
@@ -42,6 +51,6 @@ pub unsafe fn note(table: Oid) -> bool {
         let tuple = pg_sys::heap_form_tuple((*opened).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
         append::insert(opened, known, tuple);
         pg_sys::table_close(opened, pg_sys::NoLock as i32);
-        true
+        Noted::Added
     }
 }

@@ -24,6 +24,7 @@ const SETTINGS: &[(&CStr, &CStr)] = &[
     (c"session_replication_role", c"origin"),
     (c"max_parallel_workers_per_gather", c"0"),
     (c"max_parallel_maintenance_workers", c"0"),
+    (c"role", c"none"),
     (c"row_security", c"off"),
     (c"jit", c"off"),
     // What is moved and removed is an event, whatever the database has switched off for its users.

@@ -63,13 +63,18 @@ RESET ROLE;
 SELECT * FROM guarded;
 SELECT event, entity, old_values, new_values FROM audit.trail WHERE entity = 'public.wages' AND category = 'data' ORDER BY event_id;
 
--- Below an audited parent it follows the parent, and an event says so; redacted columns stay redacted, for the parent too.
+-- Below an audited parent it follows the parent, and an event says so; a column that it redacts has to be redacted there too.
 SELECT audit.enable('public.wages', level => 'comprehensive', redact => '{"amount": "mask"}');
 ALTER TABLE public.ledger OWNER TO regress_audit_mallory;
 ALTER TABLE public.ledger_1 OWNER TO regress_audit_mallory;
 SET ROLE regress_audit_mallory;
 DELETE FROM public.wages;
 INSERT INTO public.wages VALUES (5, 6);
+ALTER TABLE public.ledger ATTACH PARTITION public.wages FOR VALUES IN (5);
+\echo :SQLSTATE
+RESET ROLE;
+SELECT audit.enable('public.ledger', redact => '{"amount": "omit"}');
+SET ROLE regress_audit_mallory;
 ALTER TABLE public.ledger ATTACH PARTITION public.wages FOR VALUES IN (5);
 INSERT INTO public.ledger VALUES (5, 7), (1, 8);
 RESET ROLE;
