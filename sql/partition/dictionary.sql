@@ -97,7 +97,7 @@ BEGIN
         IF NOT dry_run THEN
             BEGIN
                 EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent);
-                PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', leaf));
+                PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', leaf));
             EXCEPTION WHEN lock_not_available THEN
                 action := 'busy';
                 reason := reason || ', but somebody is reading it';

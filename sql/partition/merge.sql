@@ -54,7 +54,7 @@ BEGIN
     END IF;
     name_of_both := audit.leaf_name(pair.parent, pair.since) || '_' || to_char(pair.until, 'YYYYMMDD_HH24MI');
     -- What a crash or somebody else left of an earlier attempt is not part of the trail.
-    PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', name_of_both));
+    PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I CASCADE', name_of_both));
     EXECUTE format('LOCK TABLE audit.%I, audit.%I IN SHARE ROW EXCLUSIVE MODE', pair.first_leaf, pair.second_leaf);
     PERFORM audit.make_leaf_table(pair.parent, name_of_both);
     copied := audit.copy_leaf(format('audit.%I', pair.first_leaf)::regclass, format('audit.%I', name_of_both)::regclass)
@@ -105,13 +105,13 @@ BEGIN
     FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l.leaf_name = ANY (merged.merged_from);
     IF bounds.leaves <> cardinality(merged.merged_from) OR bounds.events <> merged.events OR bounds.archived NOT IN (0, bounds.leaves)
        OR to_regclass(format('audit.%I', merged.leaf_name)) IS NULL THEN
-        PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', merged.leaf_name));
+        PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I CASCADE', merged.leaf_name));
         PERFORM audit.remove(merged);
         RETURN true;
     END IF;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', merged.parent);
     FOREACH source IN ARRAY merged.merged_from LOOP
-        PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', source));
+        PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', source));
         PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = source;
     END LOOP;
     PERFORM audit.reached('merge.dropped');

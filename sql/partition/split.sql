@@ -102,7 +102,7 @@ BEGIN
         EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
         IF is_empty THEN
-            PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', cutting.leaf_name));
+            PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', cutting.leaf_name));
         END IF;
         RETURN true;
     END LOOP;

@@ -230,7 +230,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.archives shows as what an archive has been restored.';
     END IF;
     LOCK TABLE audit.events IN ACCESS EXCLUSIVE MODE;
-    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', leaf));
+    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', leaf));
     PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = leaf;
     archived.restored_as := NULL;
     PERFORM audit.put(archived);

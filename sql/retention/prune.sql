@@ -106,7 +106,7 @@ BEGIN
     PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, NULL)
     WHERE archives = 0 AND due.events > 0;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
-    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', due.leaf));
+    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', due.leaf));
     PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
     PERFORM audit.reached('prune.dropped');
 END;

@@ -76,12 +76,21 @@ SELECT pg_temp.set_clock('2030-01-16 00:15+00');
 CALL audit.maintain();
 SELECT * FROM pg_temp.leaves WHERE leaf_name LIKE '%own%';
 SELECT * FROM audit.prune(true);
+-- What anybody makes of a leaf does not keep it: a view, a column of its row type.
+CREATE ROLE regress_audit_anybody;
+CREATE SCHEMA anybody AUTHORIZATION regress_audit_anybody;
+SET ROLE regress_audit_anybody;
+CREATE VIEW anybody.looks AS SELECT event_id FROM audit.events_own_2_20300115;
+CREATE TABLE anybody.copies (id integer, event audit.events_own_2_20300115);
+RESET ROLE;
 SELECT pg_temp.set_clock('2030-01-26 00:15+00');
 SELECT category, leaf, events, action, reason FROM audit.prune(true);
 SELECT count(*) FROM audit.trail WHERE entity = 'public.click' AND category = 'data';
 SELECT category, leaf, events, action, reason FROM audit.prune();
 SELECT count(*) FROM audit.trail WHERE entity = 'public.click' AND category = 'data';
 SELECT entity, parameters - 'since' - 'until' AS parameters FROM audit.trail WHERE event = 'retention.prune';
+SELECT c.relname, a.attname FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'anybody'::regnamespace ORDER BY 1, 2;
 SELECT count(*) FROM audit.trail WHERE entity = 'public.customer' AND category = 'data';
 
 -- Holds win: on a row, an actor, a time, a table, everything; what they do not cover goes.
@@ -192,3 +201,4 @@ RESET ROLE;
 \c :home
 ALTER DATABASE regress_retention IS_TEMPLATE false;
 DROP DATABASE regress_retention;
+DROP ROLE regress_audit_anybody;
