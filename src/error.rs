@@ -7,10 +7,10 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 pub enum Error {
     /// The trigger function was called as something else.
     NotATrigger { function: &'static str },
-    /// Neither a leaf nor the overflow exists.
+    /// Neither a partition nor the overflow exists.
     NoLeaf { parent: String },
-    /// A leaf has other columns than its parent had when it was made.
-    ForeignLeaf { leaf: String },
+    /// A partition has other columns than its parent had when it was made.
+    ForeignLeaf { partition: String },
     /// The evidence would go, or be changed by a change of definition.
     Evidence { action: &'static str, object: String },
     /// Evidence was to be changed by SQL.
@@ -76,13 +76,13 @@ impl Error {
             ),
             Error::NoLeaf { parent } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit.{parent} has no leaf and there is no overflow to write to"),
+                format!("audit.{parent} has no partition and there is no overflow to write to"),
                 None,
                 Some("Run CALL audit.maintain().".into()),
             ),
-            Error::ForeignLeaf { leaf } => (
+            Error::ForeignLeaf { partition } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit.{leaf} does not have the columns of the trail"),
+                format!("audit.{partition} does not have the columns of the trail"),
                 None,
                 Some("Detach the table, then run CALL audit.maintain().".into()),
             ),

@@ -5,7 +5,7 @@
 //! * [`encode`] turns values into jsonb and back, losslessly.
 //! * [`context`] knows who and why: session, roles, actor, trace, reason.
 //! * [`statement`] reads SQL text: comments that carry a trace, constants that must not be kept.
-//! * [`event`] is the record that captures make, [`store`] appends it to the open leaf.
+//! * [`event`] is the record that captures make, [`store`] appends it to the open partition.
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
 //! * [`retention`] archives what is let go.

@@ -12,7 +12,7 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_VALUE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static TRUNCATE_ROWS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static REPLICATE: GucSetting<bool> = GucSetting::<bool>::new(false);
-static LEAF_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 << 10);
+static PARTITION_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 << 10);
 #[cfg(feature = "testing")]
 static CLOCK_OFFSET: GucSetting<i32> = GucSetting::<i32>::new(0);
 #[cfg(feature = "testing")]
@@ -174,10 +174,10 @@ pub fn define() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
-        c"audit.leaf_size",
-        c"Size from which a leaf of the trail is closed before its time.",
-        c"With its indexes. Leaves that retention drops as a whole, and merges of old ones, are of about this size.",
-        &LEAF_SIZE,
+        c"audit.partition_size",
+        c"Size from which a partition of the trail is closed before its time.",
+        c"With its indexes. Partitions that retention drops as a whole, and merges of old ones, are of about this size.",
+        &PARTITION_SIZE,
         1,
         i32::MAX,
         GucContext::Sighup,
@@ -263,7 +263,7 @@ pub fn define() {
         );
         string(
             c"audit.tablespace",
-            c"The tablespace of new leaves of the trail.",
+            c"The tablespace of new partitions of the trail.",
             &raw mut TABLESPACE,
             pg_sys::GucContext::PGC_SIGHUP,
             None,

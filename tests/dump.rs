@@ -26,7 +26,7 @@ fn shop(server: &Server) {
            CREATE TABLE app.later (id int PRIMARY KEY);
            INSERT INTO app.later VALUES (1);"#,
     );
-    // A leaf whose time is over has indexes of its own.
+    // A partition whose time is over has indexes of its own.
     server.query("shop", "SELECT audit.make_leaves_of('events_data', '2021-01-01', '2021-01-01')");
     server.query("shop", "CALL audit.maintain()");
     assert_eq!(
@@ -202,7 +202,7 @@ fn a_restore_is_not_disturbed_by_the_worker() {
     expect_restored(&server, &server, "plain");
 }
 
-/// Without its privileges a restored trail is nobody's until maintenance has set the rights of its leaves.
+/// Without its privileges a restored trail is nobody's until maintenance has set the rights of its partitions.
 #[test]
 fn a_restore_without_privileges_is_readable_after_maintenance() {
     let server = Server::start(&[]);

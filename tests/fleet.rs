@@ -15,15 +15,15 @@ fn the_trails_of_two_servers_and_the_centre_are_one() {
         &centre,
         "CREATE TABLE orders (id int PRIMARY KEY, status text); SELECT audit.enable('orders'); INSERT INTO orders VALUES (1, 'central')",
     );
-    // Events that have no leaf when the copy begins: whoever holds this lock keeps maintenance from moving them.
+    // Events that have no partition when the copy begins: whoever holds this lock keeps maintenance from moving them.
     let mut busy = first.connect("postgres");
     busy.batch_execute("BEGIN; SELECT audit.lock('maintenance')").unwrap();
     query(
         &first,
         "BEGIN;
-         DO $$ DECLARE leaf regclass;
+         DO $$ DECLARE partition regclass;
          BEGIN
-             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_application' LOOP PERFORM audit.execute_permitted(format('DROP TABLE %s', leaf)); END LOOP;
+             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_application' LOOP PERFORM audit.execute_permitted(format('DROP TABLE %s', partition)); END LOOP;
          END $$; COMMIT;
          SELECT audit.record('invoice.approved', NULL, 'invoice', 'INV-late') FROM generate_series(1, 50)",
     );

@@ -32,7 +32,7 @@ fn all_databases_are_visited_in_one_pass() {
         wait_until("it has been visited", || {
             overflow(&server, &database) == 0 && worker(&server, &database).ends_with("(ok)")
         });
-        let sql = "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()";
+        let sql = "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'events_data' AND l.until > now()";
         assert_ne!(server.query(&database, sql), "0");
     }
     assert_eq!(overflow(&server, "with_work"), 1);
@@ -187,13 +187,14 @@ fn a_database_that_fails_stops_no_other() {
         make_work(&server, database);
     }
     wait_until("both are visited", || ["broken", "whole"].iter().all(|database| overflow(&server, database) == 0));
-    // A table of somebody else's where the next leaf would be.
-    let leaf = server.query("broken", "SELECT audit.leaf_name('events_data', date_trunc('month', now(), 'UTC'))");
-    drop_leaves_and(&server, "broken", &format!("CREATE TABLE audit.{leaf} ()"));
+    // A table of somebody else's where the next partition would be.
+    let partition =
+        server.query("broken", "SELECT audit.partition_name('events_data', date_trunc('month', now(), 'UTC'))");
+    drop_leaves_and(&server, "broken", &format!("CREATE TABLE audit.{partition} ()"));
     server.query("broken", "INSERT INTO t SELECT max(id) + 1 FROM t");
-    // Neither can the leaf be made nor its event be moved.
-    let problem = format!("audit.events_data: relation \"{leaf}\" already exists");
-    let failed = format!("could not make leaves: {problem}; could not empty the overflow: {problem}");
+    // Neither can the partition be made nor its event be moved.
+    let problem = format!("audit.events_data: relation \"{partition}\" already exists");
+    let failed = format!("could not make partitions: {problem}; could not empty the overflow: {problem}");
     wait_until("status says so", || worker(&server, "broken").ends_with(&format!("): {failed}")));
     let words = worker(&server, "broken");
     assert!(words.starts_with("failed in this database at "), "{words}");
@@ -204,7 +205,7 @@ fn a_database_that_fails_stops_no_other() {
     wait_until("it is tried again", || worker(&server, "broken").contains("(3 times)"));
     let failures = server.log().matches("audit maintenance failed in database \"broken\"").count();
     assert!((3..=4).contains(&failures), "{failures}");
-    server.query("broken", &format!("DROP TABLE audit.{leaf}"));
+    server.query("broken", &format!("DROP TABLE audit.{partition}"));
     wait_until("it recovers", || overflow(&server, "broken") == 0 && worker(&server, "broken").ends_with("(ok)"));
     assert_eq!(server.query("broken", "SELECT worker_error IS NULL FROM audit.status()"), "t");
 }
@@ -228,11 +229,10 @@ fn settings_of_the_database_do_not_matter() {
                     SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET audit.enabled = on;";
     let sql = "CREATE EXTENSION audit; CREATE TABLE public.t (id int PRIMARY KEY); SELECT audit.enable('public.t')";
     server.query("a", &format!("{settings} SET lock_timeout = 0; {sql}"));
-    let leaf =
-        "SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until";
-    let leaf = server.query("a", &format!("{settings} {leaf}"));
+    let partition = "SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until";
+    let partition = server.query("a", &format!("{settings} {partition}"));
     let mut client = server.connect("a");
-    client.batch_execute(&format!("{settings} BEGIN READ WRITE; LOCK TABLE {leaf} IN SHARE MODE")).unwrap();
+    client.batch_execute(&format!("{settings} BEGIN READ WRITE; LOCK TABLE {partition} IN SHARE MODE")).unwrap();
     server.query("a", &format!("{settings} INSERT INTO public.t VALUES (1)"));
     client.batch_execute("COMMIT").unwrap();
     wait_until("the event is moved", || {

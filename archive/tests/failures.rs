@@ -85,7 +85,7 @@ fn requests_that_cannot_be_met_are_refused() {
 #[test]
 fn names_stay_below_the_location() {
     let place = Place::new();
-    let request = place.request(json!({ "server": "../../é:x", "leaf": ".." }));
+    let request = place.request(json!({ "server": "../../é:x", "partition": ".." }));
     let written = succeed("write", &request, "{\"end\":{\"events\":0}}\n");
     assert!(
         written["manifest_file"].as_str().unwrap().ends_with("/_..___x--0192f0c0-0000-7000-8000-000000000001.json"),

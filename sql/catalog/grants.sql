@@ -64,7 +64,7 @@ GRANT SELECT ON
     audit.table_settings, audit.schema_settings, audit.weakened_triggers, audit.unconfigured_tables,
     audit.leaf_settings, audit.leaf_facts, audit.retention_settings, audit.holds,
     audit.archives, audit.gathered_nodes, audit.gather_settings,
-    audit.leaves, audit.local_nodes, audit.covered_tables, audit.trail_events
+    audit.partitions, audit.local_nodes, audit.covered_tables, audit.trail_events
 TO audit_reader;
 GRANT SELECT ON
     audit.trail, audit.changes, audit.event_parameter_values, audit.tables, audit.coverage, audit.retention, audit.servers,
@@ -133,7 +133,7 @@ GRANT EXECUTE ON FUNCTION
 TO audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT SELECT ON
-    audit.tables, audit.coverage, audit.retention, audit.servers, audit.leaves, audit.leaf_facts, audit.archives, audit.holds,
+    audit.tables, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.leaf_facts, audit.archives, audit.holds,
     audit.event_types, audit.event_parameters, audit.table_settings, audit.schema_settings, audit.weakened_triggers,
     audit.unconfigured_tables, audit.leaf_settings, audit.retention_settings, audit.gathered_nodes, audit.gather_settings
 TO audit_admin;

@@ -22,11 +22,11 @@ COMMENT ON FUNCTION audit.move_rows(regclass, tid[], regclass, integer, boolean)
 CREATE FUNCTION audit.copy_leaf(source regclass, destination regclass) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_leaf';
 COMMENT ON FUNCTION audit.copy_leaf(regclass, regclass) IS
-    'Copies every row of a leaf into a table that is to take its place, past publications, and returns how many';
+    'Copies every row of a partition into a table that is to take its place, past publications, and returns how many';
 
-CREATE FUNCTION audit.delete_rows(leaf regclass, rows tid[]) RETURNS bigint
+CREATE FUNCTION audit.delete_rows(partition regclass, rows tid[]) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_rows';
-COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a leaf, past publications; for retention';
+COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a partition, past publications; for retention';
 
 CREATE FUNCTION audit.read_archive(request jsonb, destination regclass, retention_id integer) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_read_archive';

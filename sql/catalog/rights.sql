@@ -1,5 +1,5 @@
--- Rights are what this extension grants, whatever ALTER DEFAULT PRIVILEGES adds to the objects that it makes: at its installation
--- (sql/catalog/grants.sql) and to each leaf.
+-- Rights are what this extension grants, whatever ALTER DEFAULT PRIVILEGES adds to the objects that it makes:
+-- at its installation (sql/catalog/grants.sql) and to each partition.
 
 -- Takes an object away from everybody but its owner. All grants begin with the owner, so that CASCADE meets those that others passed on.
 CREATE FUNCTION audit.revoke_grants(kind text, object text, owner oid, privileges aclitem[]) RETURNS void
@@ -34,8 +34,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.restrict_to_readers(regclass) IS 'Gives evidence to audit_reader for reading, and to nobody else; internal';
 
--- Leaves, and parents that were made at run time, whose rights are others: a restore without privileges has given them none, and an
--- administrator may have granted more.
+-- Partitions, and parents that were made at run time, whose rights are others: a restore without privileges
+-- has given them none, and an administrator may have granted more.
 CREATE FUNCTION audit.repair_rights() RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -63,4 +63,4 @@ BEGIN
     RETURN repaired;
 END;
 $$;
-COMMENT ON FUNCTION audit.repair_rights() IS 'Sets the rights of leaves where they are not as they should be; returns of how many; internal';
+COMMENT ON FUNCTION audit.repair_rights() IS 'Sets the rights of partitions where they are not as they should be; returns of how many; internal';

@@ -2,7 +2,7 @@
 -- (sessions, contexts), to what (relations), where (nodes), and the configuration.
 --
 -- Members of the extension are the parents, the views, the functions and the configuration. A table
--- that holds evidence is a leaf made at run time and not a member, so that pg_dump carries it whole.
+-- that holds evidence is a partition made at run time and not a member, so that pg_dump carries it whole.
 
 DO $$
 BEGIN
@@ -75,7 +75,7 @@ COMMENT ON COLUMN audit.events.entity IS 'The object concerned where it is not t
 COMMENT ON COLUMN audit.events.result IS 'failure, or null for success';
 COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it for somebody else';
 COMMENT ON COLUMN audit.events.retention_id IS
-    'The table''s own retention, in whose leaves the event is; negative where an archive was brought back; null for the leaves of the category';
+    'The table''s own retention, in whose partitions the event is; negative where an archive was brought back; null for the partitions of the category';
 
 CREATE TABLE audit.events_by_category PARTITION OF audit.events FOR VALUES IN (NULL) PARTITION BY LIST (category);
 COMMENT ON TABLE audit.events_by_category IS 'Events that live as long as their category';
@@ -93,13 +93,13 @@ COMMENT ON TABLE audit.events_schema      IS 'Changes of definitions';
 COMMENT ON TABLE audit.events_system      IS 'What happened to auditing itself';
 COMMENT ON TABLE audit.events_application IS 'What applications record';
 
--- What found no leaf in time waits here, in one leaf that never ends, until maintenance moves it. It is not a
--- default partition, which would have to be locked and searched for every new leaf.
+-- What found no partition in time waits here, in one partition that never ends, until maintenance moves it. It is not a
+-- default partition, which would have to be locked and searched for every new partition.
 CREATE TABLE audit.events_overflow (LIKE audit.events) PARTITION BY RANGE (occurred_at);
-COMMENT ON TABLE audit.events_overflow IS 'Events whose leaf was missing; audit.maintain() moves them to it';
+COMMENT ON TABLE audit.events_overflow IS 'Events whose partition was missing; audit.maintain() moves them to it';
 
 -- Dictionary keys are unique within a node; node_id is random, so that trails of many servers can be gathered.
--- The upper bits of context_id and session_id are the hour since 2000, which is what their leaves are cut by.
+-- The upper bits of context_id and session_id are the hour since 2000, which is what their partitions are cut by.
 CREATE TABLE audit.nodes (
     node_id           integer NOT NULL,
     name              text NOT NULL,
@@ -204,14 +204,15 @@ COMMENT ON TABLE audit.schema_settings IS 'Schemas whose future tables are audit
 
 CREATE TABLE audit.leaf_settings (
     parent        text PRIMARY KEY,
-    leaf_interval interval NOT NULL CHECK (leaf_interval >= interval '1 hour')
+    partition_interval interval NOT NULL CHECK (partition_interval >= interval '1 hour')
 );
-COMMENT ON TABLE audit.leaf_settings IS 'How much time one leaf of a partitioned table holds, where it is not the default of one month';
+COMMENT ON TABLE audit.leaf_settings IS 'How much time one partition of a partitioned table holds, where it is not the default of one month';
 
--- What is known of a leaf beside its bounds, which are in the catalog. The row comes when the leaf is about to be cut, closes or is
--- made by a merge, and is right ever after: nobody but the mover writes to a closed leaf.
+-- What is known of a partition beside its bounds, which are in the catalog. The row comes when the partition
+-- is about to be cut, closes or is made by a merge, and is right ever after: nobody but the mover writes to a
+-- closed partition.
 CREATE TABLE audit.leaf_facts (
-    leaf_name         text PRIMARY KEY,
+    partition_name    text PRIMARY KEY,
     parent            text NOT NULL,
     closed_at         timestamptz,
     events            bigint,
@@ -222,11 +223,11 @@ CREATE TABLE audit.leaf_facts (
     merged_from       text[],
     pruned_at         timestamptz
 );
-COMMENT ON TABLE audit.leaf_facts IS 'Closed leaves: how many events they hold, from when to when; and leaves that are being cut or merged';
-COMMENT ON COLUMN audit.leaf_facts.lowest_context_id IS 'No event of the leaf refers to an older context';
-COMMENT ON COLUMN audit.leaf_facts.cut_at IS 'The open leaf is to end here';
+COMMENT ON TABLE audit.leaf_facts IS 'Closed partitions: how many events they hold, from when to when; and partitions that are being cut or merged';
+COMMENT ON COLUMN audit.leaf_facts.lowest_context_id IS 'No event of the partition refers to an older context';
+COMMENT ON COLUMN audit.leaf_facts.cut_at IS 'The open partition is to end here';
 COMMENT ON COLUMN audit.leaf_facts.pruned_at IS 'When retention last deleted events from among others that are held; it looks again when a hold is placed or released';
-COMMENT ON COLUMN audit.leaf_facts.merged_from IS 'The leaves that this one, not yet in their place, holds the events of';
+COMMENT ON COLUMN audit.leaf_facts.merged_from IS 'The partitions that this one, not yet in their place, holds the events of';
 
 -- Retention by category, and by table within data. Nothing is set at first: everything is kept.
 CREATE TABLE audit.retention_settings (
@@ -241,7 +242,7 @@ CREATE TABLE audit.retention_settings (
     is_gathered  boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE audit.retention_settings IS 'What audit.set_retention was asked for; audit.retention is the readable form';
-COMMENT ON COLUMN audit.retention_settings.is_gathered IS 'Whether what the table had in the category''s leaves has been moved to its own';
+COMMENT ON COLUMN audit.retention_settings.is_gathered IS 'Whether what the table had in the category''s partitions has been moved to its own';
 COMMENT ON COLUMN audit.retention_settings.lineage IS 'The table, whatever its name; null for the whole category';
 
 CREATE TABLE audit.holds (
@@ -260,7 +261,7 @@ COMMENT ON TABLE audit.holds IS 'Legal holds: what they cover is neither pruned 
 CREATE TABLE audit.archives (
     archive_id      uuid PRIMARY KEY,
     category        text NOT NULL,
-    leaf            text NOT NULL,
+    partition       text NOT NULL,
     entity          text,
     since           timestamptz NOT NULL,
     until           timestamptz NOT NULL,
@@ -281,14 +282,14 @@ CREATE TABLE audit.archives (
     restored_as     text
 );
 COMMENT ON TABLE audit.archives IS 'What has been archived: where the files are and what they hold';
-COMMENT ON COLUMN audit.archives.leaf IS 'The leaf that it was made of; where events of it are still held, the one that they are in now';
-COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has leaves of its own';
-COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose own leaf it was, null for a category''s';
+COMMENT ON COLUMN audit.archives.partition IS 'The partition that it was made of; where events of it are still held, the one that they are in now';
+COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has partitions of its own';
+COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose own partition it was, null for a category''s';
 COMMENT ON COLUMN audit.archives.bytes IS 'Of the files';
-COMMENT ON COLUMN audit.archives.live_bytes IS 'Of the leaf when it was archived, with indexes';
+COMMENT ON COLUMN audit.archives.live_bytes IS 'Of the partition when it was archived, with indexes';
 COMMENT ON COLUMN audit.archives.manifest IS 'The manifest''s path below the location';
 COMMENT ON COLUMN audit.archives.pruned_at IS 'When retention let the events themselves go';
-COMMENT ON COLUMN audit.archives.restored_as IS 'The leaf it has been brought back as, null otherwise';
+COMMENT ON COLUMN audit.archives.restored_as IS 'The partition it has been brought back as, null otherwise';
 
 CREATE SEQUENCE audit.dictionary_ids AS bigint CACHE 32;
 COMMENT ON SEQUENCE audit.dictionary_ids IS 'Keys of sessions, contexts and relations';

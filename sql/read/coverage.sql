@@ -187,7 +187,7 @@ WHERE t.relation = t.enabled AND NOT t.options->'operations' ?& ARRAY['insert', 
    OR t.options->'operations' ? 'truncate' AND NOT t.has_truncate
 UNION ALL
 SELECT 'layer not loaded', 'shared_preload_libraries',
-       'audit is not preloaded: what does not come from triggers is not captured, and leaves are made on demand only', NULL, NULL
+       'audit is not preloaded: what does not come from triggers is not captured, and partitions are made on demand only', NULL, NULL
 WHERE NOT audit.is_preloaded()
 UNION ALL
 SELECT 'event trigger ' || CASE WHEN e.evtenabled IS NULL THEN 'missing' WHEN e.evtenabled = 'D' THEN 'disabled' ELSE 'not always enabled' END,

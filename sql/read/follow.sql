@@ -157,8 +157,8 @@ BEGIN
         ELSIF begins_at = '-infinity' THEN
             begins_at := (SELECT min(e.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e);
         END IF;
-        -- A month takes few leaves to plan for, and mostly holds a page. Where the page ends is found first: the planner
-        -- then knows how little there is to join.
+        -- A month takes few partitions to plan for, and mostly holds a page. Where the page ends is found
+        -- first: the planner then knows how little there is to join.
         FOREACH reach IN ARRAY ARRAY[format('t.occurred_at >= %1$L AND t.occurred_at < %2$L', begins_at, begins_at + interval '1 month'),
                                      format('t.occurred_at >= %L', begins_at + interval '1 month')] LOOP
             EXIT WHEN remaining = 0 OR begins_at IS NULL OR filter IS NULL;

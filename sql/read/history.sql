@@ -8,8 +8,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.event_time(uuid) IS 'The time inside the id of an event, exact to the millisecond';
 
--- The time of an id is that of its event, or later where the clock stood or stepped back: so the search goes back from it in
--- growing steps, each of which meets only the leaves of its time, and ends with everything. The plan must be that of the times.
+-- The time of an id is that of its event, or later where the clock stood or stepped back: so the search goes
+-- back from it in growing steps, each of which meets only the partitions of its time, and ends with
+-- everything. The plan must be that of the times.
 CREATE FUNCTION audit.event_at(event_id uuid) RETURNS audit.events
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 -- Search: a page of the trail by words, filters and order.
 --
 -- The statement is put together for every call from the filters that are given, as constants, so that the planner sees
--- which leaves it needs and which order an index has. What filters say about dictionaries (event types, relations,
+-- which partitions it needs and which order an index has. What filters say about dictionaries (event types, relations,
 -- contexts) is looked up in those first, and events are compared by id.
 
 CREATE FUNCTION audit.holds(word text, text_1 text, text_2 text, text_3 text, text_4 text,
@@ -126,10 +126,10 @@ END;
 COMMENT ON FUNCTION audit.context_condition(text, text) IS
     'A condition on contexts d as one on events, by their ids or, where they are many, by what audit.trail_events t shows; internal';
 
--- Conditions over audit.trail_events t: first those on time and category, which choose leaves, then all others.
+-- Conditions over audit.trail_events t: first those on time and category, which choose partitions, then all others.
 CREATE FUNCTION audit.search_conditions(query text, since timestamptz, until timestamptz, events text[], categories text[],
                                         actors text[], entity text, entity_id text, trace_id text, results text[],
-                                        OUT leaves text[], OUT others text[])
+                                        OUT partitions text[], OUT others text[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -141,8 +141,8 @@ BEGIN
     PERFORM audit.check_range(since, until);
     PERFORM audit.check_choice('categories', categories, '{data,read,security,schema,system,application}');
     PERFORM audit.check_choice('results', results, '{success,failure}');
-    leaves := ARRAY[format('t.occurred_at >= %L', since), format('t.occurred_at < %L', until), format('t.category = ANY (%L)', categories)];
-    leaves := ARRAY(SELECT c FROM unnest(leaves, ARRAY[since IS NULL, until IS NULL, categories IS NULL]) u (c, is_absent) WHERE NOT is_absent);
+    partitions := ARRAY[format('t.occurred_at >= %L', since), format('t.occurred_at < %L', until), format('t.category = ANY (%L)', categories)];
+    partitions := ARRAY(SELECT c FROM unnest(partitions, ARRAY[since IS NULL, until IS NULL, categories IS NULL]) u (c, is_absent) WHERE NOT is_absent);
     others := '{}';
     IF events IS NOT NULL THEN
         -- The category of a type of our own never changes.
@@ -150,7 +150,7 @@ BEGIN
         INTO event_types, own_categories FROM audit.event_types_named(events) t;
         others := others || format('t.event_type = ANY (%L)', event_types);
         IF own_categories IS NOT NULL THEN
-            leaves := leaves || format('t.category = ANY (%L)', own_categories);
+            partitions := partitions || format('t.category = ANY (%L)', own_categories);
         END IF;
     END IF;
     IF results IS NOT NULL THEN
@@ -256,9 +256,9 @@ BEGIN
     key := audit.sort_key(sort);
     filter := audit.search_conditions(query, since, until, events, categories, actors, entity, entity_id, trace_id, results);
     IF after IS NOT NULL THEN
-        filter.leaves := filter.leaves || audit.after_condition(after, key.sort_column, key.sort_type, key.is_descending);
+        filter.partitions := filter.partitions || audit.after_condition(after, key.sort_column, key.sort_type, key.is_descending);
     END IF;
-    SELECT string_agg(format('(%s)', c.condition), ' AND ') INTO condition FROM unnest(filter.leaves || filter.others) c (condition);
+    SELECT string_agg(format('(%s)', c.condition), ' AND ') INTO condition FROM unnest(filter.partitions || filter.others) c (condition);
 
     -- The fence around a filter makes the planner look for what fits in any way, with several workers, and sort what it
     -- finds. In the order of time alone it goes along the index instead. Times and ids are never null.
@@ -276,7 +276,7 @@ BEGIN
     END IF;
     -- In the order of time a page is mostly found near its beginning: look there first, then four times as far, and so on.
     EXECUTE format('SELECT min(t.occurred_at), max(t.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) t WHERE %s',
-                   coalesce((SELECT string_agg(format('(%s)', c.condition), ' AND ') FROM unnest(filter.leaves) c (condition)), 'true'))
+                   coalesce((SELECT string_agg(format('(%s)', c.condition), ' AND ') FROM unnest(filter.partitions) c (condition)), 'true'))
     INTO oldest, newest;
     nearest := CASE WHEN key.is_descending THEN newest ELSE oldest END;
     width := greatest((newest - oldest) / 4096, interval '1 second');

@@ -74,8 +74,8 @@ BEGIN
     PERFORM audit.make_gates();
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
                                   'events_application'] LOOP
-        PERFORM audit.make_leaves_of(parent, greatest(gather.since, now_here - most_leaves * audit.leaf_interval(parent),
-            now_here - audit.kept(parent) - audit.leaf_interval(parent)), now_here);
+        PERFORM audit.make_leaves_of(parent, greatest(gather.since, now_here - most_leaves * audit.partition_interval(parent),
+            now_here - audit.kept(parent) - audit.partition_interval(parent)), now_here);
     END LOOP;
     PERFORM audit.remove(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();
     PERFORM audit.put(ROW(gather.since, now_here)::audit.gather_settings);

@@ -1,12 +1,13 @@
 -- Taking in the events of other servers, which subscriptions bring: what maintenance and the workers of subscriptions need.
 --
--- A worker routes an event to the leaf of its time, where the trigger arrive meets it. One whose leaf has closed goes to the overflow,
--- from where it is moved and counted as any late event is. So does one that has no leaf: a default partition below each category is
--- the gate that lets it in and itself stays empty for ever.
+-- A worker routes an event to the partition of its time, where the trigger arrive meets it. One whose
+-- partition has closed goes to the overflow, from where it is moved and counted as any late event is. So does
+-- one that has no partition: a default partition below each category is the gate that lets it in and itself
+-- stays empty for ever.
 
 CREATE FUNCTION audit.arrive() RETURNS trigger
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrive';
-COMMENT ON FUNCTION audit.arrive() IS 'Trigger on every leaf: lets in what a subscription brings, once, and to a leaf that is open';
+COMMENT ON FUNCTION audit.arrive() IS 'Trigger on every partition: lets in what a subscription brings, once, and to a partition that is open';
 
 CREATE FUNCTION audit.arrivals() RETURNS bigint[]
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrivals';
@@ -24,7 +25,7 @@ CREATE TABLE audit.gather_settings (
     since       timestamptz PRIMARY KEY,
     prepared_at timestamptz NOT NULL
 );
-COMMENT ON TABLE audit.gather_settings IS 'What audit.gather was asked for: leaves back to this time wait for events of other servers';
+COMMENT ON TABLE audit.gather_settings IS 'What audit.gather was asked for: partitions back to this time wait for events of other servers';
 
 ALTER TABLE audit.gathered_nodes  REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.gather_settings REPLICA IDENTITY NOTHING;
@@ -40,7 +41,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.is_copying() IS 'Whether a subscription has yet to copy what another server had recorded before; internal';
 
--- Leaves that were made for another server's past stay open for a day, in which the subscription is created, and until all is copied.
+-- Partitions that were made for another server's past stay open for a day, in which the subscription is
+-- created, and until all is copied.
 CREATE FUNCTION audit.awaits_events(since timestamptz, until timestamptz) RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -48,7 +50,7 @@ BEGIN ATOMIC
                    WHERE g.since < awaits_events.until AND g.prepared_at > awaits_events.since
                      AND (g.prepared_at > audit.clock() - interval '1 day' OR audit.is_copying()));
 END;
-COMMENT ON FUNCTION audit.awaits_events(timestamptz, timestamptz) IS 'Whether events of another server''s past may still come to a leaf; internal';
+COMMENT ON FUNCTION audit.awaits_events(timestamptz, timestamptz) IS 'Whether events of another server''s past may still come to a partition; internal';
 
 CREATE FUNCTION audit.make_gates() RETURNS void
 LANGUAGE plpgsql
@@ -62,19 +64,19 @@ BEGIN
         gate := parent || '_gate';
         CONTINUE WHEN to_regclass(format('audit.%I', gate)) IS NOT NULL;
         PERFORM audit.make_leaf_table(parent, gate);
-        -- As a closed leaf it takes nothing.
+        -- As a closed partition it takes nothing.
         EXECUTE format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', gate);
         EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', gate);
-        EXECUTE format('COMMENT ON TABLE audit.%I IS %L', gate, 'Lets in events of other servers whose leaf is missing; they go to the overflow');
+        EXECUTE format('COMMENT ON TABLE audit.%I IS %L', gate, 'Lets in events of other servers whose partition is missing; they go to the overflow');
         EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I DEFAULT', parent, gate);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_gates() IS 'Makes the partitions through which events without a leaf arrive; internal';
+COMMENT ON FUNCTION audit.make_gates() IS 'Makes the partitions through which events without a partition arrive; internal';
 
--- What came before its leaf, from a server whose clock was ahead or whose past nobody had asked for, is in the default partition, which
--- would keep the leaf from its place.
-CREATE FUNCTION audit.take_from_rest(parent text, leaf text, bounds text) RETURNS void
+-- What came before its partition, from a server whose clock was ahead or whose past nobody had asked for, is
+-- in the default partition, which would keep the partition from its place.
+CREATE FUNCTION audit.take_from_rest(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -87,11 +89,11 @@ BEGIN
     EXECUTE format('SELECT array_agg(r.ctid) FROM audit.%I r WHERE r.%I >= $1 AND r.%2$I < $2', parent || '_rest', rtrim(parent, 's') || '_id')
     INTO early USING bound[1]::bigint, bound[2]::bigint;
     IF early IS NOT NULL THEN
-        PERFORM audit.move_rows(format('audit.%I', parent || '_rest')::regclass, early, format('audit.%I', leaf)::regclass, NULL, false);
+        PERFORM audit.move_rows(format('audit.%I', parent || '_rest')::regclass, early, format('audit.%I', partition)::regclass, NULL, false);
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.take_from_rest(text, text, text) IS 'Moves rows of a dictionary from the default partition to their new leaf; internal';
+COMMENT ON FUNCTION audit.take_from_rest(text, text, text) IS 'Moves rows of a dictionary from the default partition to their new partition; internal';
 
 -- The worker that this is, if it belongs to a subscription.
 CREATE FUNCTION audit.own_subscription(OUT subscription text, OUT copied_table regclass)
@@ -156,8 +158,9 @@ BEGIN
     END LOOP;
 END $$;
 
--- What arrives afterwards is counted when its leaf closes. What comes later still goes by way of the overflow and is counted there.
-CREATE FUNCTION audit.note_gathered(leaf text) RETURNS void
+-- What arrives afterwards is counted when its partition closes. What comes later still goes by way of the
+-- overflow and is counted there.
+CREATE FUNCTION audit.note_gathered(partition text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -165,20 +168,20 @@ DECLARE
     gathered record;
 BEGIN
     IF NOT EXISTS (SELECT FROM audit.gathered_nodes)
-       OR EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = leaf AND f.closed_at IS NOT NULL) THEN
+       OR EXISTS (SELECT FROM audit.leaf_facts f WHERE f.partition_name = partition AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
     FOR gathered IN
         EXECUTE format('SELECT n.name, count(*) AS events, min(e.occurred_at) AS since, max(e.occurred_at) AS until FROM audit.%I e '
                        'JOIN audit.gathered_nodes g ON g.node_id = e.node_id LEFT JOIN audit.nodes n ON n.node_id = e.node_id '
-                       'GROUP BY e.node_id, n.name ORDER BY n.name, e.node_id', leaf)
+                       'GROUP BY e.node_id, n.name ORDER BY n.name, e.node_id', partition)
     LOOP
         PERFORM audit.emit('evidence.load', jsonb_build_object('server', gathered.name, 'events', gathered.events, 'since', gathered.since,
-            'until', gathered.until), 'audit.' || leaf, NULL, NULL, NULL);
+            'until', gathered.until), 'audit.' || partition, NULL, NULL, NULL);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_gathered(text) IS 'Records how many events of other servers a leaf that closes holds; internal';
+COMMENT ON FUNCTION audit.note_gathered(text) IS 'Records how many events of other servers a partition that closes holds; internal';
 
 -- Event types that applications of other servers define. The number comes from the name, so that the servers mostly agree; the last one
 -- to define a type is believed. Publications carry no removal: a parameter that is no longer declared stays.

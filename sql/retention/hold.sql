@@ -52,7 +52,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept goes by the retention again';
 
--- Leaves whose events are partly held are looked through again.
+-- Partitions whose events are partly held are looked through again.
 CREATE FUNCTION audit.look_again() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -66,9 +66,10 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.look_again() IS 'Lets retention look again at leaves that are partly held; internal';
+COMMENT ON FUNCTION audit.look_again() IS 'Lets retention look again at partitions that are partly held; internal';
 
--- Holds that may cover events of a leaf: null where none does, 'true' where one covers every event, else a condition on an event e.
+-- Holds that may cover events of a partition: null where none does, 'true' where one covers every event, else
+-- a condition on an event e.
 CREATE FUNCTION audit.held(first_at timestamptz, last_at timestamptz) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -89,4 +90,4 @@ BEGIN ATOMIC
         WHERE p.part IS NOT NULL) c
     WHERE coalesce(h.since <= held.last_at, true) AND coalesce(h.until > held.first_at, true);
 END;
-COMMENT ON FUNCTION audit.held(timestamptz, timestamptz) IS 'A condition on the events e of a leaf that holds cover, null where there is none; internal';
+COMMENT ON FUNCTION audit.held(timestamptz, timestamptz) IS 'A condition on the events e of a partition that holds cover, null where there is none; internal';

@@ -1,10 +1,13 @@
--- What keeps the trail in order, step by step: leaves made ahead, the overflow emptied, leaves cut, closed, merged, archived and dropped.
+-- What keeps the trail in order, step by step: partitions made ahead, the overflow emptied, partitions cut,
+-- closed, merged, archived and dropped.
 
--- One step of maintenance, in a transaction of its own. Each kind of work stands for itself: one that fails is rolled back, told by a
--- WARNING and left out of the steps that follow, which are given `failures`, while the others go on. Whoever holds a lock that some work
--- needs is waited for a moment; that work is then left to the next call: a transaction that lasts for hours may keep a leaf from being
--- cut, but not others from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for deadlock_timeout,
--- gives way in time. SECURITY DEFINER is safe here: members of audit_admin decide when this is done and nothing else.
+-- One step of maintenance, in a transaction of its own. Each kind of work stands for itself: one that fails
+-- is rolled back, told by a WARNING and left out of the steps that follow, which are given `failures`, while
+-- the others go on. Whoever holds a lock that some work needs is waited for a moment; that work is then left
+-- to the next call: a transaction that lasts for hours may keep a partition from being cut, but not others
+-- from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for
+-- deadlock_timeout, gives way in time. SECURITY DEFINER is safe here: members of audit_admin decide when this
+-- is done and nothing else.
 CREATE FUNCTION audit.maintenance_step(INOUT failures jsonb DEFAULT '[]', OUT has_more boolean)
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -22,23 +25,23 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN;
     END IF;
-    FOREACH work IN ARRAY ARRAY['make leaves', 'set the rights of leaves', 'empty the overflow', 'gather a table''s events', 'cut leaves',
-                                'close leaves', 'let leaves go', 'let contexts and sessions go', 'let archives go', 'merge leaves',
-                                'summarize leaves'] LOOP
+    FOREACH work IN ARRAY ARRAY['make partitions', 'set the rights of partitions', 'empty the overflow', 'gather a table''s events', 'cut partitions',
+                                'close partitions', 'let partitions go', 'let contexts and sessions go', 'let archives go', 'merge partitions',
+                                'summarize partitions'] LOOP
         CONTINUE WHEN failures @> jsonb_build_array(jsonb_build_object('work', work));
         BEGIN
             CASE work
-                WHEN 'make leaves' THEN has_more := audit.make_leaves() > 0;
-                WHEN 'set the rights of leaves' THEN PERFORM audit.repair_rights();
+                WHEN 'make partitions' THEN has_more := audit.make_leaves() > 0;
+                WHEN 'set the rights of partitions' THEN PERFORM audit.repair_rights();
                 WHEN 'empty the overflow' THEN has_more := audit.empty_overflow() > 0;
                 WHEN 'gather a table''s events' THEN has_more := audit.gather_own() > 0;
-                WHEN 'cut leaves' THEN has_more := audit.cut_leaf();
-                WHEN 'close leaves' THEN has_more := audit.close_leaf();
-                WHEN 'let leaves go' THEN has_more := audit.prune_step();
+                WHEN 'cut partitions' THEN has_more := audit.cut_leaf();
+                WHEN 'close partitions' THEN has_more := audit.close_leaf();
+                WHEN 'let partitions go' THEN has_more := audit.prune_step();
                 WHEN 'let contexts and sessions go' THEN has_more := audit.prune_unused();
                 WHEN 'let archives go' THEN has_more := audit.remove_archive();
-                WHEN 'merge leaves' THEN has_more := audit.merge_leaves();
-                WHEN 'summarize leaves' THEN PERFORM audit.summarize_leaves();
+                WHEN 'merge partitions' THEN has_more := audit.merge_leaves();
+                WHEN 'summarize partitions' THEN PERFORM audit.summarize_leaves();
             END CASE;
             IF has_more THEN
                 RETURN;
@@ -75,9 +78,9 @@ END;
 $$;
 COMMENT ON FUNCTION audit.raise_failures(jsonb) IS 'Raises an error that names the maintenance that failed, where some has; internal';
 
--- Whether a leaf has no guard yet, as while pg_restore is at work: it makes the extension, then tables, loads them, and makes indexes
--- and triggers last. A worker that made leaves then, closed or pruned them, would be in its way. A table that is not yet in its place is
--- told by a column that all of them have.
+-- Whether a partition has no guard yet, as while pg_restore is at work: it makes the extension, then tables,
+-- loads them, and makes indexes and triggers last. A worker that made partitions then, closed or pruned them,
+-- would be in its way. A table that is not yet in its place is told by a column that all of them have.
 CREATE FUNCTION audit.is_being_restored() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -86,7 +89,7 @@ BEGIN ATOMIC
                      AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'node_id')
                      AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change'));
 END;
-COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether leaves are still without their guards; internal';
+COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether partitions are still without their guards; internal';
 
 -- Whether transactions that wrote to the overflow are under way, so that a worker has reason to stay. One worker is
 -- enough: the lock is kept to the end of its session. Prepared transactions may stay for days and are not waited for.
@@ -119,4 +122,4 @@ BEGIN
 END;
 $$;
 COMMENT ON PROCEDURE audit.maintain(interval) IS
-    'All that the worker does: makes leaves ahead, empties the overflow, closes, merges, archives and drops leaves, committing after each; an error in the end where something failed, all else being done';
+    'All that the worker does: makes partitions ahead, empties the overflow, closes, merges, archives and drops partitions, committing after each; an error in the end where something failed, all else being done';

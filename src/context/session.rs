@@ -1,5 +1,5 @@
-//! The rows for this connection and this server, written once each. Retention drops leaves of sessions that no event
-//! refers to, and a connection may rest for longer than events are kept: then its row is written once more.
+//! The rows for this connection and this server, written once each. Retention drops partitions of sessions that no
+//! event refers to, and a connection may rest for longer than events are kept: then its row is written once more.
 
 use core::ffi::CStr;
 
@@ -9,7 +9,7 @@ use pgrx::{IntoDatum, direct_function_call_as_datum};
 use crate::pg::scan::{self, Condition};
 use crate::pg::{clock, raw, version};
 use crate::settings;
-use crate::store::leaf::Parent;
+use crate::store::partition::Parent;
 use crate::store::{dictionary, gathered};
 
 /// A dictionary row that this backend wrote or found.
@@ -22,7 +22,7 @@ struct Known {
 
 static mut NODE: Option<Known> = None;
 static mut SESSION: Option<Known> = None;
-/// The leaf that the row of the session is in, and when it was last seen there.
+/// The partition that the row of the session is in, and when it was last seen there.
 static mut SEEN: (Oid, i64) = (Oid::INVALID, 0);
 
 /// The id of this server's incarnation.

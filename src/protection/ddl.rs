@@ -67,7 +67,7 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
     }
 }
 
-/// Refuses ALTER TABLE where it would change evidence, take a leaf out of sight or its guard away.
+/// Refuses ALTER TABLE where it would change evidence, take a partition out of sight or its guard away.
 ///
 /// # Safety
 /// The statement must be live.

@@ -129,7 +129,7 @@ unsafe fn audit_schema() -> Oid {
     if schema == Oid::INVALID { Oid::from(u32::MAX) } else { schema }
 }
 
-/// Whether a relation is a leaf of the trail.
+/// Whether a relation is a partition of the trail.
 unsafe fn is_evidence(table: Oid) -> bool {
     // SAFETY: catalog lookups of a relation that exists.
     unsafe {
@@ -162,7 +162,7 @@ unsafe fn has_rows(table: Oid) -> bool {
     }
 }
 
-/// Whether any leaf of events, or the overflow, has had rows.
+/// Whether any partition of events, or the overflow, has had rows.
 unsafe fn has_evidence() -> bool {
     // SAFETY: catalog lookups inside a transaction.
     unsafe {
@@ -192,7 +192,7 @@ fn is_permitted() -> bool {
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn execute_permitted(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: inside a transaction. Leaves that are open here could not be dropped.
+    // SAFETY: inside a transaction. Partitions that are open here could not be dropped.
     unsafe {
         let command = Arguments::new(arguments).text(0).unwrap_or_default();
         let before = PERMITTED_IN;

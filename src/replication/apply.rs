@@ -1,8 +1,8 @@
-//! Events of other servers as a subscription brings them: each is let in once, and to a leaf that is open.
+//! Events of other servers as a subscription brings them: each is let in once, and to a partition that is open.
 //!
-//! The apply worker inserts through the executor, which routes a row to its leaf and fires the leaf's row triggers but
-//! no statement triggers; the first copy of a table is a COPY, which meets the guard's statement trigger too. See
-//! sql/replication/subscribe.sql for the rest.
+//! The apply worker inserts through the executor, which routes a row to its partition and fires the partition's row
+//! triggers but no statement triggers; the first copy of a table is a COPY, which meets the guard's statement trigger
+//! too. See sql/replication/subscribe.sql for the rest.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
@@ -15,8 +15,8 @@ use crate::pg::guard::entry_point;
 use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
 use crate::pg::trigger::Call;
-use crate::store::leaf::Parent;
-use crate::store::{append, leaf, open};
+use crate::store::partition::Parent;
+use crate::store::{append, open, partition};
 
 entry_point!(audit_arrive, pg_finfo_audit_arrive, arrive);
 entry_point!(audit_arrivals, pg_finfo_audit_arrivals, arrivals);
@@ -67,8 +67,8 @@ unsafe fn arrivals(_arguments: FunctionCallInfo) -> Datum {
     vec![let_in, known].into_datum().unwrap_or(Datum::null())
 }
 
-/// The trigger function on leaves: lets a row in, or leaves it out where it is here already, or puts it into the
-/// overflow where the leaf takes none. A trigger with an argument takes none ever.
+/// The trigger function on partitions: lets a row in, or leaves it out where it is here already, or puts it into the
+/// overflow where the partition takes none. A trigger with an argument takes none ever.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -100,13 +100,13 @@ unsafe fn arrive(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// Only on the trail's own leaves: on another table the trigger would let anybody write to the overflow.
+/// Only on the trail's own partitions: on another table the trigger would let anybody write to the overflow.
 ///
 /// # Safety
 /// The table must be open.
 unsafe fn is_leaf(table: pg_sys::Relation) -> bool {
     // SAFETY: per the contract.
-    unsafe { (*(*table).rd_rel).relnamespace == leaf::schema() && (*(*table).rd_rel).relispartition }
+    unsafe { (*(*table).rd_rel).relnamespace == partition::schema() && (*(*table).rd_rel).relispartition }
 }
 
 /// # Safety
@@ -116,10 +116,10 @@ unsafe fn name<'a>(table: pg_sys::Relation) -> &'a [u8] {
     unsafe { relation::name(&(*(*table).rd_rel).relname) }
 }
 
-/// Whether an event was captured here, or has arrived before: in this leaf, or in the overflow.
+/// Whether an event was captured here, or has arrived before: in this partition, or in the overflow.
 ///
 /// # Safety
-/// The row must be of the open table, a leaf of events.
+/// The row must be of the open table, a partition of events.
 unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
     // SAFETY: per the contract; the columns are never null.
     unsafe {
@@ -135,7 +135,7 @@ unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> boo
             value: value(row, i32::from(OCCURRED_AT)),
         };
         let id = *value(row, EVENT_ID).cast_mut_ptr::<[u8; 16]>();
-        [(*table).rd_id, leaf::overflow()].into_iter().any(|place| {
+        [(*table).rd_id, partition::overflow()].into_iter().any(|place| {
             let mut found = false;
             scan::along_index(place, &at, |_, tuple| {
                 found = *value(tuple, EVENT_ID).cast_mut_ptr::<[u8; 16]>() == id;
@@ -149,7 +149,7 @@ unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> boo
 /// Whether a row of a dictionary is here.
 ///
 /// # Safety
-/// The row must be of the open table, a leaf of a dictionary.
+/// The row must be of the open table, a partition of a dictionary.
 unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
     // SAFETY: per the contract; the columns are never null.
     unsafe {
@@ -172,17 +172,17 @@ unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool 
     }
 }
 
-/// Puts an event into the overflow, from where maintenance takes it to its leaf and counts it, and asks for that.
+/// Puts an event into the overflow, from where maintenance takes it to its partition and counts it, and asks for that.
 ///
 /// # Safety
-/// The row must be of a leaf of events.
+/// The row must be of a partition of events.
 unsafe fn divert(row: pg_sys::HeapTuple) {
-    // SAFETY: the overflow has the columns of every leaf (sql/catalog/tables.sql).
+    // SAFETY: the overflow has the columns of every partition (sql/catalog/tables.sql).
     unsafe {
         let overflow = open::overflow(Parent::Events(Category::Data));
         let copy = pg_sys::heap_copytuple(row);
         append::insert(overflow.relation, overflow.oid, copy);
-        leaf::ask_for_leaves();
+        partition::ask_for_leaves();
     }
 }
 

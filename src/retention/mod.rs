@@ -3,7 +3,7 @@
 //!
 //! * [`archiver`] runs it and speaks its protocol; compressing, encrypting and uploading happen there, in a process of
 //!   its own, whose libraries and threads no backend ever loads.
-//! * [`write`] sends a leaf to it, [`read`] takes one back.
+//! * [`write`] sends a partition to it, [`read`] takes one back.
 
 mod archiver;
 mod read;

@@ -1,4 +1,4 @@
-//! A leaf on its way to an archive: its dictionaries first, then its events in the order of time.
+//! A partition on its way to an archive: its dictionaries first, then its events in the order of time.
 
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::spi::Spi;

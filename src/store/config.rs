@@ -5,7 +5,7 @@
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
-use super::{append, leaf};
+use super::{append, partition};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
@@ -76,7 +76,8 @@ unsafe fn row(arguments: Arguments) -> (pg_sys::Relation, pg_sys::HeapTupleData)
     // SAFETY: a composite datum has a tuple's header.
     unsafe {
         let relation = pg_sys::get_typ_typrelid(arguments.type_of(0));
-        let Some(datum) = arguments.datum(0).filter(|_| pg_sys::get_rel_namespace(relation) == leaf::schema()) else {
+        let Some(datum) = arguments.datum(0).filter(|_| pg_sys::get_rel_namespace(relation) == partition::schema())
+        else {
             Error::Internal { problem: "not a row of a configuration table".into() }.raise()
         };
         let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();

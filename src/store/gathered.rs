@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::leaf;
+use super::partition;
 use crate::pg::scan::{self, Condition};
 
 /// Whether a node is another server; else it is this database, now or before it was restored, copied or promoted.
@@ -14,7 +14,7 @@ pub unsafe fn has(node_id: i32) -> bool {
     let mut found = false;
     // SAFETY: the first column of audit.gathered_nodes is the node (sql/replication/subscribe.sql).
     unsafe {
-        scan::rows(leaf::relation(c"gathered_nodes"), &[condition], |_, _| {
+        scan::rows(partition::relation(c"gathered_nodes"), &[condition], |_, _| {
             found = true;
             false
         });

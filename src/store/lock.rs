@@ -23,8 +23,8 @@ const PURPOSES: [(&[u8], u16, Lifetime); 5] = [
     (b"maintenance", 1, Lifetime::Transaction),
     // Being the worker that stays until transactions which wrote to the overflow have ended.
     (b"overflow_waiter", 2, Lifetime::Session),
-    // Making leaves that are missing.
-    (b"leaves", 3, Lifetime::Transaction),
+    // Making partitions that are missing.
+    (b"partitions", 3, Lifetime::Transaction),
     // Defining event types.
     (b"event_types", 4, Lifetime::Transaction),
     // Letting events go, and changing policies and holds.

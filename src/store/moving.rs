@@ -1,6 +1,6 @@
-//! Moves rows from one table of the trail to another in one transaction, with the same content: events from the overflow
-//! to the leaf that was missing and to the leaves of a table that got a retention of its own, and rows of a dictionary
-//! that came before their leaf.
+//! Moves rows from one table of the trail to another in one transaction, with the same content: events from the
+//! overflow to the partition that was missing and to the partitions of a table that got a retention of its own, and
+//! rows of a dictionary that came before their partition.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::{FromDatum, IntoDatum};
@@ -18,8 +18,8 @@ const RETENTION_ID: usize = 18;
 entry_point!(audit_move_rows, pg_finfo_audit_move_rows, move_rows);
 
 /// `audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, is_news boolean) returns
-/// bigint`: moves the rows that are still there and returns how many; events get this retention, or none. What is news has
-/// been in no leaf yet, so that a publication of the trail has to carry it.
+/// bigint`: moves the rows that are still there and returns how many; events get this retention, or none. What is news
+/// has been in no partition yet, so that a publication of the trail has to carry it.
 ///
 /// # Safety
 /// Called by PostgreSQL.

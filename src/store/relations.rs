@@ -9,7 +9,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{FromDatum, IntoDatum, JsonB};
 use serde_json::{Value, json};
 
-use super::leaf::Parent;
+use super::partition::Parent;
 use super::{dictionary, gathered};
 use crate::pg::clock;
 use crate::pg::raw;

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::leaf;
+use super::partition;
 use super::relations::Version;
 use crate::pg::scan::{self, Condition};
 
@@ -22,7 +22,7 @@ pub unsafe fn options_of(table: Oid) -> Option<Vec<u8>> {
     let mut found = None;
     // SAFETY: the condition is of the column's type, and the attributes are those of the table.
     unsafe {
-        scan::along_index(leaf::relation(c"table_settings"), &condition, |descriptor, tuple| {
+        scan::along_index(partition::relation(c"table_settings"), &condition, |descriptor, tuple| {
             found = scan::attribute(tuple, OPTIONS, descriptor).map(|options| scan::payload(options).to_vec());
             false
         });
@@ -38,7 +38,7 @@ pub unsafe fn options_by_name(version: &Version) -> Option<Vec<u8>> {
     let mut found = None;
     // SAFETY: the attributes are those of the table.
     unsafe {
-        scan::rows(leaf::relation(c"table_settings"), &[], |descriptor, tuple| {
+        scan::rows(partition::relation(c"table_settings"), &[], |descriptor, tuple| {
             let is = |number, name: &str| {
                 scan::attribute(tuple, number, descriptor)
                     .is_some_and(|text| String::from_utf8_lossy(scan::payload(text)) == name)

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::{append, leaf};
+use super::{append, partition};
 use crate::pg::clock;
 use crate::pg::scan::{self, Condition};
 
@@ -25,7 +25,7 @@ pub unsafe fn note(table: Oid) -> bool {
         if !pg_sys::ConditionalLockDatabaseObject(pg_sys::RelationRelationId, table, PURPOSE, lock) {
             return false;
         }
-        let known = leaf::relation(c"unconfigured_tables");
+        let known = partition::relation(c"unconfigured_tables");
         let condition =
             Condition { attribute: RELATION_OID, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(table) };
         let mut is_known = false;

@@ -68,8 +68,8 @@ fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     let mut failures = NOTHING.to_owned();
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
     let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
-    // The first leaves are made by whoever first audits a table, or restored. That is asked first: where a restore has made
-    // them in between, they have no guards yet.
+    // The first partitions are made by whoever first audits a table, or restored. That is asked first: where a restore
+    // has made them in between, they have no guards yet.
     if answer(HAS_LEAVES)? == Some(false) {
         return Ok((Outcome::Done, None));
     }

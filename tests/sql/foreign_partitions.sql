@@ -1,4 +1,4 @@
--- The planner may evaluate what the extension asks about its leaves for any table of the database, and the session may print times as it
+-- The planner may evaluate what the extension asks about its partitions for any table of the database, and the session may print times as it
 -- likes: retention, maintenance and audit.status once failed for good on names and bounds of other tables.
 \pset null (null)
 SET client_min_messages = warning;
@@ -48,15 +48,15 @@ ANALYZE;
 
 SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit.leaf_bounds(c.relpartbound) b
 WHERE c.relnamespace = 'foreign_partitions'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname;
-SELECT count(*) FROM audit.leaves l JOIN pg_class c ON c.oid = l.leaf WHERE c.relnamespace <> 'audit'::regnamespace;
-SELECT n AS name, audit.retention_of_parent(n) AS retention, audit.category_of_parent(n) AS category, audit.kept(n), audit.leaf_interval(n), audit.partition_check(n)
+SELECT count(*) FROM audit.partitions l JOIN pg_class c ON c.oid = l.partition WHERE c.relnamespace <> 'audit'::regnamespace;
+SELECT n AS name, audit.retention_of_parent(n) AS retention, audit.category_of_parent(n) AS category, audit.kept(n), audit.partition_interval(n), audit.partition_check(n)
 FROM unnest(ARRAY['events_data', 'events_own_1', 'events_own_1_20261121_time', 'events_own_', 'events_own_0', 'events_own_-1', 'events_own_01', 'events_own_ 1',
                   'events_own_99999999999', 'events_own_999999999', 'events_', 'events', 'sessions', '', 'o''clock', NULL]) n;
-SELECT count(audit.retention_of_parent(c.relname::text)) > 0 AS has_own, count(audit.kept(c.relname::text)) >= 0 AS kept, count(audit.leaf_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
+SELECT count(audit.retention_of_parent(c.relname::text)) > 0 AS has_own, count(audit.kept(c.relname::text)) >= 0 AS kept, count(audit.partition_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
 SELECT audit.first_id('infinity'), audit.first_id('-infinity'), audit.first_id(NULL), audit.first_id('2000-01-01 01:00');
 
 -- Times are the same however the session prints them.
-CREATE TEMP TABLE known AS SELECT l.leaf, extract(epoch FROM l.since) AS since, extract(epoch FROM l.until) AS until FROM audit.leaves l;
+CREATE TEMP TABLE known AS SELECT l.partition, extract(epoch FROM l.since) AS since, extract(epoch FROM l.until) AS until FROM audit.partitions l;
 SELECT count(*) > 10 AS are_known FROM known;
 CREATE FUNCTION pg_temp.leaves_that_differ(date_style text, time_zone text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -64,7 +64,7 @@ DECLARE
 BEGIN
     PERFORM set_config('datestyle', date_style, true), set_config('timezone', time_zone, true);
     SELECT count(*) INTO differing FROM (
-        SELECT l.leaf, extract(epoch FROM l.since), extract(epoch FROM l.until) FROM audit.leaves l EXCEPT ALL TABLE known) d;
+        SELECT l.partition, extract(epoch FROM l.since), extract(epoch FROM l.until) FROM audit.partitions l EXCEPT ALL TABLE known) d;
     PERFORM count(*) FROM audit.due_leaves();
     PERFORM count(*) FROM audit.leaves_to_close();
     PERFORM count(*) FROM audit.leaves_to_merge();

@@ -29,7 +29,7 @@ SELECT c.relname AS admin_reads FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_admin', c.oid, 'SELECT') ORDER BY c.relname;
 SELECT c.relname AS writer_reads FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_writer', c.oid, 'SELECT') ORDER BY c.relname;
--- A reader reads everything, leaves that were made at run time too.
+-- A reader reads everything, partitions that were made at run time too.
 SELECT count(*) AS unread FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT has_table_privilege('audit_reader', c.oid, 'SELECT');
 -- SECURITY DEFINER functions are listed here one by one: each runs with the rights of a superuser.

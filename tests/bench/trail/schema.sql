@@ -1,4 +1,4 @@
--- An empty trail for the benchmark of reading: eight audited tables, leaves for two years, and what says how many events go where.
+-- An empty trail for the benchmark of reading: eight audited tables, partitions for two years, and what says how many events go where.
 -- psql variable: events.
 CREATE EXTENSION audit;
 CREATE EXTENSION pg_prewarm;
@@ -14,7 +14,7 @@ FROM unnest('{customer,invoice,product,shipment,payment,contact,ticket,contract}
 \gexec
 SELECT setval('audit.dictionary_ids', 1000000000);
 
--- The closed leaves of 24 months and the open one, which is full: an eighth of all.
+-- The closed partitions of 24 months and the open one, which is full: an eighth of all.
 CREATE TABLE bench.month AS
 SELECT n AS month, m AS since, least(m + interval '1 month', now() - interval '1 second') AS until
 FROM (SELECT n, date_trunc('month', now(), 'UTC') - (24 - n) * interval '1 month' AS m FROM generate_series(0, 24) n) s;
