@@ -60,7 +60,7 @@ fn work_that_fails_is_tried_once_in_a_call() {
     let trail = january();
     let at = |sql: &str| trail.at("2030-03-01 00:00+00", sql);
     at("CREATE SEQUENCE tried;
-        CREATE OR REPLACE FUNCTION audit.gather_own(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
+        CREATE OR REPLACE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
             'BEGIN RAISE NOTICE ''try %'', nextval(''public.tried''); RETURN 1 / 0; END';
         CREATE OR REPLACE FUNCTION audit.leaves_to_merge()
             RETURNS TABLE (parent text, first_leaf text, second_leaf text, since timestamptz, until timestamptz, events bigint)
@@ -68,7 +68,7 @@ fn work_that_fails_is_tried_once_in_a_call() {
     let errors = trail.errors("2030-03-01 00:00+00", "CALL audit.maintain()");
     assert!(
         errors.contains(
-            "ERROR:  22012: could not gather a table's events: division by zero; could not merge partitions: no merging today"
+            "ERROR:  22012: could not move events to dedicated partitions: division by zero; could not merge partitions: no merging today"
         ),
         "{errors}"
     );
@@ -78,7 +78,7 @@ fn work_that_fails_is_tried_once_in_a_call() {
     trail.errors("2030-03-01 00:00+00", "CALL audit.maintain()");
     assert_eq!(at("SELECT last_value FROM tried"), "2");
     // A cancelled statement ends it at once.
-    at("CREATE OR REPLACE FUNCTION audit.gather_own(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
+    at("CREATE OR REPLACE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_sleep(600); RETURN 0; END'");
     let errors = trail.errors("2030-03-01 00:00+00", "SET statement_timeout = '300ms'; CALL audit.maintain()");
     assert!(errors.contains("57014: canceling statement due to statement timeout"), "{errors}");

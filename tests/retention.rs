@@ -131,11 +131,11 @@ fn two_years_of_life_are_accounted_for() {
 /// The partitions' owner as prunes and archives name it: a category, or a retention of a table.
 const OWNERS: &str = "
     CREATE VIEW proof.notes AS
-    SELECT s.event, substring(s.entity FROM '^audit\\.events_(own_\\d+|[a-z]+)') AS owner, (s.parameters->>'events')::bigint AS events,
+    SELECT s.event, substring(s.entity FROM '^audit\\.events_(dedicated_\\d+|[a-z]+)') AS owner, (s.parameters->>'events')::bigint AS events,
            s.parameters->>'archive_id' AS archive_id, s.parameters->>'action' AS action
     FROM proof.seen s WHERE s.event IN ('retention.prune', 'retention.archive');
     CREATE VIEW proof.owned AS
-    SELECT s.*, coalesce((SELECT 'own_' || p.retention_id FROM audit.retention_settings p
+    SELECT s.*, coalesce((SELECT 'dedicated_' || p.retention_id FROM audit.retention_settings p
                           WHERE s.category = 'data' AND p.lineage IS NOT NULL AND p.entity = s.entity), s.category) AS owner
     FROM proof.seen s;";
 
@@ -164,7 +164,8 @@ fn expect_accounts(trail: &Trail, end: &str) {
     let noted = "SELECT n.owner, sum(n.events) FROM proof.notes n WHERE n.event = 'retention.prune'
                    AND (n.archive_id IS NULL OR n.action = 'delete archive') GROUP BY 1 ORDER BY 1";
     assert_eq!(count(gone), count(noted), "events that have gone, and prunes");
-    let click = count("SELECT 'own_' || retention_id FROM audit.retention_settings WHERE entity = 'public.click'");
+    let click =
+        count("SELECT 'dedicated_' || retention_id FROM audit.retention_settings WHERE entity = 'public.click'");
     let owners = count(&format!("SELECT string_agg(g.owner, ' ') FROM ({gone}) g"));
     assert_eq!(owners, format!("application {click} read schema"));
 

@@ -104,7 +104,7 @@ TO audit_reader;
 -- of search, follow and activity,
 GRANT EXECUTE ON FUNCTION
     audit.check_range(timestamptz, timestamptz), audit.check_choice(text, text[], text[]), audit.event_types_named(text[]),
-    audit.words(text), audit.holds(text, text, text, text, text, jsonb, jsonb, jsonb), audit.word_condition(text),
+    audit.words(text), audit.contains_word(text, text, text, text, text, jsonb, jsonb, jsonb), audit.word_condition(text),
     audit.reference_condition(regclass, text, text), audit.context_condition(text, text),
     audit.search_conditions(text, timestamptz, timestamptz, text[], text[], text[], text, text, text, text[]),
     audit.sort_key(text), audit.after_condition(uuid, text, text, boolean),

@@ -75,7 +75,7 @@ COMMENT ON COLUMN audit.events.entity IS 'The object concerned where it is not t
 COMMENT ON COLUMN audit.events.result IS 'failure, or null for success';
 COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it for somebody else';
 COMMENT ON COLUMN audit.events.retention_id IS
-    'The table''s own retention, in whose partitions the event is; negative where an archive was brought back; null for the partitions of the category';
+    'The table''s own retention, in whose dedicated partitions the event is; negative where an archive was brought back; null for the partitions of the category';
 
 CREATE TABLE audit.events_by_category PARTITION OF audit.events FOR VALUES IN (NULL) PARTITION BY LIST (category);
 COMMENT ON TABLE audit.events_by_category IS 'Events that live as long as their category';
@@ -239,10 +239,10 @@ CREATE TABLE audit.retention_settings (
     archive      boolean,
     archive_keep interval,
     max_bytes    bigint,
-    is_gathered  boolean NOT NULL DEFAULT false
+    is_moved     boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE audit.retention_settings IS 'What audit.set_retention was asked for; audit.retention is the readable form';
-COMMENT ON COLUMN audit.retention_settings.is_gathered IS 'Whether what the table had in the category''s partitions has been moved to its own';
+COMMENT ON COLUMN audit.retention_settings.is_moved IS 'Whether what the table had in the category''s partitions has been moved to its dedicated ones';
 COMMENT ON COLUMN audit.retention_settings.lineage IS 'The table, whatever its name; null for the whole category';
 
 CREATE TABLE audit.holds (
@@ -283,8 +283,8 @@ CREATE TABLE audit.archives (
 );
 COMMENT ON TABLE audit.archives IS 'What has been archived: where the files are and what they hold';
 COMMENT ON COLUMN audit.archives.partition IS 'The partition that it was made of; where events of it are still held, the one that they are in now';
-COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has partitions of its own';
-COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose own partition it was, null for a category''s';
+COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has dedicated partitions';
+COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose dedicated partition it was, null for a category''s';
 COMMENT ON COLUMN audit.archives.bytes IS 'Of the files';
 COMMENT ON COLUMN audit.archives.live_bytes IS 'Of the partition when it was archived, with indexes';
 COMMENT ON COLUMN audit.archives.manifest IS 'The manifest''s path below the location';

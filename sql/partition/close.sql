@@ -1,4 +1,4 @@
--- Closing partitions: the indexes of readers, the facts, the seal; and the summaries of open ones.
+-- Closing partitions: the indexes of readers, the facts, the closing trigger; and the summaries of open ones.
 
 -- Partitions of events whose time is over and that have not closed, or lack an index of closed partitions,
 -- oldest first. For some minutes more a clock that is set right may still lead writers to them.
@@ -56,7 +56,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.close_leaf() IS 'Closes one partition whose time is over; false where there is none; internal';
 
--- Gives a partition the indexes of a closed one, its statistics, its seal and its facts.
+-- Gives a partition the indexes of a closed one, its statistics, its closing trigger and its facts.
 CREATE FUNCTION audit.finish_leaf(partition_name text, parent text, suffixes text[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -81,9 +81,10 @@ BEGIN
     IF EXISTS (SELECT FROM audit.leaf_facts f WHERE f.partition_name = finish_leaf.partition_name AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
-    -- The writer knows the seal and passes by; the trigger refuses everybody else, as another one does already.
-    PERFORM audit.execute_permitted(format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', partition_name));
-    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', partition_name));
+    -- The event writer looks for this trigger by name and writes to the overflow instead; any other INSERT is
+    -- rejected, as UPDATE and DELETE already are.
+    PERFORM audit.execute_permitted(format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', partition_name));
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', partition_name));
     -- The next vacuum is the last: it freezes what nobody changes any more.
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
                    'autovacuum_vacuum_insert_scale_factor = 0)', partition_name));

@@ -6,21 +6,21 @@
 CREATE FUNCTION audit.parent_of(category text, retention_id integer) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT CASE WHEN retention_id IS NULL THEN 'events_' || category ELSE 'events_own_' || retention_id END;
+    SELECT CASE WHEN retention_id IS NULL THEN 'events_' || category ELSE 'events_dedicated_' || retention_id END;
 END;
-COMMENT ON FUNCTION audit.parent_of(text, integer) IS 'The parent of the partitions of a category, or of those that belong to a retention alone; internal';
+COMMENT ON FUNCTION audit.parent_of(text, integer) IS 'The parent of the partitions of a category, or of those dedicated to a retention; internal';
 
 CREATE FUNCTION audit.retention_of_parent(parent text) RETURNS integer
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT substring(parent FROM '^events_own_([1-9][0-9]{0,8})$')::integer;
+    SELECT substring(parent FROM '^events_dedicated_([1-9][0-9]{0,8})$')::integer;
 END;
-COMMENT ON FUNCTION audit.retention_of_parent(text) IS 'The retention that has these partitions for itself, null for a category''s; internal';
+COMMENT ON FUNCTION audit.retention_of_parent(text) IS 'The retention that these partitions are dedicated to, null for a category''s; internal';
 
 CREATE FUNCTION audit.category_of_parent(parent text) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT CASE WHEN parent LIKE 'events\_own\_%' THEN 'data' WHEN parent LIKE 'events\_%' THEN substr(parent, 8) ELSE parent END;
+    SELECT CASE WHEN parent LIKE 'events\_dedicated\_%' THEN 'data' WHEN parent LIKE 'events\_%' THEN substr(parent, 8) ELSE parent END;
 END;
 COMMENT ON FUNCTION audit.category_of_parent(text) IS 'The category of the events in partitions of this parent; internal';
 
@@ -156,7 +156,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.create_leaf(text, text, text) IS 'Makes one partition; internal';
 
-CREATE FUNCTION audit.create_own_parent(parent text) RETURNS void
+CREATE FUNCTION audit.create_dedicated_parent(parent text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -176,7 +176,7 @@ BEGIN
     EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
 END;
 $$;
-COMMENT ON FUNCTION audit.create_own_parent(text) IS 'Makes the parent of partitions that belong to one retention; internal';
+COMMENT ON FUNCTION audit.create_dedicated_parent(text) IS 'Makes the parent of the partitions dedicated to one retention; internal';
 
 CREATE FUNCTION audit.leaf_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_leaf_bounds';
@@ -244,7 +244,7 @@ BEGIN
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
                                   'events_system', 'events_application']
-                            || ARRAY(SELECT DISTINCT 'events_own_' || (t.options->>'retention')
+                            || ARRAY(SELECT DISTINCT 'events_dedicated_' || (t.options->>'retention')
                                      FROM audit.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') LOOP
         BEGIN
             made := made + audit.make_leaves_of(parent, audit.clock(), audit.clock() + 2 * audit.partition_interval(parent));
@@ -287,7 +287,7 @@ BEGIN
     IF audit.retention_of_parent(parent) IS NOT NULL AND to_regclass(format('audit.%I', parent)) IS NULL THEN
         PERFORM audit.lock('partitions');
         is_locked := true;
-        PERFORM audit.create_own_parent(parent);
+        PERFORM audit.create_dedicated_parent(parent);
     END IF;
     WHILE next_time <= make_leaves_of.until LOOP
         SELECT l.until INTO upper_bound FROM audit.partitions l

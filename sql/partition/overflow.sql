@@ -91,9 +91,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.count_events(text, bigint, timestamptz, timestamptz, bigint) IS 'Adjusts the facts of a closed partition; internal';
 
--- Events that a table had before it got partitions of its own follow it there, a batch at a time, the
--- overflow having been emptied first.
-CREATE FUNCTION audit.gather_own(max_rows bigint DEFAULT 50000) RETURNS bigint
+-- Events that a table had before it got dedicated partitions follow it there, a batch at a time, the overflow
+-- having been emptied first.
+CREATE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -109,7 +109,7 @@ DECLARE
     moved bigint;
     versions CONSTANT text := '(e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit.relations r WHERE r.lineage = $1)';
 BEGIN
-    FOR policy IN SELECT s.* FROM audit.retention_settings s WHERE s.lineage IS NOT NULL AND NOT s.is_gathered ORDER BY s.retention_id LOOP
+    FOR policy IN SELECT s.* FROM audit.retention_settings s WHERE s.lineage IS NOT NULL AND NOT s.is_moved ORDER BY s.retention_id LOOP
         FOR source IN
             SELECT l.* FROM audit.partitions l
             WHERE l.parent = 'events_' || policy.category AND l.since <= audit.clock()
@@ -138,10 +138,10 @@ BEGIN
                                'audit.' || target.partition_name, NULL, NULL, NULL);
             RETURN moved;
         END LOOP;
-        policy.is_gathered := true;
+        policy.is_moved := true;
         PERFORM audit.put(policy);
     END LOOP;
     RETURN 0;
 END;
 $$;
-COMMENT ON FUNCTION audit.gather_own(bigint) IS 'Moves a batch of a table''s earlier events to the partitions that it now has for itself; returns how many';
+COMMENT ON FUNCTION audit.move_to_dedicated(bigint) IS 'Moves a batch of a table''s earlier events to its dedicated partitions; returns how many';

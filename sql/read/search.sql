@@ -4,11 +4,11 @@
 -- which partitions it needs and which order an index has. What filters say about dictionaries (event types, relations,
 -- contexts) is looked up in those first, and events are compared by id.
 
-CREATE FUNCTION audit.holds(word text, text_1 text, text_2 text, text_3 text, text_4 text,
+CREATE FUNCTION audit.contains_word(word text, text_1 text, text_2 text, text_3 text, text_4 text,
                             values_1 jsonb, values_2 jsonb, values_3 jsonb) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'audit_holds';
-COMMENT ON FUNCTION audit.holds(text, text, text, text, text, jsonb, jsonb, jsonb) IS
-    'Whether one of these texts or objects holds a word, in any case; of objects the values, not their names; internal';
+    LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'audit_contains_word';
+COMMENT ON FUNCTION audit.contains_word(text, text, text, text, text, jsonb, jsonb, jsonb) IS
+    'Whether one of these texts or objects contains a word, in any case; of objects the values, not their names; internal';
 
 CREATE FUNCTION audit.words(query text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -100,22 +100,22 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     event_types integer[] := ARRAY(SELECT t.event_type FROM audit.event_types t
-                                   WHERE audit.holds(word, t.name, NULL, NULL, NULL, NULL, NULL, NULL));
+                                   WHERE audit.contains_word(word, t.name, NULL, NULL, NULL, NULL, NULL, NULL));
     relations text := audit.reference_condition('audit.relations', 'relation_id',
-        format('audit.holds(%L, d.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
+        format('audit.contains_word(%L, d.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
     contexts text := audit.reference_condition('audit.contexts', 'context_id',
-        format('audit.holds(%L, d.actor, d.login, d.reason, NULL, d.statement_parameters, NULL, NULL)', word));
+        format('audit.contains_word(%L, d.actor, d.login, d.reason, NULL, d.statement_parameters, NULL, NULL)', word));
 BEGIN
-    relations := coalesce(relations, format('audit.holds(%L, t.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
-    contexts := coalesce(contexts, format('audit.holds(%L, t.actor, t.login, t.reason, NULL, t.parameters, NULL, NULL)', word));
+    relations := coalesce(relations, format('audit.contains_word(%L, t.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
+    contexts := coalesce(contexts, format('audit.contains_word(%L, t.actor, t.login, t.reason, NULL, t.parameters, NULL, NULL)', word));
     RETURN concat_ws(' OR ',
         CASE WHEN event_types <> '{}' THEN format('t.event_type = ANY (%L)', event_types) END,
         CASE WHEN relations <> 'false' THEN format('t.own_entity IS NULL AND (%s)', relations) END,
         CASE WHEN contexts <> 'false' THEN contexts END,
-        format('audit.holds(%L, t.own_entity, t.entity_id, t.new_entity_id, t.entity_label, t.changes, t.image, t.event_parameters)', word));
+        format('audit.contains_word(%L, t.own_entity, t.entity_id, t.new_entity_id, t.entity_label, t.changes, t.image, t.event_parameters)', word));
 END;
 $$;
-COMMENT ON FUNCTION audit.word_condition(text) IS 'The condition that an event holds a word, over audit.trail_events t; internal';
+COMMENT ON FUNCTION audit.word_condition(text) IS 'The condition that an event contains a word, over audit.trail_events t; internal';
 
 CREATE FUNCTION audit.context_condition(on_contexts text, on_trail text) RETURNS text
 LANGUAGE sql STABLE

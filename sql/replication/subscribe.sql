@@ -65,8 +65,8 @@ BEGIN
         CONTINUE WHEN to_regclass(format('audit.%I', gate)) IS NOT NULL;
         PERFORM audit.make_leaf_table(parent, gate);
         -- As a closed partition it takes nothing.
-        EXECUTE format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', gate);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', gate);
+        EXECUTE format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', gate);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', gate);
         EXECUTE format('COMMENT ON TABLE audit.%I IS %L', gate, 'Lets in events of other servers whose partition is missing; they go to the overflow');
         EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I DEFAULT', parent, gate);
     END LOOP;

@@ -54,7 +54,7 @@ BEGIN
     policy.archive := coalesce(archive, previous.archive);
     policy.archive_keep := nullif(coalesce(archive_keep, previous.archive_keep), interval '0');
     policy.max_bytes := nullif(coalesce(max_bytes, previous.max_bytes), 0);
-    policy.is_gathered := coalesce(previous.is_gathered, target IS NULL);
+    policy.is_moved := coalesce(previous.is_moved, target IS NULL);
     IF policy.archive_keep < policy.keep THEN
         RAISE EXCEPTION 'archives would be kept for less time than the events themselves'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'archive_keep counts from the event, as keep does.';
@@ -124,7 +124,7 @@ DECLARE
 BEGIN
     FOR policy IN
         SELECT c.category, NULL::text AS entity, s.retention_id, 'events_' || c.category AS parent, s.keep, s.archive, s.archive_keep, s.max_bytes,
-               NULL::integer AS own_id
+               NULL::integer AS dedicated_id
         FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) WITH ORDINALITY c (category, place)
         LEFT JOIN audit.retention_settings s ON s.category = c.category AND s.lineage IS NULL
         UNION ALL
@@ -155,7 +155,7 @@ BEGIN
             END IF;
         END LOOP;
         SELECT count(*), coalesce(sum(a.events), 0), coalesce(sum(a.bytes), 0) INTO archives, archived_events, archived_bytes
-        FROM audit.archives a WHERE a.category = policy.category AND a.retention_id IS NOT DISTINCT FROM policy.own_id;
+        FROM audit.archives a WHERE a.category = policy.category AND a.retention_id IS NOT DISTINCT FROM policy.dedicated_id;
         RETURN NEXT;
     END LOOP;
 END;

@@ -25,7 +25,7 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN;
     END IF;
-    FOREACH work IN ARRAY ARRAY['make partitions', 'set the rights of partitions', 'empty the overflow', 'gather a table''s events', 'cut partitions',
+    FOREACH work IN ARRAY ARRAY['make partitions', 'set the rights of partitions', 'empty the overflow', 'move events to dedicated partitions', 'cut partitions',
                                 'close partitions', 'let partitions go', 'let contexts and sessions go', 'let archives go', 'merge partitions',
                                 'summarize partitions'] LOOP
         CONTINUE WHEN failures @> jsonb_build_array(jsonb_build_object('work', work));
@@ -34,7 +34,7 @@ BEGIN
                 WHEN 'make partitions' THEN has_more := audit.make_leaves() > 0;
                 WHEN 'set the rights of partitions' THEN PERFORM audit.repair_rights();
                 WHEN 'empty the overflow' THEN has_more := audit.empty_overflow() > 0;
-                WHEN 'gather a table''s events' THEN has_more := audit.gather_own() > 0;
+                WHEN 'move events to dedicated partitions' THEN has_more := audit.move_to_dedicated() > 0;
                 WHEN 'cut partitions' THEN has_more := audit.cut_leaf();
                 WHEN 'close partitions' THEN has_more := audit.close_leaf();
                 WHEN 'let partitions go' THEN has_more := audit.prune_step();

@@ -89,7 +89,7 @@ unsafe fn arrive(arguments: FunctionCallInfo) -> Datum {
             return Datum::null();
         }
         ARRIVALS.let_in += 1;
-        if is_event && ((*call.data.tg_trigger).tgnargs > 0 || open::is_sealed(table)) {
+        if is_event && ((*call.data.tg_trigger).tgnargs > 0 || open::is_closed(table)) {
             divert(row);
             return Datum::null();
         }

@@ -23,7 +23,7 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
     // SAFETY: inside a transaction; the statics are used by one thread and not across calls.
     unsafe {
         let now = clock::now();
-        let parent = event.retention_id.map_or(Parent::Events(event.category), Parent::Own);
+        let parent = event.retention_id.map_or(Parent::Events(event.category), Parent::Dedicated);
         let mut table = open::table(parent, now);
         if table.refuses_long_keys
             && [event.entity_id, event.new_entity_id].iter().flatten().any(|key| key.len() > LONG)

@@ -123,7 +123,7 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
     }
 }
 
-/// Opens a partition; `None` where its lock would have to be waited for or it is sealed, unless `waits`.
+/// Opens a partition; `None` where its lock would have to be waited for or it has closed, unless `waits`.
 ///
 /// # Safety
 /// As [`table`].
@@ -145,7 +145,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
         let relation = pg_sys::table_open(oid, if waits { pg_sys::RowExclusiveLock } else { pg_sys::NoLock } as i32);
         if parent.overflows() {
             check(relation);
-            if !waits && is_sealed(relation) {
+            if !waits && is_closed(relation) {
                 pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
                 pg_sys::CurrentResourceOwner = owner;
                 pg_sys::MemoryContextSwitchTo(context);
@@ -182,12 +182,12 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
 ///
 /// # Safety
 /// `relation` must be open.
-pub unsafe fn is_sealed(relation: pg_sys::Relation) -> bool {
+pub unsafe fn is_closed(relation: pg_sys::Relation) -> bool {
     // SAFETY: the triggers of an open relation, whose names are NUL-terminated.
     unsafe {
         let Some(triggers) = (*relation).trigdesc.as_ref() else { return false };
         (0..usize::try_from(triggers.numtriggers).unwrap_or(0))
-            .any(|position| CStr::from_ptr((*triggers.triggers.add(position)).tgname) == c"sealed")
+            .any(|position| CStr::from_ptr((*triggers.triggers.add(position)).tgname) == c"closed")
     }
 }
 

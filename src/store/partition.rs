@@ -15,8 +15,8 @@ use crate::pg::{background, partition};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parent {
     Events(Category),
-    /// The partitions of a table with a retention of its own.
-    Own(i32),
+    /// The partitions dedicated to a table with a retention of its own.
+    Dedicated(i32),
     Sessions,
     Contexts,
     Relations,
@@ -26,8 +26,8 @@ pub enum Parent {
 impl Parent {
     pub fn name(self) -> Cow<'static, CStr> {
         let name = match self {
-            Parent::Own(retention_id) => {
-                return Cow::Owned(CString::new(format!("events_own_{retention_id}")).unwrap_or_default());
+            Parent::Dedicated(retention_id) => {
+                return Cow::Owned(CString::new(format!("events_dedicated_{retention_id}")).unwrap_or_default());
             }
             Parent::Events(Category::Data) => c"events_data",
             Parent::Events(Category::Read) => c"events_read",
@@ -45,7 +45,7 @@ impl Parent {
 
     fn slot(self) -> usize {
         match self {
-            Parent::Own(retention_id) => 10 + usize::try_from(retention_id).unwrap_or(0) % OWN,
+            Parent::Dedicated(retention_id) => 10 + usize::try_from(retention_id).unwrap_or(0) % DEDICATED,
             Parent::Events(category) => category as usize,
             Parent::Sessions => 6,
             Parent::Contexts => 7,
@@ -56,7 +56,7 @@ impl Parent {
 
     /// Whether events that find no partition go to the overflow.
     pub const fn overflows(self) -> bool {
-        matches!(self, Parent::Events(_) | Parent::Own(_))
+        matches!(self, Parent::Events(_) | Parent::Dedicated(_))
     }
 }
 
@@ -71,12 +71,12 @@ struct Route {
     ends: i64,
 }
 
-static mut ROUTES: [Option<Route>; 10 + OWN] = [None; 10 + OWN];
+static mut ROUTES: [Option<Route>; 10 + DEDICATED] = [None; 10 + DEDICATED];
 static mut SCHEMA: Oid = Oid::INVALID;
 static mut ASKED_AT: i64 = i64::MIN;
 
 /// How many retentions of tables are remembered, by the lowest digits of their ids.
-const OWN: usize = 8;
+const DEDICATED: usize = 8;
 /// How long before the last partition ends a backend asks for the next one, in microseconds: a day, or as much
 /// as the last tenth of a short partition.
 const AHEAD: i64 = 86_400_000_000;
@@ -91,7 +91,7 @@ pub fn register() {
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: Oid) {
     // SAFETY: plain variables of a single-threaded process. A route is cheap to find again.
     unsafe {
-        ROUTES = [None; 10 + OWN];
+        ROUTES = [None; 10 + DEDICATED];
         SCHEMA = Oid::INVALID;
     }
 }

@@ -96,7 +96,7 @@ pub fn expect_facts(server: &Server) {
     assert_eq!(query(server, sql), "", "partitions with wrong facts");
 }
 
-/// A trail with a past: a table with partitions of its own, events in the overflow, an event type of the application.
+/// A trail with a past: a table with dedicated partitions, events in the overflow, an event type of the application.
 pub fn source(name: &str) -> Server {
     let server = start(name);
     query(

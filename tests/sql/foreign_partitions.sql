@@ -34,12 +34,12 @@ CREATE TABLE endless_4 PARTITION OF endless FOR VALUES FROM ('294276-12-31') TO 
 CREATE TABLE parent (v integer);
 CREATE TABLE child () INHERITS (parent);
 -- Names like ours.
-CREATE TABLE events_own_1 (v text) PARTITION BY RANGE (v);
-CREATE TABLE events_own_1_20261121 PARTITION OF events_own_1 FOR VALUES FROM ('a') TO ('b');
-CREATE INDEX events_own_1_20261121_time ON events_own_1_20261121 (v);
-CREATE TABLE events_own_99999999999 PARTITION OF events_own_1 FOR VALUES FROM ('b') TO ('c');
-CREATE TABLE "events_own_" PARTITION OF events_own_1 FOR VALUES FROM ('c') TO ('d');
-CREATE TABLE "events_own_-1" PARTITION OF events_own_1 DEFAULT;
+CREATE TABLE events_dedicated_1 (v text) PARTITION BY RANGE (v);
+CREATE TABLE events_dedicated_1_20261121 PARTITION OF events_dedicated_1 FOR VALUES FROM ('a') TO ('b');
+CREATE INDEX events_dedicated_1_20261121_time ON events_dedicated_1_20261121 (v);
+CREATE TABLE events_dedicated_99999999999 PARTITION OF events_dedicated_1 FOR VALUES FROM ('b') TO ('c');
+CREATE TABLE "events_dedicated_" PARTITION OF events_dedicated_1 FOR VALUES FROM ('c') TO ('d');
+CREATE TABLE "events_dedicated_-1" PARTITION OF events_dedicated_1 DEFAULT;
 CREATE TABLE sessions (v text) PARTITION BY RANGE (v);
 CREATE TABLE sessions_1 PARTITION OF sessions FOR VALUES FROM ('a') TO ('b');
 CREATE TABLE contexts (v bigint) PARTITION BY RANGE (v);
@@ -50,9 +50,9 @@ SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit.leaf_bounds(c.rel
 WHERE c.relnamespace = 'foreign_partitions'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname;
 SELECT count(*) FROM audit.partitions l JOIN pg_class c ON c.oid = l.partition WHERE c.relnamespace <> 'audit'::regnamespace;
 SELECT n AS name, audit.retention_of_parent(n) AS retention, audit.category_of_parent(n) AS category, audit.kept(n), audit.partition_interval(n), audit.partition_check(n)
-FROM unnest(ARRAY['events_data', 'events_own_1', 'events_own_1_20261121_time', 'events_own_', 'events_own_0', 'events_own_-1', 'events_own_01', 'events_own_ 1',
-                  'events_own_99999999999', 'events_own_999999999', 'events_', 'events', 'sessions', '', 'o''clock', NULL]) n;
-SELECT count(audit.retention_of_parent(c.relname::text)) > 0 AS has_own, count(audit.kept(c.relname::text)) >= 0 AS kept, count(audit.partition_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
+FROM unnest(ARRAY['events_data', 'events_dedicated_1', 'events_dedicated_1_20261121_time', 'events_dedicated_', 'events_dedicated_0', 'events_dedicated_-1', 'events_dedicated_01', 'events_dedicated_ 1',
+                  'events_dedicated_99999999999', 'events_dedicated_999999999', 'events_', 'events', 'sessions', '', 'o''clock', NULL]) n;
+SELECT count(audit.retention_of_parent(c.relname::text)) > 0 AS has_dedicated, count(audit.kept(c.relname::text)) >= 0 AS kept, count(audit.partition_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
 SELECT audit.first_id('infinity'), audit.first_id('-infinity'), audit.first_id(NULL), audit.first_id('2000-01-01 01:00');
 
 -- Times are the same however the session prints them.

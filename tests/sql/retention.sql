@@ -51,7 +51,7 @@ SELECT audit.unload_archive(NULL);
 SELECT count(*) FROM audit.retention_settings;
 SELECT count(*) FROM audit.holds;
 
--- What nobody limits is kept. An event before its table has partitions of its own follows it there.
+-- What nobody limits is kept. An event before its table has dedicated partitions follows it there.
 INSERT INTO click VALUES (1, 'before');
 INSERT INTO customer VALUES (1, 'January');
 SELECT audit.set_retention('data', '1 year');
@@ -71,10 +71,10 @@ SELECT keep, max_bytes FROM audit.retention WHERE category = 'data' AND entity I
 -- A partition closes when its time is over, and goes when all of it is too old.
 SELECT pg_temp.set_clock('2030-01-16 00:05+00');
 CALL audit.maintain();
-SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%own%';
+SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%dedicated%';
 SELECT pg_temp.set_clock('2030-01-16 00:15+00');
 CALL audit.maintain();
-SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%own%';
+SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%dedicated%';
 SELECT * FROM audit.prune(true);
 SELECT pg_temp.set_clock('2030-01-26 00:15+00');
 SELECT category, partition, events, action, reason FROM audit.prune(true);
