@@ -8,9 +8,9 @@ pub enum Error {
     /// The trigger function was called as something else.
     NotATrigger { function: &'static str },
     /// Neither a partition nor the overflow exists.
-    NoLeaf { parent: String },
+    NoPartition { parent: String },
     /// A partition has other columns than its parent had when it was made.
-    ForeignLeaf { partition: String },
+    ForeignPartition { partition: String },
     /// The evidence would go, or be changed by a change of definition.
     Evidence { action: &'static str, object: String },
     /// Evidence was to be changed by SQL.
@@ -74,13 +74,13 @@ impl Error {
                 None,
                 Some("Use audit.enable, which creates the triggers.".into()),
             ),
-            Error::NoLeaf { parent } => (
+            Error::NoPartition { parent } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("audit.{parent} has no partition and there is no overflow to write to"),
                 None,
                 Some("Run CALL audit.maintain().".into()),
             ),
-            Error::ForeignLeaf { partition } => (
+            Error::ForeignPartition { partition } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("audit.{partition} does not have the columns of the trail"),
                 None,

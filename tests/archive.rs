@@ -109,7 +109,7 @@ fn archives_come_back_in_a_restored_database() {
 /// An event that comes when its partition has been archived waits, readable, until the partition has gone, and is
 /// archived by itself.
 #[test]
-fn late_events_of_archived_leaves_are_kept() {
+fn late_events_of_archived_partitions_are_kept() {
     let trail = Trail::start(&[ALONE], "2030-01-15", &format!("{SETUP}{SEE}"));
     trail.at(FEBRUARY, "CALL audit.maintain(); SELECT audit.archive('data', '2030-02-01')");
     trail.at("2030-01-20", &format!("INSERT INTO customer (id) VALUES (200), (201); {SEE}"));

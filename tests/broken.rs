@@ -27,11 +27,11 @@ fn january() -> Trail {
 
 /// The categories that have a closed partition of January.
 const CLOSED: &str = "SELECT string_agg(replace(f.partition_name, '_20300101', ''), ' ' ORDER BY f.partition_name)
-    FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL AND f.partition_name IN ('events_application_20300101', 'events_data_20300101', 'events_system_20300101')";
+    FROM audit.partition_catalog f WHERE f.closed_at IS NOT NULL AND f.partition_name IN ('events_application_20300101', 'events_data_20300101', 'events_system_20300101')";
 
 /// A partition that cannot be closed leaves others to be closed, pruned and made.
 #[test]
-fn a_leaf_that_fails_keeps_no_other_back() {
+fn a_partition_that_fails_keeps_no_other_back() {
     let trail = january();
     // A table of somebody else's where an index of the closed partition would be.
     trail.at("2030-01-10 12:00+00", "CREATE TABLE audit.events_data_20300101_row ()");
@@ -62,8 +62,8 @@ fn work_that_fails_is_tried_once_in_a_call() {
     at("CREATE SEQUENCE tried;
         CREATE OR REPLACE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
             'BEGIN RAISE NOTICE ''try %'', nextval(''public.tried''); RETURN 1 / 0; END';
-        CREATE OR REPLACE FUNCTION audit.leaves_to_merge()
-            RETURNS TABLE (parent text, first_leaf text, second_leaf text, since timestamptz, until timestamptz, events bigint)
+        CREATE OR REPLACE FUNCTION audit.partitions_to_merge()
+            RETURNS TABLE (parent text, first_partition text, second_partition text, since timestamptz, until timestamptz, events bigint)
             LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no merging today''; END'");
     let errors = trail.errors("2030-03-01 00:00+00", "CALL audit.maintain()");
     assert!(
@@ -94,10 +94,10 @@ fn the_worker_does_what_it_can() {
     wait_until("it is visited", || databases::overflow(&server, "a") == 0);
     server.query(
         "a",
-        "CREATE OR REPLACE FUNCTION audit.leaves_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
+        "CREATE OR REPLACE FUNCTION audit.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
              LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''nothing closes'' USING ERRCODE = ''XX001''; END'",
     );
-    databases::drop_leaves(&server, "a");
+    databases::drop_partitions(&server, "a");
     server.query("a", "INSERT INTO t SELECT max(id) + 1 FROM t");
     wait_until("the overflow is emptied", || databases::overflow(&server, "a") == 0);
     wait_until("status says what failed", || {
@@ -108,7 +108,7 @@ fn the_worker_does_what_it_can() {
     assert!(log.contains("audit maintenance failed in database \"a\""), "{log}");
     server.query(
         "a",
-        "CREATE OR REPLACE FUNCTION audit.leaves_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
+        "CREATE OR REPLACE FUNCTION audit.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
              LANGUAGE sql AS 'SELECT NULL::regclass, NULL, NULL, NULL::text[] WHERE false'",
     );
     wait_until("it recovers", || databases::worker(&server, "a").ends_with("(ok)"));

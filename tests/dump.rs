@@ -27,7 +27,7 @@ fn shop(server: &Server) {
            INSERT INTO app.later VALUES (1);"#,
     );
     // A partition whose time is over has indexes of its own.
-    server.query("shop", "SELECT audit.make_leaves_of('events_data', '2021-01-01', '2021-01-01')");
+    server.query("shop", "SELECT audit.create_partitions_of('events_data', '2021-01-01', '2021-01-01')");
     server.query("shop", "CALL audit.maintain()");
     assert_eq!(
         server.query("shop", "SELECT count(*) FROM pg_indexes i WHERE i.tablename = 'events_data_20210101'"),
@@ -149,7 +149,7 @@ fn a_table_restored_alone_is_recorded() {
     let server = Server::start(&[]);
     shop(&server);
     server.create_database("other");
-    server.query("other", "CREATE EXTENSION audit; SELECT audit.make_leaves()");
+    server.query("other", "CREATE EXTENSION audit; SELECT audit.create_partitions()");
     let output = server.psql("other", &format!("\\set ON_ERROR_STOP on\n{}", server.dump("shop", &["--table=item"])));
     server::expect_success("the restore", &output);
     server.query(
@@ -181,7 +181,7 @@ fn a_restore_is_not_disturbed_by_the_worker() {
     // Time for visits: when only the extension is there, among the tables, which are not yet partitions, after they have been
     // made, after they have been loaded, before the last of the triggers.
     let parts: Vec<_> = text.split_inclusive("\n\n\n").collect();
-    let is_last = |part: &&str| part.starts_with("--\n-- Name: sessions_rest refuse_change;");
+    let is_last = |part: &&str| part.starts_with("--\n-- Name: sessions_default reject_change;");
     let places = [
         parts.iter().position(|part| part.contains("\nCREATE TABLE ")),
         parts.iter().position(|part| part.contains("\nCREATE TABLE audit.nodes_all ")),

@@ -166,7 +166,7 @@ fn nobody_but_a_first_copy_loads_evidence() {
     let count = "SELECT count(*) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e";
     for attempt in [
         "SET session_replication_role = replica; INSERT INTO audit.events SELECT * FROM forged",
-        "SET session_replication_role = replica; INSERT INTO audit.events_system_gate SELECT * FROM forged",
+        "SET session_replication_role = replica; INSERT INTO audit.events_system_default SELECT * FROM forged",
         "SELECT audit.admit_copy('audit.events'); INSERT INTO audit.events SELECT * FROM forged",
     ] {
         let before = query(&centre, count);
@@ -176,7 +176,7 @@ fn nobody_but_a_first_copy_loads_evidence() {
     }
     let output = centre.psql(
         "postgres",
-        "CREATE TRIGGER arrive BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit.arrive('divert'); INSERT INTO forged SELECT * FROM forged",
+        "CREATE TRIGGER accept_row BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit.accept_row('route_to_overflow'); INSERT INTO forged SELECT * FROM forged",
     );
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("not called as the trigger"), "{errors}");

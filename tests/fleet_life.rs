@@ -25,7 +25,7 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     centre.launch();
     set_clock(&centre, 70 * 24);
     query(&centre, "CALL audit.maintain()");
-    let closed = "SELECT count(*) FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL AND f.events > 100";
+    let closed = "SELECT count(*) FROM audit.partition_catalog f WHERE f.closed_at IS NOT NULL AND f.events > 100";
     assert_eq!(query(&centre, closed), "1");
     let loaded = "SELECT string_agg(t.parameters ->> 'server', ' '), sum((t.parameters ->> 'events')::int)
                   FROM audit.trail t WHERE t.event = 'evidence.load' AND t.entity LIKE 'audit.events\\_%'";
@@ -75,10 +75,10 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     assert_eq!(after, before + 1);
     events::expect_whole(&centre, "postgres");
     // A year later the partitions of contexts that then are made take what had come before them.
-    assert_ne!(query(&centre, "SELECT count(*) FROM audit.contexts_rest"), "0");
+    assert_ne!(query(&centre, "SELECT count(*) FROM audit.contexts_default"), "0");
     set_clock(&centre, 400 * 24);
     query(&centre, "CALL audit.maintain()");
-    assert_eq!(query(&centre, "SELECT count(*) FROM audit.contexts_rest"), "0");
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.contexts_default"), "0");
     events::expect_whole(&centre, "postgres");
     expect_facts(&centre);
 
@@ -119,9 +119,9 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     assert_eq!(errors(&centre).replace("ERROR:  canceling statement due to user request", ""), "");
 }
 
-/// While a partition is being cut a check is on it, which an event of a clock that is ahead must not fail.
+/// While a partition is being split a check is on it, which an event of a clock that is ahead must not fail.
 #[test]
-fn a_leaf_may_be_cut_while_events_arrive() {
+fn a_partition_may_be_split_while_events_arrive() {
     let source = source("a");
     let centre = start("centre");
     gather(&centre, &source, "a");
@@ -129,15 +129,18 @@ fn a_leaf_may_be_cut_while_events_arrive() {
     query(&centre, "SELECT pg_reload_conf()");
     query(&source, "UPDATE parts SET note = note || id");
     catch_up(&source);
-    wait_until("the cut begins", || query(&centre, "SELECT audit.cut_leaf()") == "t");
-    assert_eq!(query(&centre, "SELECT f.parent, f.cut_at > audit.clock() FROM audit.leaf_facts f"), "events_data|t");
+    wait_until("the split begins", || query(&centre, "SELECT audit.split_partition()") == "t");
+    assert_eq!(
+        query(&centre, "SELECT f.parent, f.split_at > audit.clock() FROM audit.partition_catalog f"),
+        "events_data|t"
+    );
     set_clock(&source, 1);
     query(&source, "INSERT INTO parts VALUES (9000, 'ahead')");
     expect_same(&centre, &source, "a");
     // The event is in the partition, which then ends behind it.
-    let partitions = "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = l.partition::oid AND t.tgname = 'cut'))
+    let partitions = "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = l.partition::oid AND t.tgname = 'split'))
                   FROM audit.partitions l WHERE l.parent = 'events_data' AND l.since < audit.clock() + interval '2 hours'";
-    wait_until("the partition is cut", || query(&centre, &format!("CALL audit.maintain(); {partitions}")) == "2|0");
+    wait_until("the partition is split", || query(&centre, &format!("CALL audit.maintain(); {partitions}")) == "2|0");
     assert_eq!(
         query(&centre, "SELECT (SELECT count(*) FROM audit.events_overflow), l.until - e.occurred_at BETWEEN interval '14 minutes' AND interval '15 minutes'
                         FROM audit.events e JOIN audit.partitions l ON l.partition::oid = e.tableoid WHERE e.entity_id = '9000'"),

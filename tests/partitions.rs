@@ -11,21 +11,21 @@ use server::{Server, wait_until};
 const ROWS: &str = "20000";
 
 /// A server whose database `postgres` audits `t`, with a short interval for data, without any partition that holds now.
-fn without_leaves(settings: &[(&str, &str)]) -> Server {
+fn without_partitions(settings: &[(&str, &str)]) -> Server {
     let server = Server::start(settings);
     server.query(
         "postgres",
         "CREATE EXTENSION audit;
          CREATE TABLE t (id int PRIMARY KEY, note text);
          SELECT audit.enable('t');
-         SELECT audit.put(ROW('events_data', '1 hour')::audit.leaf_settings);",
+         SELECT audit.put(ROW('events_data', '1 hour')::audit.partition_settings);",
     );
-    drop_leaves(&server);
+    drop_partitions(&server);
     server
 }
 
 /// Drops every partition of row events, which the extension permits to itself, and makes one for a time long past.
-fn drop_leaves(server: &Server) {
+fn drop_partitions(server: &Server) {
     server.query(
         "postgres",
         "BEGIN;
@@ -36,7 +36,7 @@ fn drop_leaves(server: &Server) {
                  PERFORM audit.execute_permitted(format('DROP TABLE %s', partition));
              END LOOP;
          END $$;
-         SELECT audit.create_leaf('events_data', 'events_data_past', 'FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')');
+         SELECT audit.create_partition('events_data', 'events_data_past', 'FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')');
          COMMIT",
     );
 }
@@ -71,14 +71,14 @@ fn expect_moved(server: &Server, moved: &str) {
 
 /// Nothing is preloaded and nobody calls anything: the first event that finds no partition starts a worker.
 #[test]
-fn a_worker_makes_leaves_and_empties_the_overflow() {
-    expect_help(&without_leaves(&[]));
+fn a_worker_creates_partitions_and_empties_the_overflow() {
+    expect_help(&without_partitions(&[]));
 }
 
 /// The first event that finds no partition calls the launcher, whose next visit would be hours away.
 #[test]
-fn the_launcher_makes_leaves_and_empties_the_overflow() {
-    expect_help(&without_leaves(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1d")]));
+fn the_launcher_creates_partitions_and_empties_the_overflow() {
+    expect_help(&without_partitions(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1d")]));
 }
 
 /// A worker comes when it is asked, and is done only when the transaction that asked has ended.
@@ -105,8 +105,8 @@ fn expect_help(server: &Server) {
 
 /// Without a worker, as where none can be started, the events stay in the overflow, readable, until somebody calls.
 #[test]
-fn maintain_makes_leaves_and_empties_the_overflow() {
-    let server = without_leaves(&[]);
+fn maintain_creates_partitions_and_empties_the_overflow() {
+    let server = without_partitions(&[]);
     server.set(&[("max_worker_processes", "0")]);
     server.restart();
     let sql = format!(
@@ -133,7 +133,7 @@ fn maintain_makes_leaves_and_empties_the_overflow() {
 
 /// Whoever gives a partition its indexes keeps writers out meanwhile; statements go on all the same.
 #[test]
-fn no_statement_waits_for_a_leaf() {
+fn no_statement_waits_for_a_partition() {
     let server = Server::start(&[]);
     server.query(
         "postgres",
@@ -168,7 +168,7 @@ fn no_statement_waits_for_a_leaf() {
 
 /// A closed partition has a B-tree over the keys, which refuses those of a third of a page.
 #[test]
-fn no_key_is_too_long_for_a_leaf() {
+fn no_key_is_too_long_for_a_partition() {
     let server = Server::start(&[]);
     server.query(
         "postgres",
@@ -230,15 +230,15 @@ fn an_index_may_be_made_concurrently() {
 
 /// A transaction that lasts through more partitions than a backend keeps open.
 #[test]
-fn a_transaction_may_go_through_many_leaves() {
+fn a_transaction_may_go_through_many_partitions() {
     let server = Server::start(&[]);
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');
-         SELECT audit.put(ROW('events_data', '1 hour')::audit.leaf_settings)",
+         SELECT audit.put(ROW('events_data', '1 hour')::audit.partition_settings)",
     );
-    drop_leaves(&server);
-    server.query("postgres", "SELECT audit.make_leaves_of('events_data', now(), now() + interval '31 hours')");
+    drop_partitions(&server);
+    server.query("postgres", "SELECT audit.create_partitions_of('events_data', now(), now() + interval '31 hours')");
     let mut client = server.connect("postgres");
     let mut transaction = client.transaction().unwrap();
     for hour in 0..30 {

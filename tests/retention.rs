@@ -238,7 +238,7 @@ fn the_worker_archives_and_prunes() {
     // June and later are live, April and May in archives; what is older has gone with its archive.
     let state = "SELECT (SELECT count(*) FROM audit.trail WHERE event = 'row.insert'),
                         (SELECT string_agg(to_char(since, 'MM'), ' ' ORDER BY since) FROM audit.archives WHERE category = 'data'),
-                        (SELECT count(*) FROM audit.partitions l LEFT JOIN audit.leaf_facts f USING (partition_name)
+                        (SELECT count(*) FROM audit.partitions l LEFT JOIN audit.partition_catalog f USING (partition_name)
                          WHERE l.parent = 'events_data' AND l.until < audit.clock() AND f.closed_at IS NULL)";
     wait_until("the worker has let go what is due", || query(state) == "300|04 05|0");
     let archives = "SELECT count(*), sum(events), count(*) FILTER (WHERE pruned_at IS NULL) FROM audit.archives";

@@ -1,4 +1,4 @@
-//! Captures, readers and dumps beside maintenance that never rests: small partitions that are cut, closed, merged,
+//! Captures, readers and dumps beside maintenance that never rests: small partitions that are split, closed, merged,
 //! archived and pruned while the clock runs fast.
 
 // clippy.toml permits it in test functions, and these serve them.
@@ -114,7 +114,10 @@ fn captures_readers_and_dumps_go_on() {
     let long = "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'events_data' AND l.until > l.since + interval '1 hour'";
     wait_until("the interval has been changed", || query(long) == "0");
     for hour in 0..30 {
-        trail.at(&format!("2030-01-30 12:30+00'::timestamptz + interval '{hour} hours"), "SELECT audit.make_leaves()");
+        trail.at(
+            &format!("2030-01-30 12:30+00'::timestamptz + interval '{hour} hours"),
+            "SELECT audit.create_partitions()",
+        );
     }
     assert!(query(old).parse::<u32>().unwrap() > 24);
 
@@ -158,8 +161,8 @@ fn captures_readers_and_dumps_go_on() {
     // Everything that is due goes, now that nobody is in the way.
     let last = (offset + 8 * 3600).to_string();
     trail.configure(&[("audit.test_clock_offset", &last)]);
-    let waiting = "SELECT (SELECT count(*) FROM audit.due_leaves()) + (SELECT count(*) FROM audit.leaves_to_close())
-                        + (SELECT count(*) FROM audit.leaves_to_merge()) + (SELECT count(*) FROM audit.events_overflow)";
+    let waiting = "SELECT (SELECT count(*) FROM audit.due_partitions()) + (SELECT count(*) FROM audit.partitions_to_close())
+                        + (SELECT count(*) FROM audit.partitions_to_merge()) + (SELECT count(*) FROM audit.events_overflow)";
     wait_until("maintenance has done all that there is", || query(waiting) == "0");
     let done = query(DONE);
     assert!(["drop", "archive", "move"].iter().all(|kind| number(&done, kind) > 2), "{done}");

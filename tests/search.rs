@@ -15,7 +15,7 @@ fn explained() -> Server {
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY, note text); SELECT audit.enable('t');
-         SELECT audit.make_leaves_of('events_data', now() - interval '12 months', now());
+         SELECT audit.create_partitions_of('events_data', now() - interval '12 months', now());
          INSERT INTO t VALUES (1, 'needle')",
     );
     server
@@ -31,13 +31,13 @@ fn partitions(server: &Server, sql: &str) -> Vec<String> {
         ),
     );
     let plans = String::from_utf8_lossy(&output.stderr).into_owned();
-    let is_leaf = |word: &&str| {
+    let is_partition = |word: &&str| {
         let name = word.trim_start_matches("events_");
         name.len() < word.len() && name.bytes().last().is_some_and(|byte| byte.is_ascii_digit()) && name.contains("_20")
     };
     let scans = plans.lines().filter(|line| line.contains("Scan") && line.contains(" on "));
     let mut partitions: Vec<_> = scans
-        .filter_map(|line| line.split(" on ").nth(1)?.split(' ').next().filter(is_leaf).map(str::to_owned))
+        .filter_map(|line| line.split(" on ").nth(1)?.split(' ').next().filter(is_partition).map(str::to_owned))
         .collect();
     partitions.sort();
     partitions.dedup();
@@ -46,7 +46,7 @@ fn partitions(server: &Server, sql: &str) -> Vec<String> {
 }
 
 #[test]
-fn only_the_leaves_of_the_time_and_category_are_read() {
+fn only_the_partitions_of_the_time_and_category_are_read() {
     let server = explained();
     let find = |sql: &str| server.query("postgres", sql).lines().map(str::to_owned).collect::<Vec<_>>();
     let of = |filter: &str| {

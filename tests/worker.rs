@@ -190,11 +190,11 @@ fn a_database_that_fails_stops_no_other() {
     // A table of somebody else's where the next partition would be.
     let partition =
         server.query("broken", "SELECT audit.partition_name('events_data', date_trunc('month', now(), 'UTC'))");
-    drop_leaves_and(&server, "broken", &format!("CREATE TABLE audit.{partition} ()"));
+    drop_partitions_and(&server, "broken", &format!("CREATE TABLE audit.{partition} ()"));
     server.query("broken", "INSERT INTO t SELECT max(id) + 1 FROM t");
     // Neither can the partition be made nor its event be moved.
     let problem = format!("audit.events_data: relation \"{partition}\" already exists");
-    let failed = format!("could not make partitions: {problem}; could not empty the overflow: {problem}");
+    let failed = format!("could not create partitions: {problem}; could not empty the overflow: {problem}");
     wait_until("status says so", || worker(&server, "broken").ends_with(&format!("): {failed}")));
     let words = worker(&server, "broken");
     assert!(words.starts_with("failed in this database at "), "{words}");

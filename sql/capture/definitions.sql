@@ -311,7 +311,7 @@ ALTER EVENT TRIGGER audit_definition_starts ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_definition_ends ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_objects_dropped ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_table_rewritten ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER audit_definition_starts IS 'Guards the evidence against DROP';
+COMMENT ON EVENT TRIGGER audit_definition_starts IS 'Protects the evidence against DROP';
 COMMENT ON EVENT TRIGGER audit_definition_ends IS 'Lets auditing follow tables';
 COMMENT ON EVENT TRIGGER audit_objects_dropped IS 'Records that an audited table was dropped';
 COMMENT ON EVENT TRIGGER audit_table_rewritten IS 'Records that rows were rewritten';

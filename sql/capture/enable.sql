@@ -237,7 +237,7 @@ DECLARE
 BEGIN
     SELECT n.nspname::text AS schema_name, c.relname::text AS table_name INTO relation
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
-    PERFORM audit.make_leaves();
+    PERFORM audit.create_partitions();
     -- The settings come first: a plan that is made from now on goes by them.
     IF old_row.schema_name IS NOT NULL AND (old_row.schema_name, old_row.table_name) <> (relation.schema_name, relation.table_name) THEN
         PERFORM audit.remove(old_row);
@@ -415,7 +415,7 @@ BEGIN
     END IF;
     SELECT s.* INTO schema_row FROM audit.schema_settings s WHERE s.schema_oid = target::oid;
     options := audit.merge_options(NULL, schema_row.options, level, operations, ignore_columns, redact, reads, label_column);
-    PERFORM audit.make_leaves();
+    PERFORM audit.create_partitions();
     PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
                           coalesce(schema_row.enabled_at, now()), coalesce(schema_row.enabled_by, session_user))::audit.schema_settings);
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', schema_row.options)),

@@ -62,7 +62,7 @@ GRANT SELECT ON
     audit.events_system, audit.events_application, audit.events_overflow,
     audit.nodes, audit.sessions, audit.contexts, audit.relations, audit.event_types, audit.event_parameters,
     audit.table_settings, audit.schema_settings, audit.weakened_triggers, audit.unconfigured_tables,
-    audit.leaf_settings, audit.leaf_facts, audit.retention_settings, audit.holds,
+    audit.partition_settings, audit.partition_catalog, audit.retention_settings, audit.holds,
     audit.archives, audit.gathered_nodes, audit.gather_settings,
     audit.partitions, audit.local_nodes, audit.covered_tables, audit.trail_events
 TO audit_reader;
@@ -88,7 +88,7 @@ GRANT EXECUTE ON FUNCTION
     audit.column_changes(integer, jsonb, jsonb), audit.shown(jsonb), audit.details(jsonb), audit.parameter_number(jsonb, text),
     audit.stack_fingerprint(text), audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(),
     audit.unseen_rows(), audit.retention_overview(), audit.figures(),
-    audit.leaf_figures(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text), audit.leaf_bounds(pg_node_tree),
+    audit.partition_counts(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text), audit.partition_bounds(pg_node_tree),
     audit.row_state(regclass, jsonb), audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer),
     audit.row_operations(jsonb), audit.trigger_gap(integer)
 TO audit_reader;
@@ -133,14 +133,14 @@ GRANT EXECUTE ON FUNCTION
 TO audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT SELECT ON
-    audit.tables, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.leaf_facts, audit.archives, audit.holds,
+    audit.tables, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.partition_catalog, audit.archives, audit.holds,
     audit.event_types, audit.event_parameters, audit.table_settings, audit.schema_settings, audit.weakened_triggers,
-    audit.unconfigured_tables, audit.leaf_settings, audit.retention_settings, audit.gathered_nodes, audit.gather_settings
+    audit.unconfigured_tables, audit.partition_settings, audit.retention_settings, audit.gathered_nodes, audit.gather_settings
 TO audit_admin;
 -- What these views and audit.maintain call.
 GRANT EXECUTE ON FUNCTION
     audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(), audit.unseen_rows(),
-    audit.retention_overview(), audit.leaf_bounds(pg_node_tree), audit.row_state(regclass, jsonb),
+    audit.retention_overview(), audit.partition_bounds(pg_node_tree), audit.row_state(regclass, jsonb),
     audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer), audit.row_operations(jsonb),
     audit.trigger_gap(integer), audit.maintenance_step(jsonb), audit.raise_failures(jsonb)
 TO audit_admin;

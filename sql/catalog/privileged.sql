@@ -19,9 +19,9 @@ CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclas
 COMMENT ON FUNCTION audit.move_rows(regclass, tid[], regclass, integer, boolean) IS
     'Moves events from one table of the trail to another and returns how many; publications carry those that are news';
 
-CREATE FUNCTION audit.copy_leaf(source regclass, destination regclass) RETURNS bigint
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_leaf';
-COMMENT ON FUNCTION audit.copy_leaf(regclass, regclass) IS
+CREATE FUNCTION audit.copy_partition(source regclass, destination regclass) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_partition';
+COMMENT ON FUNCTION audit.copy_partition(regclass, regclass) IS
     'Copies every row of a partition into a table that is to take its place, past publications, and returns how many';
 
 CREATE FUNCTION audit.delete_rows(partition regclass, rows tid[]) RETURNS bigint
@@ -34,7 +34,7 @@ COMMENT ON FUNCTION audit.read_archive(jsonb, regclass, integer) IS 'Loads the e
 
 CREATE FUNCTION audit.execute_permitted(command text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_execute_permitted';
-COMMENT ON FUNCTION audit.execute_permitted(text) IS 'Runs one command that evidence is guarded against; for retention, maintenance and uninstall';
+COMMENT ON FUNCTION audit.execute_permitted(text) IS 'Runs one command that evidence is protected against; for retention, maintenance and uninstall';
 
 CREATE FUNCTION audit.write_row_trigger(target regclass, name text, operations integer, argument text) RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_write_row_trigger';

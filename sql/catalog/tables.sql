@@ -99,7 +99,7 @@ CREATE TABLE audit.events_overflow (LIKE audit.events) PARTITION BY RANGE (occur
 COMMENT ON TABLE audit.events_overflow IS 'Events whose partition was missing; audit.maintain() moves them to it';
 
 -- Dictionary keys are unique within a node; node_id is random, so that trails of many servers can be gathered.
--- The upper bits of context_id and session_id are the hour since 2000, which is what their partitions are cut by.
+-- The upper bits of context_id and session_id are the hour since 2000, which is what their partitions are divided by.
 CREATE TABLE audit.nodes (
     node_id           integer NOT NULL,
     name              text NOT NULL,
@@ -202,16 +202,16 @@ CREATE TABLE audit.schema_settings (
 );
 COMMENT ON TABLE audit.schema_settings IS 'Schemas whose future tables are audited';
 
-CREATE TABLE audit.leaf_settings (
+CREATE TABLE audit.partition_settings (
     parent        text PRIMARY KEY,
     partition_interval interval NOT NULL CHECK (partition_interval >= interval '1 hour')
 );
-COMMENT ON TABLE audit.leaf_settings IS 'How much time one partition of a partitioned table holds, where it is not the default of one month';
+COMMENT ON TABLE audit.partition_settings IS 'How much time one partition of a partitioned table holds, where it is not the default of one month';
 
 -- What is known of a partition beside its bounds, which are in the catalog. The row comes when the partition
--- is about to be cut, closes or is made by a merge, and is right ever after: nobody but the mover writes to a
+-- is about to be split, closes or is made by a merge, and is right ever after: nobody but the mover writes to a
 -- closed partition.
-CREATE TABLE audit.leaf_facts (
+CREATE TABLE audit.partition_catalog (
     partition_name    text PRIMARY KEY,
     parent            text NOT NULL,
     closed_at         timestamptz,
@@ -219,15 +219,15 @@ CREATE TABLE audit.leaf_facts (
     first_at          timestamptz,
     last_at           timestamptz,
     lowest_context_id bigint,
-    cut_at            timestamptz,
+    split_at          timestamptz,
     merged_from       text[],
     pruned_at         timestamptz
 );
-COMMENT ON TABLE audit.leaf_facts IS 'Closed partitions: how many events they hold, from when to when; and partitions that are being cut or merged';
-COMMENT ON COLUMN audit.leaf_facts.lowest_context_id IS 'No event of the partition refers to an older context';
-COMMENT ON COLUMN audit.leaf_facts.cut_at IS 'The open partition is to end here';
-COMMENT ON COLUMN audit.leaf_facts.pruned_at IS 'When retention last deleted events from among others that are held; it looks again when a hold is placed or released';
-COMMENT ON COLUMN audit.leaf_facts.merged_from IS 'The partitions that this one, not yet in their place, holds the events of';
+COMMENT ON TABLE audit.partition_catalog IS 'Closed partitions: how many events they hold, from when to when; and partitions that are being split or merged';
+COMMENT ON COLUMN audit.partition_catalog.lowest_context_id IS 'No event of the partition refers to an older context';
+COMMENT ON COLUMN audit.partition_catalog.split_at IS 'The open partition is to end here';
+COMMENT ON COLUMN audit.partition_catalog.pruned_at IS 'When retention last deleted events from among others that are held; it looks again when a hold is placed or released';
+COMMENT ON COLUMN audit.partition_catalog.merged_from IS 'The partitions that this one, not yet in their place, holds the events of';
 
 -- Retention by category, and by table within data. Nothing is set at first: everything is kept.
 CREATE TABLE audit.retention_settings (
@@ -302,19 +302,19 @@ ALTER TABLE audit.table_settings   REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.schema_settings  REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.unconfigured_tables REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.weakened_triggers REPLICA IDENTITY NOTHING;
-ALTER TABLE audit.leaf_settings    REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.partition_settings REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.archives REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.holds REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.retention_settings REPLICA IDENTITY NOTHING;
-ALTER TABLE audit.leaf_facts REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.partition_catalog REPLICA IDENTITY NOTHING;
 
 SELECT pg_catalog.pg_extension_config_dump('audit.event_types', 'WHERE NOT built_in');
 SELECT pg_catalog.pg_extension_config_dump('audit.event_parameters', 'WHERE event_type >= 1000');
 SELECT pg_catalog.pg_extension_config_dump('audit.table_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.schema_settings', '');
-SELECT pg_catalog.pg_extension_config_dump('audit.leaf_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.partition_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.archives', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.holds', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.retention_settings', '');
-SELECT pg_catalog.pg_extension_config_dump('audit.leaf_facts', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.partition_catalog', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.dictionary_ids', '');

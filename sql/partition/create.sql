@@ -38,7 +38,7 @@ CREATE FUNCTION audit.partition_interval(parent text) RETURNS interval
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT coalesce(
-        (SELECT s.partition_interval FROM audit.leaf_settings s WHERE s.parent = partition_interval.parent),
+        (SELECT s.partition_interval FROM audit.partition_settings s WHERE s.parent = partition_interval.parent),
         (SELECT CASE WHEN k >= interval '120 days' THEN interval '1 month' WHEN k >= interval '28 days' THEN interval '7 days'
                      WHEN k >= interval '4 days' THEN interval '1 day' WHEN k >= interval '1 day' THEN interval '6 hours'
                      ELSE interval '1 hour' END
@@ -48,7 +48,7 @@ END;
 COMMENT ON FUNCTION audit.partition_interval(text) IS 'How much time a partition of this parent holds';
 
 -- The grid that partitions of an interval stand on: whole months and years by the calendar, all else from 2000 on.
-CREATE FUNCTION audit.leaf_start(at timestamptz, partition_interval interval) RETURNS timestamptz
+CREATE FUNCTION audit.partition_start(at timestamptz, partition_interval interval) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT CASE
@@ -57,9 +57,9 @@ BEGIN ATOMIC
         ELSE date_bin(partition_interval, at, timestamptz '2000-01-01 00:00:00+00')
     END;
 END;
-COMMENT ON FUNCTION audit.leaf_start(timestamptz, interval) IS 'Where a partition that holds this time begins';
+COMMENT ON FUNCTION audit.partition_start(timestamptz, interval) IS 'Where a partition that holds this time begins';
 
--- The hour since 2000 in the upper bits of an id, which partitions of sessions and contexts are cut by.
+-- The hour since 2000 in the upper bits of an id, which partitions of sessions and contexts are divided by.
 CREATE FUNCTION audit.first_id(at timestamptz) RETURNS bigint
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -73,7 +73,7 @@ COMMENT ON FUNCTION audit.first_id(timestamptz) IS 'The lowest session or contex
 -- updates changed; a B-tree over the keys, which would cost writers as much as the event itself, when it has
 -- closed. Of other events the id, which ascends with the pages, is summarised when they close. A key may be
 -- too long for a B-tree, which must fail no statement: a hash index is over any.
-CREATE FUNCTION audit.leaf_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
+CREATE FUNCTION audit.partition_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT i.suffix, i.definition, i.otherwise, i.is_open
@@ -84,9 +84,9 @@ BEGIN ATOMIC
         ('events_data', '_row', '(entity_id, relation_id)', 'USING hash (entity_id)', false),
         ('other', '_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL, false)
     ) i (parent, suffix, definition, otherwise, is_open)
-    WHERE i.parent = CASE audit.category_of_parent(leaf_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
+    WHERE i.parent = CASE audit.category_of_parent(partition_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
 END;
-COMMENT ON FUNCTION audit.leaf_indexes(text) IS 'What a partition of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
+COMMENT ON FUNCTION audit.partition_indexes(text) IS 'What a partition of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
 
 -- New partitions and their indexes go to audit.tablespace, where there is one of that name. For functions
 -- that set default_tablespace, so that it is as before when they are done.
@@ -98,8 +98,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.use_tablespace() IS 'Makes the tablespace of the trail the default one; internal';
 
--- The table of a partition with its guard, without indexes and in no tree yet.
-CREATE FUNCTION audit.make_leaf_table(parent text, partition text) RETURNS void
+-- The table of a partition with its triggers, without indexes and in no tree yet.
+CREATE FUNCTION audit.create_partition_table(parent text, partition text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -113,19 +113,19 @@ BEGIN
         EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
                        'autovacuum_vacuum_insert_scale_factor = 0.2)', partition);
     END IF;
-    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', partition);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', partition);
-    -- What a subscription brings; it lets pass whatever else may insert.
-    EXECUTE format('CREATE TRIGGER arrive BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.arrive()', partition);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER arrive', partition);
+    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', partition);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', partition);
+    -- For what a subscription brings; all else that may insert passes.
+    EXECUTE format('CREATE TRIGGER accept_row BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.accept_row()', partition);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER accept_row', partition);
     PERFORM audit.restrict_to_readers(format('audit.%I', partition)::regclass);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, 'A partition of audit.' || parent);
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaf_table(text, text) IS 'Makes the table of a partition, not yet in its place; internal';
+COMMENT ON FUNCTION audit.create_partition_table(text, text) IS 'Makes the table of a partition, not yet in its place; internal';
 
-CREATE FUNCTION audit.create_leaf(parent text, partition text, bounds text) RETURNS void
+CREATE FUNCTION audit.create_partition(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -135,10 +135,10 @@ DECLARE
     wanted record;
 BEGIN
     PERFORM audit.use_tablespace();
-    PERFORM audit.make_leaf_table(parent, partition);
+    PERFORM audit.create_partition_table(parent, partition);
     IF parent LIKE 'events%' THEN
         EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
-        FOR wanted IN SELECT i.* FROM audit.leaf_indexes(parent) i WHERE i.is_open LOOP
+        FOR wanted IN SELECT i.* FROM audit.partition_indexes(parent) i WHERE i.is_open LOOP
             EXECUTE format('CREATE INDEX %I ON audit.%I %s', partition || wanted.suffix, partition, wanted.definition);
             IF wanted.definition LIKE 'USING brin%' THEN
                 -- The first range of an empty table has a summary, which each event to come would change.
@@ -149,12 +149,12 @@ BEGIN
         EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', partition || '_id', partition, rtrim(parent, 's') || '_id');
     END IF;
     IF parent IN ('sessions', 'contexts') AND bounds <> 'DEFAULT' THEN
-        PERFORM audit.take_from_rest(parent, partition, bounds);
+        PERFORM audit.take_from_default(parent, partition, bounds);
     END IF;
     EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, partition, bounds);
 END;
 $$;
-COMMENT ON FUNCTION audit.create_leaf(text, text, text) IS 'Makes one partition; internal';
+COMMENT ON FUNCTION audit.create_partition(text, text, text) IS 'Makes one partition; internal';
 
 CREATE FUNCTION audit.create_dedicated_parent(parent text) RETURNS void
 LANGUAGE plpgsql
@@ -168,9 +168,9 @@ BEGIN
     -- The check tells the planner what the category's partition bound would.
     EXECUTE format('CREATE TABLE audit.%I (LIKE audit.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS, '
                    'CONSTRAINT category CHECK (category = ''data'')) PARTITION BY RANGE (occurred_at)', parent);
-    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
+    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', parent);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', parent);
     PERFORM audit.restrict_to_readers(format('audit.%I', parent)::regclass);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
     EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
@@ -178,9 +178,9 @@ END;
 $$;
 COMMENT ON FUNCTION audit.create_dedicated_parent(text) IS 'Makes the parent of the partitions dedicated to one retention; internal';
 
-CREATE FUNCTION audit.leaf_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
-    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_leaf_bounds';
-COMMENT ON FUNCTION audit.leaf_bounds(pg_node_tree) IS
+CREATE FUNCTION audit.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_partition_bounds';
+COMMENT ON FUNCTION audit.partition_bounds(pg_node_tree) IS
     'The time that a partition holds by its partition bound, and whether it is the default partition; null for the bound of anything else; internal';
 
 -- A statement on a parent meets the parent's trigger, one on a partition the partition's.
@@ -190,9 +190,9 @@ DECLARE
 BEGIN
     FOREACH parent IN ARRAY ARRAY['events', 'events_by_category', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
                                   'events_application', 'events_overflow', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
-        EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                       'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
+        EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', parent);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', parent);
     END LOOP;
 END $$;
 
@@ -206,12 +206,12 @@ CROSS JOIN LATERAL (
     SELECT p.relnamespace = 'audit'::regnamespace AND p.relname LIKE 'events\_%' AS is_of_events,
            p.relnamespace = 'audit'::regnamespace AND p.relname IN ('sessions', 'contexts') AS is_of_dictionary
 ) k
-CROSS JOIN LATERAL audit.leaf_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
+CROSS JOIN LATERAL audit.partition_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
 WHERE k.is_of_events AND NOT b.is_default OR k.is_of_dictionary;
 COMMENT ON VIEW audit.partitions IS 'The partitions of the trail and the time they hold; no time where a partition holds all';
 
 -- Makes what is missing: the partitions that never end, and for each parent partitions from now to two intervals ahead.
-CREATE FUNCTION audit.make_leaves() RETURNS integer
+CREATE FUNCTION audit.create_partitions() RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -227,18 +227,18 @@ BEGIN
     -- Whoever else makes partitions waits, but only where one is missing: this runs with every CREATE TABLE
     -- in an audited schema, and must not wait for the end of transactions that did the same.
     IF to_regclass('audit.events_overflow_all') IS NULL OR to_regclass('audit.nodes_all') IS NULL OR to_regclass('audit.relations_all') IS NULL
-       OR to_regclass('audit.sessions_rest') IS NULL OR to_regclass('audit.contexts_rest') IS NULL THEN
+       OR to_regclass('audit.sessions_default') IS NULL OR to_regclass('audit.contexts_default') IS NULL THEN
         PERFORM audit.lock('partitions');
     END IF;
     FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
         IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
-            PERFORM audit.create_leaf(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
+            PERFORM audit.create_partition(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
             made := made + 1;
         END IF;
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['sessions', 'contexts'] LOOP
-        IF to_regclass(format('audit.%I', parent || '_rest')) IS NULL THEN
-            PERFORM audit.create_leaf(parent, parent || '_rest', 'DEFAULT');
+        IF to_regclass(format('audit.%I', parent || '_default')) IS NULL THEN
+            PERFORM audit.create_partition(parent, parent || '_default', 'DEFAULT');
             made := made + 1;
         END IF;
     END LOOP;
@@ -247,7 +247,7 @@ BEGIN
                             || ARRAY(SELECT DISTINCT 'events_dedicated_' || (t.options->>'retention')
                                      FROM audit.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') LOOP
         BEGIN
-            made := made + audit.make_leaves_of(parent, audit.clock(), audit.clock() + 2 * audit.partition_interval(parent));
+            made := made + audit.create_partitions_of(parent, audit.clock(), audit.clock() + 2 * audit.partition_interval(parent));
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR operator_intervention THEN
                 RAISE;
@@ -265,11 +265,11 @@ BEGIN
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaves() IS 'Makes the partitions that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
+COMMENT ON FUNCTION audit.create_partitions() IS 'Makes the partitions that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
 
 -- Makes the partitions of one parent that are missing between two times. A partition stands on the grid of
 -- its interval, but never over one that is there.
-CREATE FUNCTION audit.make_leaves_of(parent text, since timestamptz, until timestamptz) RETURNS integer
+CREATE FUNCTION audit.create_partitions_of(parent text, since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -289,20 +289,20 @@ BEGIN
         is_locked := true;
         PERFORM audit.create_dedicated_parent(parent);
     END IF;
-    WHILE next_time <= make_leaves_of.until LOOP
+    WHILE next_time <= create_partitions_of.until LOOP
         SELECT l.until INTO upper_bound FROM audit.partitions l
-        WHERE l.parent = make_leaves_of.parent AND l.since <= next_time AND l.until > next_time;
+        WHERE l.parent = create_partitions_of.parent AND l.since <= next_time AND l.until > next_time;
         IF NOT FOUND AND NOT is_locked THEN
             -- Whoever was here first may have made it meanwhile.
             PERFORM audit.lock('partitions');
             is_locked := true;
             CONTINUE;
         ELSIF NOT FOUND THEN
-            SELECT greatest(audit.leaf_start(next_time, step), max(l.until)) INTO lower_bound
-            FROM audit.partitions l WHERE l.parent = make_leaves_of.parent AND l.until <= next_time;
-            SELECT least(audit.leaf_start(next_time, step) + step, min(l.since)) INTO upper_bound
-            FROM audit.partitions l WHERE l.parent = make_leaves_of.parent AND l.since > next_time;
-            PERFORM audit.create_leaf(parent, audit.partition_name(parent, lower_bound),
+            SELECT greatest(audit.partition_start(next_time, step), max(l.until)) INTO lower_bound
+            FROM audit.partitions l WHERE l.parent = create_partitions_of.parent AND l.until <= next_time;
+            SELECT least(audit.partition_start(next_time, step) + step, min(l.since)) INTO upper_bound
+            FROM audit.partitions l WHERE l.parent = create_partitions_of.parent AND l.since > next_time;
+            PERFORM audit.create_partition(parent, audit.partition_name(parent, lower_bound),
                 CASE WHEN parent IN ('sessions', 'contexts')
                      THEN format('FOR VALUES FROM (%L) TO (%L)', audit.first_id(lower_bound), audit.first_id(upper_bound))
                      ELSE format('FOR VALUES FROM (%L) TO (%L)', lower_bound, upper_bound) END);
@@ -313,7 +313,7 @@ BEGIN
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaves_of(text, timestamptz, timestamptz) IS 'Makes the partitions of one parent that are missing between two times; internal';
+COMMENT ON FUNCTION audit.create_partitions_of(text, timestamptz, timestamptz) IS 'Makes the partitions of one parent that are missing between two times; internal';
 
 CREATE FUNCTION audit.partition_name(parent text, since timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE

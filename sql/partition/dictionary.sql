@@ -14,10 +14,10 @@ BEGIN
     IF audit.is_copying() THEN
         RETURN 0;
     END IF;
-    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL));
+    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit.partition_catalog f WHERE f.closed_at IS NOT NULL));
     lowest := least(lowest, (SELECT audit.first_id(min(l.since) - interval '2 days') FROM audit.partitions l
                              WHERE l.parent LIKE 'events\_%' AND NOT EXISTS (
-                                 SELECT FROM audit.leaf_facts f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)));
+                                 SELECT FROM audit.partition_catalog f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)));
     RETURN least(lowest, (SELECT audit.first_id(min(o.occurred_at) - interval '2 days') FROM audit.events_overflow o));
 END;
 $$;
@@ -39,7 +39,7 @@ BEGIN
     FOR partition IN
         SELECT l.partition_name FROM audit.partitions l
         WHERE l.parent LIKE 'events\_%' AND (l.since IS NULL OR l.since <= audit.clock())
-          AND NOT EXISTS (SELECT FROM audit.leaf_facts f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I e WHERE e.context_id < $1)', partition) INTO refers USING context_id;
         IF refers THEN
@@ -84,10 +84,10 @@ BEGIN
     END IF;
     -- What found no partition, and what restored archives had brought; the partitions are missing where
     -- somebody is about to make the first ones.
-    IF NOT dry_run AND to_regclass('audit.contexts_rest') IS NOT NULL AND to_regclass('audit.sessions_rest') IS NOT NULL THEN
-        PERFORM audit.delete_rows('audit.contexts_rest', ARRAY(SELECT k.ctid FROM audit.contexts_rest k WHERE k.context_id < lowest LIMIT 50000));
-        PERFORM audit.delete_rows('audit.sessions_rest', ARRAY(
-            SELECT s.ctid FROM audit.sessions_rest s
+    IF NOT dry_run AND to_regclass('audit.contexts_default') IS NOT NULL AND to_regclass('audit.sessions_default') IS NOT NULL THEN
+        PERFORM audit.delete_rows('audit.contexts_default', ARRAY(SELECT k.ctid FROM audit.contexts_default k WHERE k.context_id < lowest LIMIT 50000));
+        PERFORM audit.delete_rows('audit.sessions_default', ARRAY(
+            SELECT s.ctid FROM audit.sessions_default s
             WHERE s.session_id < lowest
               AND NOT EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = s.node_id AND k.session_id = s.session_id) LIMIT 50000));
     END IF;

@@ -5,18 +5,18 @@
 -- than the retention says. What waits for its end after its archive was written is left alone. Partitions
 -- whose time is over, but for legal holds, are merged whatever is between them: a hold of years would
 -- otherwise leave one for each interval. Both are archived, or neither.
-CREATE FUNCTION audit.leaves_to_merge() RETURNS TABLE (parent text, first_leaf text, second_leaf text, since timestamptz, until timestamptz, events bigint)
+CREATE FUNCTION audit.partitions_to_merge() RETURNS TABLE (parent text, first_partition text, second_partition text, since timestamptz, until timestamptz, events bigint)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT p.parent, p.partition_name, p.next_leaf, p.since, p.next_until, p.events + p.next_events
+    SELECT p.parent, p.partition_name, p.next_partition, p.since, p.next_until, p.events + p.next_events
     FROM (SELECT l.parent, l.partition_name, l.since, l.until, f.events, pg_total_relation_size(l.partition) AS bytes,
-                 lead(l.partition_name) OVER w AS next_leaf, lead(l.since) OVER w AS next_since, lead(l.until) OVER w AS next_until,
+                 lead(l.partition_name) OVER w AS next_partition, lead(l.since) OVER w AS next_since, lead(l.until) OVER w AS next_until,
                  lead(f.events) OVER w AS next_events, lead(pg_total_relation_size(l.partition)) OVER w AS next_bytes,
                  f.closed_at IS NOT NULL AND lead(f.closed_at) OVER w IS NOT NULL AS are_closed,
                  f.pruned_at IS NOT NULL AND lead(f.pruned_at) OVER w IS NOT NULL AS are_held,
                  a.is_archived, lead(a.is_archived) OVER w AS next_is_archived,
                  count(*) OVER (PARTITION BY l.parent) AS partitions
-          FROM audit.partitions l LEFT JOIN audit.leaf_facts f ON f.partition_name = l.partition_name
+          FROM audit.partitions l LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
           CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM audit.archives x WHERE x.partition = l.partition_name AND x.pruned_at IS NULL) AS is_archived) a
           WHERE l.parent LIKE 'events\_%' AND l.since IS NOT NULL
           WINDOW w AS (PARTITION BY l.parent ORDER BY l.since)) p
@@ -26,12 +26,12 @@ BEGIN ATOMIC
                          AND (audit.kept(p.parent) IS NULL OR p.next_until - p.since <= audit.kept(p.parent) / 10))
     ORDER BY p.bytes + p.next_bytes, p.since LIMIT 1;
 END;
-COMMENT ON FUNCTION audit.leaves_to_merge() IS 'Two partitions that one may take the place of; internal';
+COMMENT ON FUNCTION audit.partitions_to_merge() IS 'Two partitions that one may take the place of; internal';
 
 -- Merges in two transactions: the first fills a table beside the trail and commits, the second exchanges it
 -- for the two partitions, which takes the parent's lock for a moment and can be tried again without the work
 -- of the first. True while there is more to do.
-CREATE FUNCTION audit.merge_leaves() RETURNS boolean
+CREATE FUNCTION audit.merge_partitions() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -42,42 +42,42 @@ SET default_tablespace = ''
 AS $$
 DECLARE
     pair record;
-    merged audit.leaf_facts;
+    merged audit.partition_catalog;
     name_of_both text;
     copied bigint;
 BEGIN
-    SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.merged_from IS NOT NULL LIMIT 1;
+    SELECT f.* INTO merged FROM audit.partition_catalog f WHERE f.merged_from IS NOT NULL LIMIT 1;
     IF FOUND THEN
-        RETURN audit.exchange_leaves(merged);
+        RETURN audit.exchange_partitions(merged);
     END IF;
-    SELECT m.* INTO pair FROM audit.leaves_to_merge() m;
+    SELECT m.* INTO pair FROM audit.partitions_to_merge() m;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     name_of_both := audit.partition_name(pair.parent, pair.since) || '_' || to_char(pair.until, 'YYYYMMDD_HH24MI');
     -- What a crash or somebody else left of an earlier attempt is not part of the trail.
     PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', name_of_both));
-    EXECUTE format('LOCK TABLE audit.%I, audit.%I IN SHARE ROW EXCLUSIVE MODE', pair.first_leaf, pair.second_leaf);
-    PERFORM audit.make_leaf_table(pair.parent, name_of_both);
-    copied := audit.copy_leaf(format('audit.%I', pair.first_leaf)::regclass, format('audit.%I', name_of_both)::regclass)
-            + audit.copy_leaf(format('audit.%I', pair.second_leaf)::regclass, format('audit.%I', name_of_both)::regclass);
+    EXECUTE format('LOCK TABLE audit.%I, audit.%I IN SHARE ROW EXCLUSIVE MODE', pair.first_partition, pair.second_partition);
+    PERFORM audit.create_partition_table(pair.parent, name_of_both);
+    copied := audit.copy_partition(format('audit.%I', pair.first_partition)::regclass, format('audit.%I', name_of_both)::regclass)
+            + audit.copy_partition(format('audit.%I', pair.second_partition)::regclass, format('audit.%I', name_of_both)::regclass);
     PERFORM audit.reached('merge.copied');
     PERFORM audit.use_tablespace();
     EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', name_of_both || '_time', name_of_both);
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT merged CHECK (%s AND occurred_at >= %L AND occurred_at < %L)', name_of_both,
                    audit.partition_check(pair.parent), pair.since, pair.until));
-    PERFORM audit.finish_leaf(name_of_both, pair.parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(pair.parent) d WHERE NOT d.is_open));
-    SELECT f.* INTO merged FROM audit.leaf_facts f WHERE f.partition_name = name_of_both;
+    PERFORM audit.finish_partition(name_of_both, pair.parent, ARRAY(SELECT d.suffix FROM audit.partition_indexes(pair.parent) d WHERE NOT d.is_open));
+    SELECT f.* INTO merged FROM audit.partition_catalog f WHERE f.partition_name = name_of_both;
     IF merged.events <> copied OR copied <> pair.events THEN
-        RAISE EXCEPTION 'partitions % and % hold % events, % were counted when they closed', pair.first_leaf, pair.second_leaf, merged.events, pair.events
+        RAISE EXCEPTION 'partitions % and % hold % events, % were counted when they closed', pair.first_partition, pair.second_partition, merged.events, pair.events
             USING ERRCODE = 'data_corrupted', HINT = 'They are left as they are. Look for what changed them.';
     END IF;
-    merged.merged_from := ARRAY[pair.first_leaf, pair.second_leaf];
+    merged.merged_from := ARRAY[pair.first_partition, pair.second_partition];
     PERFORM audit.put(merged);
     RETURN true;
 END;
 $$;
-COMMENT ON FUNCTION audit.merge_leaves() IS 'Takes one step of merging two old partitions; false where nothing is to do; internal';
+COMMENT ON FUNCTION audit.merge_partitions() IS 'Takes one step of merging two old partitions; false where nothing is to do; internal';
 
 -- The part of a partition's partition constraint that its parent's place in the tree brings.
 CREATE FUNCTION audit.partition_check(parent text) RETURNS text
@@ -89,7 +89,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.partition_check(text) IS 'What every event below this parent has in common, for a check; internal';
 
-CREATE FUNCTION audit.exchange_leaves(merged audit.leaf_facts) RETURNS boolean
+CREATE FUNCTION audit.exchange_partitions(merged audit.partition_catalog) RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -104,7 +104,7 @@ BEGIN
     SELECT min(l.since) AS since, max(l.until) AS until, sum(f.events) AS events, count(*) AS partitions, min(f.pruned_at) AS pruned_at,
            count(*) FILTER (WHERE EXISTS (SELECT FROM audit.archives a WHERE a.partition = l.partition_name AND a.pruned_at IS NULL)) AS archived
     INTO bounds
-    FROM audit.partitions l JOIN audit.leaf_facts f ON f.partition_name = l.partition_name WHERE l.partition_name = ANY (merged.merged_from);
+    FROM audit.partitions l JOIN audit.partition_catalog f ON f.partition_name = l.partition_name WHERE l.partition_name = ANY (merged.merged_from);
     IF bounds.partitions <> cardinality(merged.merged_from) OR bounds.events <> merged.events OR bounds.archived NOT IN (0, bounds.partitions)
        OR to_regclass(format('audit.%I', merged.partition_name)) IS NULL THEN
         PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', merged.partition_name));
@@ -114,7 +114,7 @@ BEGIN
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', merged.parent);
     FOREACH source IN ARRAY merged.merged_from LOOP
         PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', source));
-        PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.partition_name = source;
+        PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = source;
     END LOOP;
     PERFORM audit.reached('merge.dropped');
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', merged.parent, merged.partition_name,
@@ -134,4 +134,4 @@ BEGIN
     RETURN true;
 END;
 $$;
-COMMENT ON FUNCTION audit.exchange_leaves(audit.leaf_facts) IS 'Puts a merged partition in the place of those whose events it holds; internal';
+COMMENT ON FUNCTION audit.exchange_partitions(audit.partition_catalog) IS 'Puts a merged partition in the place of those whose events it holds; internal';

@@ -54,7 +54,7 @@ DECLARE
     batch record;
     moved bigint;
 BEGIN
-    PERFORM audit.make_leaves_of(of_parent, occurred_at, occurred_at);
+    PERFORM audit.create_partitions_of(of_parent, occurred_at, occurred_at);
     SELECT l.* INTO STRICT partition FROM audit.partitions l
     WHERE l.parent = of_parent AND l.since <= move_from_overflow.occurred_at AND l.until > move_from_overflow.occurred_at;
     SELECT array_agg(b.row) AS rows, min(b.occurred_at) AS first_at, max(b.occurred_at) AS last_at, min(b.context_id) AS lowest INTO batch
@@ -86,8 +86,8 @@ LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT audit.put(ROW(f.partition_name, f.parent, f.closed_at, f.events + added, least(f.first_at, count_events.first_at),
                          greatest(f.last_at, count_events.last_at), least(f.lowest_context_id, count_events.lowest_context_id),
-                         f.cut_at, f.merged_from, NULL)::audit.leaf_facts)
-    FROM audit.leaf_facts f WHERE f.partition_name = count_events.partition_name AND f.closed_at IS NOT NULL;
+                         f.split_at, f.merged_from, NULL)::audit.partition_catalog)
+    FROM audit.partition_catalog f WHERE f.partition_name = count_events.partition_name AND f.closed_at IS NOT NULL;
 END;
 COMMENT ON FUNCTION audit.count_events(text, bigint, timestamptz, timestamptz, bigint) IS 'Adjusts the facts of a closed partition; internal';
 
@@ -118,7 +118,7 @@ BEGIN
         LOOP
             EXECUTE format('SELECT e.occurred_at FROM audit.%I e WHERE %s LIMIT 1', source.partition_name, versions) INTO found_at USING policy.lineage;
             CONTINUE WHEN found_at IS NULL;
-            PERFORM audit.make_leaves_of(audit.parent_of(policy.category, policy.retention_id), found_at, found_at);
+            PERFORM audit.create_partitions_of(audit.parent_of(policy.category, policy.retention_id), found_at, found_at);
             SELECT l.* INTO STRICT target FROM audit.partitions l
             WHERE l.parent = audit.parent_of(policy.category, policy.retention_id) AND l.since <= found_at AND l.until > found_at;
             EXECUTE format('SELECT array_agg(b.row) AS rows, min(b.occurred_at) AS first_at, max(b.occurred_at) AS last_at, '

@@ -192,18 +192,18 @@ WHERE NOT audit.is_preloaded()
 UNION ALL
 SELECT 'event trigger ' || CASE WHEN e.evtenabled IS NULL THEN 'missing' WHEN e.evtenabled = 'D' THEN 'disabled' ELSE 'not always enabled' END,
        w.name, w.purpose, NULL, NULL
-FROM (VALUES ('audit_definition_starts', 'guards the evidence against DROP'),
+FROM (VALUES ('audit_definition_starts', 'protects the evidence against DROP'),
              ('audit_definition_ends', 'lets auditing follow new, renamed and attached tables'),
              ('audit_objects_dropped', 'records that an audited table was dropped'),
              ('audit_table_rewritten', 'records that rows were rewritten')) w (name, purpose)
 LEFT JOIN pg_catalog.pg_event_trigger e ON e.evtname = w.name
 WHERE e.evtenabled IS DISTINCT FROM 'A'
 UNION ALL
-SELECT 'evidence unprotected', format('audit.%I', c.relname), 'the trigger refuse_change is missing or not always enabled', NULL, NULL
+SELECT 'evidence unprotected', format('audit.%I', c.relname), 'the trigger reject_change is missing or not always enabled', NULL, NULL
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispartition
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.refuse_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
+                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.reject_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
 UNION ALL
 SELECT 'auditing off',
        concat_ws(' in ', coalesce('role ' || quote_ident(r.rolname), CASE WHEN x.setdatabase = 0 THEN 'every role' END),

@@ -3,7 +3,7 @@
 -- What one partition holds since each of three moments and altogether. A large partition that ended before
 -- the first of them is not read: how many events it has, and of what types and results, is what ANALYZE has
 -- found. All else is counted.
-CREATE FUNCTION audit.leaf_figures(partition regclass, of_category text, ends_at timestamptz, moments timestamptz[])
+CREATE FUNCTION audit.partition_counts(partition regclass, of_category text, ends_at timestamptz, moments timestamptz[])
 RETURNS TABLE (category text, period integer, events double precision, failures double precision, high_risk double precision)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -36,7 +36,7 @@ BEGIN
          WHERE p.is_in = 1 GROUP BY g.category, p.period', partition) USING moments, high_types;
 END;
 $$;
-COMMENT ON FUNCTION audit.leaf_figures(regclass, text, timestamptz, timestamptz[]) IS 'Figures of one partition for audit.dashboard; internal';
+COMMENT ON FUNCTION audit.partition_counts(regclass, text, timestamptz, timestamptz[]) IS 'Figures of one partition for audit.dashboard; internal';
 
 CREATE FUNCTION audit.figures() RETURNS TABLE (period text, category text, events bigint, failures bigint, high_risk bigint, bytes bigint)
 LANGUAGE sql STABLE
@@ -51,7 +51,7 @@ BEGIN ATOMIC
                CASE WHEN f.period IS NULL THEN l.bytes
                     ELSE l.bytes * f.events / nullif(sum(f.events) FILTER (WHERE f.period = 4) OVER (PARTITION BY l.partition), 0) END AS bytes
         FROM partitions l
-        LEFT JOIN LATERAL audit.leaf_figures(l.partition, l.category, l.until,
+        LEFT JOIN LATERAL audit.partition_counts(l.partition, l.category, l.until,
             ARRAY[date_trunc('day', now()), date_trunc('week', now()), date_trunc('month', now())]) f ON true
     )
     SELECT p.period, k.category, coalesce(round(sum(c.events)), 0)::bigint, coalesce(round(sum(c.failures)), 0)::bigint,

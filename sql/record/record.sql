@@ -162,7 +162,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = format('Keep category %s, or define a type of another name.', previous.category);
     END IF;
-    PERFORM audit.make_leaves();
+    PERFORM audit.create_partitions();
     type_number := coalesce(previous.event_type, audit.new_event_type(name));
     PERFORM audit.put(ROW(type_number, name, category, risk, format('recorded %s of', name), description, false)::audit.event_types);
     FOR removed IN

@@ -60,7 +60,7 @@ SET datestyle = 'ISO'
 AS $$
 DECLARE
     -- Events that are older still come, by way of the overflow.
-    most_leaves CONSTANT integer := 120;
+    most_partitions CONSTANT integer := 120;
     now_here timestamptz := audit.clock();
     parent text;
 BEGIN
@@ -70,11 +70,11 @@ BEGIN
     END IF;
     gather.since := coalesce(gather.since, now_here);
     PERFORM audit.enter_maintenance();
-    PERFORM audit.make_leaves();
-    PERFORM audit.make_gates();
+    PERFORM audit.create_partitions();
+    PERFORM audit.create_default_partitions();
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
                                   'events_application'] LOOP
-        PERFORM audit.make_leaves_of(parent, greatest(gather.since, now_here - most_leaves * audit.partition_interval(parent),
+        PERFORM audit.create_partitions_of(parent, greatest(gather.since, now_here - most_partitions * audit.partition_interval(parent),
             now_here - audit.kept(parent) - audit.partition_interval(parent)), now_here);
     END LOOP;
     PERFORM audit.remove(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();

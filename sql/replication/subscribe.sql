@@ -1,17 +1,17 @@
--- Taking in the events of other servers, which subscriptions bring: what maintenance and the workers of subscriptions need.
+-- Applying the events of other servers, which subscriptions bring: what maintenance and the apply workers need.
 --
--- A worker routes an event to the partition of its time, where the trigger arrive meets it. One whose
+-- A worker routes an event to the partition of its time, where the trigger accept_row meets it. One whose
 -- partition has closed goes to the overflow, from where it is moved and counted as any late event is. So does
--- one that has no partition: a default partition below each category is the gate that lets it in and itself
--- stays empty for ever.
+-- one that has no partition: a default partition below each category accepts it and itself stays empty
+-- for ever.
 
-CREATE FUNCTION audit.arrive() RETURNS trigger
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrive';
-COMMENT ON FUNCTION audit.arrive() IS 'Trigger on every partition: lets in what a subscription brings, once, and to a partition that is open';
+CREATE FUNCTION audit.accept_row() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_accept_row';
+COMMENT ON FUNCTION audit.accept_row() IS 'Trigger on every partition: accepts what a subscription brings, once, into a partition that is open';
 
-CREATE FUNCTION audit.arrivals() RETURNS bigint[]
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrivals';
-COMMENT ON FUNCTION audit.arrivals() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were here; internal';
+CREATE FUNCTION audit.accepted_rows() RETURNS bigint[]
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_accepted_rows';
+COMMENT ON FUNCTION audit.accepted_rows() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were known; internal';
 
 CREATE TABLE audit.gathered_nodes (
     node_id      integer PRIMARY KEY,
@@ -52,31 +52,31 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.awaits_events(timestamptz, timestamptz) IS 'Whether events of another server''s past may still come to a partition; internal';
 
-CREATE FUNCTION audit.make_gates() RETURNS void
+CREATE FUNCTION audit.create_default_partitions() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     parent text;
-    gate text;
+    default_partition text;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['events_data', 'events_read', 'events_security', 'events_schema', 'events_system', 'events_application'] LOOP
-        gate := parent || '_gate';
-        CONTINUE WHEN to_regclass(format('audit.%I', gate)) IS NOT NULL;
-        PERFORM audit.make_leaf_table(parent, gate);
+        default_partition := parent || '_default';
+        CONTINUE WHEN to_regclass(format('audit.%I', default_partition)) IS NOT NULL;
+        PERFORM audit.create_partition_table(parent, default_partition);
         -- As a closed partition it takes nothing.
-        EXECUTE format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', gate);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', gate);
-        EXECUTE format('COMMENT ON TABLE audit.%I IS %L', gate, 'Lets in events of other servers whose partition is missing; they go to the overflow');
-        EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I DEFAULT', parent, gate);
+        EXECUTE format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', default_partition);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', default_partition);
+        EXECUTE format('COMMENT ON TABLE audit.%I IS %L', default_partition, 'Accepts events of other servers whose partition is missing and routes them to the overflow');
+        EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I DEFAULT', parent, default_partition);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_gates() IS 'Makes the partitions through which events without a partition arrive; internal';
+COMMENT ON FUNCTION audit.create_default_partitions() IS 'Creates the default partitions that accept events of other servers without a partition; internal';
 
 -- What came before its partition, from a server whose clock was ahead or whose past nobody had asked for, is
 -- in the default partition, which would keep the partition from its place.
-CREATE FUNCTION audit.take_from_rest(parent text, partition text, bounds text) RETURNS void
+CREATE FUNCTION audit.take_from_default(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -85,15 +85,15 @@ DECLARE
     early tid[];
 BEGIN
     -- Attaching takes the same lock.
-    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_rest');
-    EXECUTE format('SELECT array_agg(r.ctid) FROM audit.%I r WHERE r.%I >= $1 AND r.%2$I < $2', parent || '_rest', rtrim(parent, 's') || '_id')
+    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+    EXECUTE format('SELECT array_agg(r.ctid) FROM audit.%I r WHERE r.%I >= $1 AND r.%2$I < $2', parent || '_default', rtrim(parent, 's') || '_id')
     INTO early USING bound[1]::bigint, bound[2]::bigint;
     IF early IS NOT NULL THEN
-        PERFORM audit.move_rows(format('audit.%I', parent || '_rest')::regclass, early, format('audit.%I', partition)::regclass, NULL, false);
+        PERFORM audit.move_rows(format('audit.%I', parent || '_default')::regclass, early, format('audit.%I', partition)::regclass, NULL, false);
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.take_from_rest(text, text, text) IS 'Moves rows of a dictionary from the default partition to their new partition; internal';
+COMMENT ON FUNCTION audit.take_from_default(text, text, text) IS 'Moves rows of a dictionary from the default partition to their new partition; internal';
 
 -- The worker that this is, if it belongs to a subscription.
 CREATE FUNCTION audit.own_subscription(OUT subscription text, OUT copied_table regclass)
@@ -105,7 +105,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.own_subscription() IS 'The subscription that this process works for, and the table whose first copy it makes; internal';
 
--- Asked by the guard of the evidence. The worker of a first copy touches no other table, so that nobody's code runs in it.
+-- Asked by the protection of the evidence. The worker of a first copy touches no other table, so that
+-- nobody's code runs in it.
 CREATE FUNCTION audit.admit_copy(target regclass) RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -114,7 +115,7 @@ AS $$
 BEGIN
     IF target IS DISTINCT FROM (SELECT o.copied_table FROM audit.own_subscription() o) THEN
         RETURN false;
-    ELSIF to_regclass('audit.events_data_gate') IS NULL THEN
+    ELSIF to_regclass('audit.events_data_default') IS NULL THEN
         RAISE EXCEPTION 'this trail is not ready for events of other servers'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT audit.gather(); the subscription then goes on by itself.';
     END IF;
@@ -139,10 +140,10 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    arrived bigint[] := audit.arrivals();
+    accepted bigint[] := audit.accepted_rows();
 BEGIN
     PERFORM audit.emit('evidence.load', jsonb_build_object('subscription', (SELECT o.subscription FROM audit.own_subscription() o),
-        CASE tg_table_name WHEN 'events' THEN 'events' ELSE 'rows' END, arrived[1], 'known', arrived[2]), 'audit.' || tg_table_name, NULL, NULL, NULL);
+        CASE tg_table_name WHEN 'events' THEN 'events' ELSE 'rows' END, accepted[1], 'known', accepted[2]), 'audit.' || tg_table_name, NULL, NULL, NULL);
     RETURN NULL;
 END;
 $$;
@@ -158,7 +159,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- What arrives afterwards is counted when its partition closes. What comes later still goes by way of the
+-- What is applied afterwards is counted when its partition closes. What comes later still goes by way of the
 -- overflow and is counted there.
 CREATE FUNCTION audit.note_gathered(partition text) RETURNS void
 LANGUAGE plpgsql
@@ -168,7 +169,7 @@ DECLARE
     gathered record;
 BEGIN
     IF NOT EXISTS (SELECT FROM audit.gathered_nodes)
-       OR EXISTS (SELECT FROM audit.leaf_facts f WHERE f.partition_name = partition AND f.closed_at IS NOT NULL) THEN
+       OR EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = partition AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
     FOR gathered IN

@@ -16,7 +16,7 @@ CREATE FUNCTION audit.archive_id_of(partition text) RETURNS uuid
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT encode(substr(sha256(convert_to(concat_ws('/', s.system_identifier, d.oid, c.oid, f.closed_at, partition), 'UTF8')), 1, 16), 'hex')::uuid
-    FROM pg_control_system() s, pg_catalog.pg_database d, pg_catalog.pg_class c, audit.leaf_facts f
+    FROM pg_control_system() s, pg_catalog.pg_database d, pg_catalog.pg_class c, audit.partition_catalog f
     WHERE d.datname = current_database() AND c.oid = to_regclass(format('audit.%I', partition)) AND f.partition_name = archive_id_of.partition;
 END;
 COMMENT ON FUNCTION audit.archive_id_of(text) IS 'The id that the archive of a partition has; internal';
@@ -46,7 +46,7 @@ COMMENT ON FUNCTION audit.archive_queries(text, bigint, bigint) IS 'The queries 
 
 -- Writes the archive of one closed partition. Nobody writes to the partition meanwhile, and nothing comes to
 -- it afterwards.
-CREATE FUNCTION audit.archive_leaf(partition text) RETURNS audit.archives
+CREATE FUNCTION audit.archive_partition(partition text) RETURNS audit.archives
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -62,7 +62,7 @@ DECLARE
 BEGIN
     SELECT l.*, f.events, f.first_at, f.last_at, audit.category_of_parent(l.parent) AS category, audit.retention_of_parent(l.parent) AS retention_id,
            pg_total_relation_size(l.partition) AS bytes
-    INTO STRICT subject FROM audit.partitions l JOIN audit.leaf_facts f ON f.partition_name = l.partition_name WHERE l.partition_name = archive_leaf.partition;
+    INTO STRICT subject FROM audit.partitions l JOIN audit.partition_catalog f ON f.partition_name = l.partition_name WHERE l.partition_name = archive_partition.partition;
     EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE', partition);
     EXECUTE format('SELECT coalesce(min(e.context_id), 0) AS lowest, coalesce(max(e.context_id), 0) AS highest FROM audit.%I e', partition) INTO bounds;
     archived.archive_id := audit.archive_id_of(partition);
@@ -90,7 +90,7 @@ BEGIN
     RETURN archived;
 END;
 $$;
-COMMENT ON FUNCTION audit.archive_leaf(text) IS 'Archives one closed partition; internal';
+COMMENT ON FUNCTION audit.archive_partition(text) IS 'Archives one closed partition; internal';
 
 CREATE FUNCTION audit.archive(category text, before timestamptz) RETURNS SETOF audit.archives
 LANGUAGE plpgsql
@@ -112,7 +112,7 @@ BEGIN
     END IF;
     PERFORM audit.enter_maintenance();
     FOR candidate IN
-        SELECT l.partition_name, f.closed_at FROM audit.partitions l LEFT JOIN audit.leaf_facts f ON f.partition_name = l.partition_name
+        SELECT l.partition_name, f.closed_at FROM audit.partitions l LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
         WHERE audit.category_of_parent(l.parent) = archive.category AND l.parent LIKE 'events\_%' AND l.until <= before
           AND f.events IS DISTINCT FROM 0
           AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.partition = l.partition_name AND a.pruned_at IS NULL)
@@ -123,7 +123,7 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
-            RETURN NEXT audit.archive_leaf(candidate.partition_name);
+            RETURN NEXT audit.archive_partition(candidate.partition_name);
         EXCEPTION WHEN lock_not_available THEN
             RAISE NOTICE 'partition % is busy and was not archived', candidate.partition_name;
         END;
@@ -173,7 +173,7 @@ DECLARE
     number integer;
     partition text;
     loaded bigint;
-    known audit.leaf_facts;
+    known audit.partition_catalog;
 BEGIN
     PERFORM audit.enter_maintenance();
     archived := audit.known_archive(archive_id);
@@ -188,7 +188,7 @@ BEGIN
     number := 1 + coalesce((SELECT max(substring(a.restored_as FROM '^events_archived_([1-9][0-9]{0,8})$')::integer) FROM audit.archives a), 0);
     partition := 'events_archived_' || number;
     PERFORM audit.use_tablespace();
-    PERFORM audit.make_leaf_table('events', partition);
+    PERFORM audit.create_partition_table('events', partition);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, format('Archive %s of %s, brought back', archive_id, archived.partition));
     loaded := audit.read_archive(audit.archive_request(archived), format('audit.%I', partition)::regclass, -number);
     IF loaded <> archived.events THEN
@@ -197,8 +197,8 @@ BEGIN
     END IF;
     PERFORM audit.reached('restore.loaded');
     EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
-    PERFORM audit.finish_leaf(partition, parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(parent) d WHERE NOT d.is_open));
-    SELECT f.* INTO known FROM audit.leaf_facts f WHERE f.partition_name = partition;
+    PERFORM audit.finish_partition(partition, parent, ARRAY(SELECT d.suffix FROM audit.partition_indexes(parent) d WHERE NOT d.is_open));
+    SELECT f.* INTO known FROM audit.partition_catalog f WHERE f.partition_name = partition;
     known.parent := 'events';
     PERFORM audit.put(known);
     -- The first check is the bound, the second is what the planner goes by.
@@ -234,7 +234,7 @@ BEGIN
     END IF;
     LOCK TABLE audit.events IN ACCESS EXCLUSIVE MODE;
     PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', partition));
-    PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.partition_name = partition;
+    PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = partition;
     archived.restored_as := NULL;
     PERFORM audit.put(archived);
     PERFORM audit.emit('retention.unload', jsonb_build_object('archive_id', archive_id, 'events', archived.events, 'since', archived.first_at,

@@ -58,9 +58,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known audit.leaf_facts;
+    known audit.partition_catalog;
 BEGIN
-    FOR known IN SELECT f.* FROM audit.leaf_facts f WHERE f.pruned_at IS NOT NULL LOOP
+    FOR known IN SELECT f.* FROM audit.partition_catalog f WHERE f.pruned_at IS NOT NULL LOOP
         known.pruned_at := NULL;
         PERFORM audit.put(known);
     END LOOP;

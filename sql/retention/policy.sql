@@ -10,7 +10,7 @@ DECLARE
     table_settings audit.table_settings;
     previous audit.retention_settings;
     policy audit.retention_settings;
-    leaf_parent text;
+    partition_parent text;
     event_id uuid;
 BEGIN
     IF set_retention.category IS NULL THEN
@@ -60,14 +60,14 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'archive_keep counts from the event, as keep does.';
     END IF;
     PERFORM audit.put(policy);
-    leaf_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
+    partition_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
     IF partition_interval > interval '0' THEN
-        PERFORM audit.put(ROW(leaf_parent, partition_interval)::audit.leaf_settings);
+        PERFORM audit.put(ROW(partition_parent, partition_interval)::audit.partition_settings);
     ELSIF partition_interval = interval '0' THEN
-        PERFORM audit.remove(s) FROM audit.leaf_settings s WHERE s.parent = leaf_parent;
+        PERFORM audit.remove(s) FROM audit.partition_settings s WHERE s.parent = partition_parent;
     END IF;
     IF target IS NOT NULL THEN
-        PERFORM audit.make_leaves();
+        PERFORM audit.create_partitions();
         table_settings.options := table_settings.options || jsonb_build_object('retention', policy.retention_id);
         PERFORM audit.put(table_settings);
     END IF;
@@ -94,7 +94,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    events bigint := (SELECT f.events FROM audit.leaf_facts f WHERE f.partition_name = events_in.partition_name AND f.closed_at IS NOT NULL);
+    events bigint := (SELECT f.events FROM audit.partition_catalog f WHERE f.partition_name = events_in.partition_name AND f.closed_at IS NOT NULL);
     estimate record;
 BEGIN
     IF events IS NOT NULL THEN

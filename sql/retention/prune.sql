@@ -2,11 +2,11 @@
 
 -- The closed partitions that retention wants to go, oldest first, each with why: its age, or the bytes of
 -- what is newer.
-CREATE TYPE audit.due_leaf AS (category text, partition text, parent text, retention_id integer, archive boolean, events bigint, bytes bigint,
+CREATE TYPE audit.due_partition AS (category text, partition text, parent text, retention_id integer, archive boolean, events bigint, bytes bigint,
                                first_at timestamptz, last_at timestamptz, pruned_at timestamptz, reason text);
-COMMENT ON TYPE audit.due_leaf IS 'A closed partition that retention wants to go, and why; internal';
+COMMENT ON TYPE audit.due_partition IS 'A closed partition that retention wants to go, and why; internal';
 
-CREATE FUNCTION audit.due_leaves() RETURNS SETOF audit.due_leaf
+CREATE FUNCTION audit.due_partitions() RETURNS SETOF audit.due_partition
 LANGUAGE sql STABLE
 SET timezone = 'UTC'
 BEGIN ATOMIC
@@ -20,7 +20,7 @@ BEGIN ATOMIC
                  sum(s.bytes) OVER (PARTITION BY l.parent ORDER BY l.since DESC) AS newer_bytes
           FROM audit.partitions l
           CROSS JOIN LATERAL (SELECT pg_total_relation_size(l.partition) AS bytes) s
-          LEFT JOIN audit.leaf_facts f ON f.partition_name = l.partition_name
+          LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
           LEFT JOIN audit.retention_settings c ON c.category = audit.category_of_parent(l.parent) AND c.lineage IS NULL
           LEFT JOIN audit.retention_settings o ON o.retention_id = audit.retention_of_parent(l.parent)
           CROSS JOIN LATERAL (SELECT CASE WHEN o.retention_id IS NULL THEN c.max_bytes ELSE o.max_bytes END AS max_bytes) p
@@ -28,10 +28,10 @@ BEGIN ATOMIC
     WHERE d.closed_at IS NOT NULL AND (d.until <= audit.clock() - d.keep OR d.newer_bytes > d.max_bytes)
     ORDER BY d.until, d.parent;
 END;
-COMMENT ON FUNCTION audit.due_leaves() IS 'Closed partitions that are to go by age or size; internal';
+COMMENT ON FUNCTION audit.due_partitions() IS 'Closed partitions that are to go by age or size; internal';
 
 -- Deletes at most so many events of a partly held partition; returns how many.
-CREATE FUNCTION audit.delete_unheld(partition text, held text, max_rows bigint) RETURNS TABLE (deleted bigint, first_at timestamptz, last_at timestamptz)
+CREATE FUNCTION audit.delete_unheld_rows(partition text, held text, max_rows bigint) RETURNS TABLE (deleted bigint, first_at timestamptz, last_at timestamptz)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -45,10 +45,10 @@ BEGIN
     RETURN NEXT;
 END;
 $$;
-COMMENT ON FUNCTION audit.delete_unheld(text, text, bigint) IS 'Deletes a batch of events that no hold covers; internal';
+COMMENT ON FUNCTION audit.delete_unheld_rows(text, text, bigint) IS 'Deletes a batch of events that no hold covers; internal';
 
 -- What is to be done with one partition, and to how many of its events.
-CREATE FUNCTION audit.plan_leaf(due audit.due_leaf, OUT events bigint, OUT action text, OUT reason text, OUT held text)
+CREATE FUNCTION audit.plan_partition(due audit.due_partition, OUT events bigint, OUT action text, OUT reason text, OUT held text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -79,10 +79,10 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.plan_leaf(audit.due_leaf) IS 'What retention does to a partition that is due, and why; internal';
+COMMENT ON FUNCTION audit.plan_partition(audit.due_partition) IS 'What retention does to a partition that is due, and why; internal';
 
 -- Drops a partition. The lock on its parent stays to the end of the transaction: what takes time comes before.
-CREATE FUNCTION audit.drop_leaf(due audit.due_leaf, action text, reason text) RETURNS void
+CREATE FUNCTION audit.drop_partition(due audit.due_partition, action text, reason text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -108,15 +108,15 @@ BEGIN
     WHERE archives = 0 AND due.events > 0;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
     PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', due.partition));
-    PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.partition_name = due.partition;
+    PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = due.partition;
     PERFORM audit.reached('prune.dropped');
 END;
 $$;
-COMMENT ON FUNCTION audit.drop_leaf(audit.due_leaf, text, text) IS 'Drops a partition that is due; internal';
+COMMENT ON FUNCTION audit.drop_partition(audit.due_partition, text, text) IS 'Drops a partition that is due; internal';
 
 -- Deletes a batch of what no hold covers, of one archive at a time; returns how many events. A partition
 -- without such is not looked at again before the holds change.
-CREATE FUNCTION audit.thin_leaf(due audit.due_leaf, held text, action text, reason text) RETURNS bigint
+CREATE FUNCTION audit.delete_unheld_batch(due audit.due_partition, held text, action text, reason text) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -125,7 +125,7 @@ DECLARE
     max_rows CONSTANT bigint := 50000;
     part record;
     gone record;
-    known audit.leaf_facts;
+    known audit.partition_catalog;
 BEGIN
     IF action LIKE '%delete' THEN
         FOR part IN
@@ -133,7 +133,7 @@ BEGIN
             UNION ALL SELECT NULL, '-infinity', 'infinity' ORDER BY since DESC
         LOOP
             SELECT d.* INTO gone
-            FROM audit.delete_unheld(due.partition, format('%s OR e.occurred_at < %L OR e.occurred_at >= %L', held, part.since, part.until), max_rows) d;
+            FROM audit.delete_unheld_rows(due.partition, format('%s OR e.occurred_at < %L OR e.occurred_at >= %L', held, part.since, part.until), max_rows) d;
             CONTINUE WHEN gone.deleted = 0;
             PERFORM audit.count_events(due.partition, -gone.deleted);
             PERFORM audit.note_pruned(due.category, due.partition, gone.deleted, gone.first_at, gone.last_at, action, reason, part.archive_id);
@@ -141,13 +141,13 @@ BEGIN
             RETURN gone.deleted;
         END LOOP;
     END IF;
-    SELECT f.* INTO known FROM audit.leaf_facts f WHERE f.partition_name = due.partition;
+    SELECT f.* INTO known FROM audit.partition_catalog f WHERE f.partition_name = due.partition;
     known.pruned_at := audit.clock();
     PERFORM audit.put(known);
     RETURN 0;
 END;
 $$;
-COMMENT ON FUNCTION audit.thin_leaf(audit.due_leaf, text, text, text) IS 'Deletes events of a partition that is partly held; internal';
+COMMENT ON FUNCTION audit.delete_unheld_batch(audit.due_partition, text, text, text) IS 'Deletes events of a partition that is partly held; internal';
 
 CREATE FUNCTION audit.note_pruned(category text, partition text, events bigint, since timestamptz, until timestamptz, action text, reason text, archive_id uuid)
 RETURNS void
@@ -170,28 +170,28 @@ SET lock_timeout = '300ms'
 SET deadlock_timeout = '100ms'
 AS $$
 DECLARE
-    due audit.due_leaf;
+    due audit.due_partition;
     plan record;
     dictionary record;
-    drops audit.due_leaf[] := '{}';
+    drops audit.due_partition[] := '{}';
     plans jsonb := '{}';
     busy text[] := '{}';
 BEGIN
     IF NOT dry_run THEN
         PERFORM audit.enter_maintenance();
     END IF;
-    FOR due IN SELECT * FROM audit.due_leaves() LOOP
+    FOR due IN SELECT * FROM audit.due_partitions() LOOP
         category := due.category;
         partition := due.partition;
         bytes := due.bytes;
         BEGIN
-            SELECT * INTO plan FROM audit.plan_leaf(due);
+            SELECT * INTO plan FROM audit.plan_partition(due);
             events := plan.events;
             action := plan.action;
             reason := plan.reason;
             IF NOT dry_run THEN
                 IF action LIKE 'archive%' THEN
-                    PERFORM audit.archive_leaf(due.partition);
+                    PERFORM audit.archive_partition(due.partition);
                     PERFORM audit.reached('prune.archived');
                 END IF;
                 IF action LIKE '%drop' THEN
@@ -199,7 +199,7 @@ BEGIN
                     plans := plans || jsonb_build_object(due.partition, plan.action);
                     CONTINUE;
                 END IF;
-                events := audit.thin_leaf(due, plan.held, plan.action, plan.reason);
+                events := audit.delete_unheld_batch(due, plan.held, plan.action, plan.reason);
             END IF;
         EXCEPTION
             WHEN lock_not_available THEN
@@ -233,7 +233,7 @@ BEGIN
         BEGIN
             -- Who waits for a lock keeps others waiting behind it: once for a parent is enough.
             IF due.parent <> ALL (busy) THEN
-                PERFORM audit.drop_leaf(due, action, reason);
+                PERFORM audit.drop_partition(due, action, reason);
             END IF;
         EXCEPTION WHEN lock_not_available THEN
             busy := busy || due.parent;
@@ -288,25 +288,25 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    due audit.due_leaf;
+    due audit.due_partition;
     plan record;
     busy text[] := '{}';
     problem text;
     problem_code text;
 BEGIN
     PERFORM audit.lock('retention');
-    FOR due IN SELECT * FROM audit.due_leaves() d WHERE d.pruned_at IS NULL LOOP
+    FOR due IN SELECT * FROM audit.due_partitions() d WHERE d.pruned_at IS NULL LOOP
         CONTINUE WHEN due.parent = ANY (busy);
         BEGIN
-            SELECT * INTO plan FROM audit.plan_leaf(due);
+            SELECT * INTO plan FROM audit.plan_partition(due);
             -- The archive is kept where the partition turns out to be busy: the next step, or a later call, drops it.
             IF plan.action LIKE 'archive%' THEN
-                PERFORM audit.archive_leaf(due.partition);
+                PERFORM audit.archive_partition(due.partition);
                 PERFORM audit.reached('prune.archived');
             ELSIF plan.action = 'drop' THEN
-                PERFORM audit.drop_leaf(due, plan.action, plan.reason);
+                PERFORM audit.drop_partition(due, plan.action, plan.reason);
             ELSE
-                PERFORM audit.thin_leaf(due, plan.held, plan.action, plan.reason);
+                PERFORM audit.delete_unheld_batch(due, plan.held, plan.action, plan.reason);
             END IF;
             RETURN true;
         EXCEPTION

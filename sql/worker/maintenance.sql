@@ -1,10 +1,10 @@
--- What keeps the trail in order, step by step: partitions made ahead, the overflow emptied, partitions cut,
+-- What keeps the trail in order, step by step: partitions made ahead, the overflow emptied, partitions split,
 -- closed, merged, archived and dropped.
 
 -- One step of maintenance, in a transaction of its own. Each kind of work stands for itself: one that fails
 -- is rolled back, told by a WARNING and left out of the steps that follow, which are given `failures`, while
 -- the others go on. Whoever holds a lock that some work needs is waited for a moment; that work is then left
--- to the next call: a transaction that lasts for hours may keep a partition from being cut, but not others
+-- to the next call: a transaction that lasts for hours may keep a partition from being split, but not others
 -- from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for
 -- deadlock_timeout, gives way in time. SECURITY DEFINER is safe here: members of audit_admin decide when this
 -- is done and nothing else.
@@ -25,23 +25,23 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN;
     END IF;
-    FOREACH work IN ARRAY ARRAY['make partitions', 'set the rights of partitions', 'empty the overflow', 'move events to dedicated partitions', 'cut partitions',
+    FOREACH work IN ARRAY ARRAY['create partitions', 'set the rights of partitions', 'empty the overflow', 'move events to dedicated partitions', 'split partitions',
                                 'close partitions', 'let partitions go', 'let contexts and sessions go', 'let archives go', 'merge partitions',
                                 'summarize partitions'] LOOP
         CONTINUE WHEN failures @> jsonb_build_array(jsonb_build_object('work', work));
         BEGIN
             CASE work
-                WHEN 'make partitions' THEN has_more := audit.make_leaves() > 0;
+                WHEN 'create partitions' THEN has_more := audit.create_partitions() > 0;
                 WHEN 'set the rights of partitions' THEN PERFORM audit.repair_rights();
                 WHEN 'empty the overflow' THEN has_more := audit.empty_overflow() > 0;
                 WHEN 'move events to dedicated partitions' THEN has_more := audit.move_to_dedicated() > 0;
-                WHEN 'cut partitions' THEN has_more := audit.cut_leaf();
-                WHEN 'close partitions' THEN has_more := audit.close_leaf();
+                WHEN 'split partitions' THEN has_more := audit.split_partition();
+                WHEN 'close partitions' THEN has_more := audit.close_partition();
                 WHEN 'let partitions go' THEN has_more := audit.prune_step();
                 WHEN 'let contexts and sessions go' THEN has_more := audit.prune_unused();
                 WHEN 'let archives go' THEN has_more := audit.remove_archive();
-                WHEN 'merge partitions' THEN has_more := audit.merge_leaves();
-                WHEN 'summarize partitions' THEN PERFORM audit.summarize_leaves();
+                WHEN 'merge partitions' THEN has_more := audit.merge_partitions();
+                WHEN 'summarize partitions' THEN PERFORM audit.summarize_partitions();
             END CASE;
             IF has_more THEN
                 RETURN;
@@ -78,7 +78,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.raise_failures(jsonb) IS 'Raises an error that names the maintenance that failed, where some has; internal';
 
--- Whether a partition has no guard yet, as while pg_restore is at work: it makes the extension, then tables,
+-- Whether a partition is not protected yet, as while pg_restore is at work: it makes the extension, then tables,
 -- loads them, and makes indexes and triggers last. A worker that made partitions then, closed or pruned them,
 -- would be in its way. A table that is not yet in its place is told by a column that all of them have.
 CREATE FUNCTION audit.is_being_restored() RETURNS boolean
@@ -87,9 +87,9 @@ BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
                    WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
                      AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'node_id')
-                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change'));
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'reject_change'));
 END;
-COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether partitions are still without their guards; internal';
+COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether partitions are still without protection; internal';
 
 -- Whether transactions that wrote to the overflow are under way, so that a worker has reason to stay. One worker is
 -- enough: the lock is kept to the end of its session. Prepared transactions may stay for days and are not waited for.

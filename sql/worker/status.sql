@@ -53,7 +53,7 @@ BEGIN
         remarks := remarks || format('partitions: %s', sqlerrm);
     END;
     BEGIN
-        partitions_due := (SELECT count(*) FROM audit.due_leaves() d WHERE d.pruned_at IS NULL);
+        partitions_due := (SELECT count(*) FROM audit.due_partitions() d WHERE d.pruned_at IS NULL);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('partitions_due: %s', sqlerrm);
     END;

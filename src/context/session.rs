@@ -57,13 +57,13 @@ pub unsafe fn current() -> i64 {
             if now < SEEN.1 + super::LIFETIME {
                 return known.id;
             }
-            if dictionary::hold_leaf(Parent::Sessions, known.id) == SEEN.0 {
+            if dictionary::hold_partition(Parent::Sessions, known.id) == SEEN.0 {
                 SEEN.1 = now;
                 return known.id;
             }
         }
         let id = write_session();
-        SEEN = (dictionary::hold_leaf(Parent::Sessions, id), now);
+        SEEN = (dictionary::hold_partition(Parent::Sessions, id), now);
         SESSION = Some(Known { id, pending: raw::GetCurrentSubTransactionId() });
         id
     }

@@ -16,7 +16,8 @@ struct Prepared {
     word: Word,
 }
 
-/// `contains_word(word text, texts of an event, its documents) returns boolean`: how many of either follows from the types.
+/// `contains_word(word text, texts of an event, its documents) returns boolean`: how many of either follows from the
+/// types.
 ///
 /// # Safety
 /// Called by PostgreSQL with a text, four texts and three jsonb values.

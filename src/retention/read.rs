@@ -19,7 +19,7 @@ const BATCH: usize = 1000;
 entry_point!(audit_read_archive, pg_finfo_audit_read_archive, read_archive);
 
 /// The dictionaries by how their lines begin, with the query that makes rows of those lines that are missing, and the
-/// number of the column that their partitions are cut by.
+/// number of the column that their partitions are divided by.
 const DICTIONARIES: [(&[u8], Parent, &str, i32); 4] = [
     (
         b"{\"node\"",

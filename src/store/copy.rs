@@ -10,14 +10,14 @@ use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 
-entry_point!(audit_copy_leaf, pg_finfo_audit_copy_leaf, copy_leaf);
+entry_point!(audit_copy_partition, pg_finfo_audit_copy_partition, copy_partition);
 entry_point!(audit_delete_rows, pg_finfo_audit_delete_rows, delete_rows);
 
-/// `audit.copy_leaf(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
+/// `audit.copy_partition(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn copy_leaf(arguments: FunctionCallInfo) -> Datum {
+unsafe fn copy_partition(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the arguments are of the types in the declaration; both tables stay open to the end.
     unsafe {
         let arguments = Arguments::new(arguments);
@@ -25,7 +25,7 @@ unsafe fn copy_leaf(arguments: FunctionCallInfo) -> Datum {
         let to = open_own(arguments.oid(1), pg_sys::RowExclusiveLock);
         let descriptor = (*from).rd_att;
         if (*descriptor).natts != (*(*to).rd_att).natts {
-            Error::Internal { problem: "copy_leaf copies between partitions of one parent".into() }.raise();
+            Error::Internal { problem: "copy_partition copies between partitions of one parent".into() }.raise();
         }
         let bulk = pg_sys::GetBulkInsertState();
         let options = (pg_sys::HEAP_INSERT_NO_LOGICAL | pg_sys::HEAP_INSERT_SKIP_FSM).cast_signed();
@@ -59,7 +59,7 @@ unsafe fn copy_leaf(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: as in `copy_leaf`; rows that the caller has seen and nobody else deletes.
+    // SAFETY: as in `copy_partition`; rows that the caller has seen and nobody else deletes.
     unsafe {
         let arguments = Arguments::new(arguments);
         let rows = arguments.datum(1).and_then(|rows| pgrx::Array::<pg_sys::ItemPointerData>::from_datum(rows, false));

@@ -53,7 +53,7 @@ pub unsafe fn append(parent: Parent, key: i64, values: &mut [Option<Datum>]) {
 ///
 /// # Safety
 /// Inside a transaction that may write.
-pub unsafe fn hold_leaf(parent: Parent, key: i64) -> Oid {
+pub unsafe fn hold_partition(parent: Parent, key: i64) -> Oid {
     // SAFETY: per the contract.
     unsafe { open::table(parent, key).oid }
 }

@@ -86,7 +86,7 @@ pub unsafe fn overflow(parent: Parent) -> &'static Table {
     let oid = partition::overflow();
     // SAFETY: per the contract.
     unsafe { opened(oid).or_else(|| open(oid, parent, true)) }
-        .unwrap_or_else(|| Error::NoLeaf { parent: "events_overflow".into() }.raise())
+        .unwrap_or_else(|| Error::NoPartition { parent: "events_overflow".into() }.raise())
 }
 
 /// Closes everything. For whoever changes the definition of a partition in a transaction that wrote events.
@@ -259,6 +259,6 @@ unsafe fn check(relation: pg_sys::Relation) {
     if !matches {
         // SAFETY: the name of an open relation.
         let name = unsafe { crate::pg::relation::name(&(*(*relation).rd_rel).relname) };
-        Error::ForeignLeaf { partition: String::from_utf8_lossy(name).into_owned() }.raise();
+        Error::ForeignPartition { partition: String::from_utf8_lossy(name).into_owned() }.raise();
     }
 }

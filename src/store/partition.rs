@@ -116,7 +116,7 @@ pub unsafe fn find(parent: Parent, key: i64) -> Oid {
     };
     if key >= route.ends {
         // SAFETY: inside a transaction.
-        unsafe { ask_for_leaves() }
+        unsafe { request_partitions() }
     }
     route.partition
 }
@@ -169,7 +169,7 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
         route.ends = i64::MIN;
     }
     if route.partition == Oid::INVALID {
-        Error::NoLeaf { parent: parent.name().to_string_lossy().into_owned() }.raise();
+        Error::NoPartition { parent: parent.name().to_string_lossy().into_owned() }.raise();
     }
     route
 }
@@ -178,7 +178,7 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
 ///
 /// # Safety
 /// Must run inside a transaction.
-pub unsafe fn ask_for_leaves() {
+pub unsafe fn request_partitions() {
     // SAFETY: plain variable; starting a worker never waits.
     unsafe {
         let now = pg_sys::GetCurrentTimestamp();

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SHARE: Duration = Duration::from_secs(30);
 /// No failures, as audit.maintenance_step takes and returns them: here the bytes of a jsonb's text in the database's encoding.
 const NOTHING: &[u8] = b"[]";
-const HAS_LEAVES: &str = "SELECT to_regclass('audit.events_overflow_all') IS NOT NULL";
+const HAS_PARTITIONS: &str = "SELECT to_regclass('audit.events_overflow_all') IS NOT NULL";
 
 /// The main function of the launcher's worker. The argument is the OID of the database.
 #[pg_guard]
@@ -69,8 +69,8 @@ fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
     let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
     // The first partitions are made by whoever first audits a table, or restored. That is asked first: where a restore
-    // has made them in between, they have no guards yet.
-    if answer(HAS_LEAVES)? == Some(false) {
+    // has made them in between, they have no protection yet.
+    if answer(HAS_PARTITIONS)? == Some(false) {
         return Ok((Outcome::Done, None));
     }
     if answer("SELECT audit.is_being_restored()")? == Some(true) {
@@ -164,7 +164,7 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
     loop {
         let waits = is_true("SELECT audit.maintenance_waits()");
-        if !is_true(HAS_LEAVES) || is_true("SELECT audit.is_being_restored()") {
+        if !is_true(HAS_PARTITIONS) || is_true("SELECT audit.is_being_restored()") {
             break;
         }
         let mut failures = NOTHING.to_owned();

@@ -59,7 +59,7 @@ fn name(outcome: Outcome) -> &'static str {
         Outcome::Done => "ok",
         Outcome::Waiting => "waits for transactions under way",
         Outcome::Unfinished => "has more to do",
-        Outcome::Early => "found partitions without their guards, as while a restore is under way",
+        Outcome::Early => "found partitions without their protection, as while a restore is under way",
         Outcome::Absent => "found no extension",
         Outcome::Left => "made way",
         Outcome::Failed => "failed",

@@ -20,17 +20,17 @@ pub fn make_work(server: &Server, database: &str) {
          CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY);
          SELECT audit.enable('t');",
     );
-    drop_leaves(server, database);
+    drop_partitions(server, database);
     server.query(database, "INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t");
 }
 
 /// Drops the partitions of row events, which the extension permits to itself.
-pub fn drop_leaves(server: &Server, database: &str) {
-    drop_leaves_and(server, database, "");
+pub fn drop_partitions(server: &Server, database: &str) {
+    drop_partitions_and(server, database, "");
 }
 
 /// The same, and something else before maintenance can come.
-pub fn drop_leaves_and(server: &Server, database: &str, sql: &str) {
+pub fn drop_partitions_and(server: &Server, database: &str, sql: &str) {
     let text = format!(
         "BEGIN;
          SELECT audit.lock('maintenance');

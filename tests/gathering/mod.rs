@@ -88,7 +88,7 @@ pub fn set_clock(server: &Server, hours: i64) {
 #[track_caller]
 pub fn expect_facts(server: &Server) {
     let sql = "SELECT string_agg(f.partition_name, ' ' ORDER BY f.partition_name)
-               FROM audit.leaf_facts f
+               FROM audit.partition_catalog f
                LEFT JOIN (SELECT c.relname, count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
                           FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid GROUP BY c.relname) h ON h.relname = f.partition_name
                WHERE f.closed_at IS NOT NULL

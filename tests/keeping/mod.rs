@@ -148,4 +148,4 @@ const CHANGED: &str = "WITH trail AS MATERIALIZED (TABLE audit.trail)
 
 const STRAYS: &str = "SELECT c.relname FROM pg_class c
     WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events_|sessions_|contexts_)'
-      AND NOT c.relispartition AND NOT EXISTS (SELECT FROM audit.leaf_facts f WHERE f.partition_name = c.relname AND f.merged_from IS NOT NULL)";
+      AND NOT c.relispartition AND NOT EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = c.relname AND f.merged_from IS NOT NULL)";

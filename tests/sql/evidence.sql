@@ -89,7 +89,7 @@ DROP EXTENSION audit CASCADE;
 ALTER EXTENSION audit SET SCHEMA public;
 \echo :SQLSTATE
 
--- No change of definition changes evidence, takes it out of sight or its guard away.
+-- No change of definition changes evidence, hides it or takes its protection away.
 CREATE FUNCTION alterations() RETURNS TABLE (alteration text, state text, message text) LANGUAGE plpgsql AS $$
 DECLARE
     partition text := (SELECT c.relname FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid WHERE e.category = 'data' LIMIT 1);
@@ -98,9 +98,9 @@ BEGIN
     FOREACH tried IN ARRAY ARRAY['ALTER TABLE audit.events_data DETACH PARTITION audit.%I', 'ALTER TABLE audit.events_data DETACH PARTITION audit.%I CONCURRENTLY',
         'ALTER TABLE audit.events DETACH PARTITION audit.events_data', 'ALTER TABLE audit.events DROP COLUMN changes CASCADE',
         'ALTER TABLE audit.events ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DROP COLUMN changes',
-        'ALTER TABLE audit.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DISABLE TRIGGER refuse_change',
-        'ALTER TABLE audit.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER refuse_change', 'DROP TRIGGER refuse_change ON audit.%I',
-        'DROP TRIGGER refuse_change ON audit.contexts', 'ALTER TABLE audit.%I RENAME TO other', 'ALTER TABLE audit.%I RENAME COLUMN changes TO other',
+        'ALTER TABLE audit.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DISABLE TRIGGER reject_change',
+        'ALTER TABLE audit.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER reject_change', 'DROP TRIGGER reject_change ON audit.%I',
+        'DROP TRIGGER reject_change ON audit.contexts', 'ALTER TABLE audit.%I RENAME TO other', 'ALTER TABLE audit.%I RENAME COLUMN changes TO other',
         'ALTER TABLE audit.%I SET SCHEMA public', 'ALTER TABLE audit.relations_all ALTER COLUMN entity TYPE text USING ''forged'''] LOOP
         BEGIN
             EXECUTE format(tried, partition);
@@ -121,7 +121,7 @@ SET ROLE regress_audit_forger;
 SELECT audit.emit('row.delete', '{}', 'evidence.item', '1', NULL, NULL);
 SELECT audit.execute_permitted('DELETE FROM audit.events');
 SELECT audit.move_rows('audit.events_overflow_all', '{}', 'audit.events_overflow_all', NULL, false);
-SELECT audit.copy_leaf('audit.events_overflow_all', 'audit.events_overflow_all');
+SELECT audit.copy_partition('audit.events_overflow_all', 'audit.events_overflow_all');
 SELECT audit.delete_rows('audit.events_overflow_all', '{}');
 SELECT audit.put(ROW(1));
 CREATE TEMP TABLE item (id integer PRIMARY KEY, v text);

@@ -46,7 +46,7 @@ CREATE TABLE contexts (v bigint) PARTITION BY RANGE (v);
 CREATE TABLE contexts_1 PARTITION OF contexts FOR VALUES FROM (1) TO (1099511627776);
 ANALYZE;
 
-SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit.leaf_bounds(c.relpartbound) b
+SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit.partition_bounds(c.relpartbound) b
 WHERE c.relnamespace = 'foreign_partitions'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname;
 SELECT count(*) FROM audit.partitions l JOIN pg_class c ON c.oid = l.partition WHERE c.relnamespace <> 'audit'::regnamespace;
 SELECT n AS name, audit.retention_of_parent(n) AS retention, audit.category_of_parent(n) AS category, audit.kept(n), audit.partition_interval(n), audit.partition_check(n)
@@ -58,16 +58,16 @@ SELECT audit.first_id('infinity'), audit.first_id('-infinity'), audit.first_id(N
 -- Times are the same however the session prints them.
 CREATE TEMP TABLE known AS SELECT l.partition, extract(epoch FROM l.since) AS since, extract(epoch FROM l.until) AS until FROM audit.partitions l;
 SELECT count(*) > 10 AS are_known FROM known;
-CREATE FUNCTION pg_temp.leaves_that_differ(date_style text, time_zone text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.partitions_that_differ(date_style text, time_zone text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     differing bigint;
 BEGIN
     PERFORM set_config('datestyle', date_style, true), set_config('timezone', time_zone, true);
     SELECT count(*) INTO differing FROM (
         SELECT l.partition, extract(epoch FROM l.since), extract(epoch FROM l.until) FROM audit.partitions l EXCEPT ALL TABLE known) d;
-    PERFORM count(*) FROM audit.due_leaves();
-    PERFORM count(*) FROM audit.leaves_to_close();
-    PERFORM count(*) FROM audit.leaves_to_merge();
+    PERFORM count(*) FROM audit.due_partitions();
+    PERFORM count(*) FROM audit.partitions_to_close();
+    PERFORM count(*) FROM audit.partitions_to_merge();
     PERFORM count(*) FROM audit.prune(true);
     PERFORM count(*) FROM audit.retention;
     IF (SELECT s.remarks <> '{}' FROM audit.status() s) THEN
@@ -76,7 +76,7 @@ BEGIN
     RETURN differing;
 END;
 $$;
-SELECT s AS date_style, z AS time_zone, pg_temp.leaves_that_differ(s, z) AS differing
+SELECT s AS date_style, z AS time_zone, pg_temp.partitions_that_differ(s, z) AS differing
 FROM unnest(ARRAY['ISO', 'SQL, DMY', 'SQL, MDY', 'German', 'Postgres']) s, unnest(ARRAY['Asia/Jakarta', 'Asia/Kolkata', 'America/St_Johns', 'UTC']) z
 ORDER BY s COLLATE "C", z COLLATE "C";
 

@@ -1,4 +1,4 @@
--- What maintenance and retention may do to evidence ends with the command that they run: the rest of the transaction meets the guard.
+-- What maintenance and retention may do to evidence ends with the command that they run: the rest of the transaction is checked as any other.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA permission;

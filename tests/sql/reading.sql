@@ -8,7 +8,7 @@ SELECT audit.enable('reading.t');
 INSERT INTO reading.t VALUES ('first', 'now');
 
 -- Events of 2021 in partitions of their own, loaded as a superuser may: like the event above, at another time and under another key.
-SELECT audit.make_leaves_of(p, '2021-03-10', '2021-05-10') FROM unnest('{events_data,events_read}'::text[]) p;
+SELECT audit.create_partitions_of(p, '2021-03-10', '2021-05-10') FROM unnest('{events_data,events_read}'::text[]) p;
 CREATE FUNCTION reading.id_at(at timestamptz, noise text) RETURNS uuid LANGUAGE sql
 RETURN (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000a' || left(md5(noise), 15))::uuid;
 CREATE FUNCTION reading.load(at timestamptz, event_id uuid, key text, new_key text DEFAULT NULL, target regclass DEFAULT 'audit.events') RETURNS void
@@ -25,9 +25,9 @@ FROM generate_series(0, 999) n, LATERAL (SELECT timestamptz '2021-03-10 00:00:00
 SELECT reading.load('2021-03-11 10:30:00+00', reading.id_at('2021-03-11 10:30:00+00', 'renamed'), 'key 5', 'key renamed');
 
 -- Partitions whose time is over are closed, one a step; a second call finds nothing to do.
-SELECT l.partition_name, l.suffixes FROM audit.leaves_to_close() l WHERE l.partition_name ~ '_2021';
+SELECT l.partition_name, l.suffixes FROM audit.partitions_to_close() l WHERE l.partition_name ~ '_2021';
 CALL audit.maintain();
-SELECT count(*) FROM audit.leaves_to_close();
+SELECT count(*) FROM audit.partitions_to_close();
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'audit' AND indexname ~ '^events_(data|read)_202103' ORDER BY 1;
 -- One that is open, or ahead, has none that costs its writers much.
 SELECT count(*) AS others FROM audit.partitions l JOIN pg_index i ON i.indrelid = l.partition

@@ -59,7 +59,7 @@ SELECT count(*) FROM audit.report_data_changes WHERE actor = 'nobody';
 SELECT object FROM audit.report_exports WHERE result = 'failure' AND object !~ 'activity';
 
 -- Partitions of another time or category are not read.
-SELECT sum(audit.make_leaves_of('events_' || c, '2020-01-01', '2020-03-01')) > 0 AS made
+SELECT sum(audit.create_partitions_of('events_' || c, '2020-01-01', '2020-03-01')) > 0 AS made
 FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) c;
 CREATE FUNCTION report.scanned(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

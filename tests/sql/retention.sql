@@ -19,7 +19,7 @@ CREATE FUNCTION pg_temp.set_clock(at timestamptz) RETURNS void LANGUAGE sql AS
     $$ SELECT set_config('audit.test_clock_offset', round(extract(epoch FROM at - clock_timestamp()))::integer::text, false) $$;
 CREATE VIEW pg_temp.partitions AS
 SELECT l.partition_name, l.since, l.until, f.events, f.closed_at IS NOT NULL AS is_closed
-FROM audit.partitions l LEFT JOIN audit.leaf_facts f ON f.partition_name = l.partition_name
+FROM audit.partitions l LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
 WHERE l.parent LIKE 'events%' AND l.since <= audit.clock() ORDER BY l.parent, l.since;
 SELECT pg_temp.set_clock('2030-01-15 12:00+00');
 CREATE TABLE customer (id integer PRIMARY KEY, name text);
@@ -119,7 +119,7 @@ SELECT audit.set_retention('data', max_bytes => 100000);
 SELECT category, partition, events, action, regexp_replace(reason, '\d+ kB', '… kB', 'g') AS reason FROM audit.prune();
 SELECT partition_name, is_closed FROM pg_temp.partitions WHERE partition_name LIKE '%data%';
 
--- The interval can be changed at any time: the open partition is cut, partitions ahead are made anew.
+-- The interval can be changed at any time: the open partition is split, partitions ahead are made anew.
 SELECT audit.set_retention('data', partition_interval => '1 day', max_bytes => 0);
 CALL audit.maintain();
 SELECT l.partition_name, l.since, l.until FROM audit.partitions l WHERE l.parent = 'events_data' ORDER BY l.since;
@@ -166,8 +166,8 @@ BEGIN
 END $$;
 SELECT count(*) <= 24 AS are_few FROM audit.partitions l WHERE l.parent = 'events_data';
 SELECT count(*), count(DISTINCT e.event_id) FROM audit.events e WHERE e.category = 'data' AND e.entity_id::integer > 4000;
-SELECT sum(f.events) = (SELECT count(*) FROM audit.events_data e WHERE e.tableoid IN (SELECT l.partition FROM audit.partitions l JOIN audit.leaf_facts g ON g.partition_name = l.partition_name)) AS are_counted
-FROM audit.partitions l JOIN audit.leaf_facts f ON f.partition_name = l.partition_name WHERE l.parent = 'events_data';
+SELECT sum(f.events) = (SELECT count(*) FROM audit.events_data e WHERE e.tableoid IN (SELECT l.partition FROM audit.partitions l JOIN audit.partition_catalog g ON g.partition_name = l.partition_name)) AS are_counted
+FROM audit.partitions l JOIN audit.partition_catalog f ON f.partition_name = l.partition_name WHERE l.parent = 'events_data';
 SELECT count(*) FROM audit.history('customer', '4001');
 EXPLAIN (COSTS off) SELECT FROM audit.events e WHERE e.category = 'security' AND e.occurred_at < '2030-02-01';
 

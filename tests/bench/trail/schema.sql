@@ -32,7 +32,7 @@ FROM bench.month m CROSS JOIN (VALUES
     ('system', 0.04, '{80,82,87,96}', '{audit.events_data,public.ticket}'),
     ('schema', 0.01, '{60,61,62}', '{public.archive,public.staging}')) c (category, share, kinds, entities);
 
-SELECT format('SELECT audit.make_leaves_of(%L, %L, %L)', p.parent, since, until)
+SELECT format('SELECT audit.create_partitions_of(%L, %L, %L)', p.parent, since, until)
 FROM (SELECT min(since) AS since, max(until) AS until FROM bench.month) m,
      unnest('{contexts,sessions,events_data,events_read,events_security,events_schema,events_system,events_application}'::text[]) p (parent)
 \gexec
