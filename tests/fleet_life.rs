@@ -34,7 +34,7 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
         query(
             &centre,
             "SELECT string_agg('a', ' '), sum(e.n) FROM (SELECT count(*) AS n FROM audit.events e
-                            JOIN audit.gathered_nodes g USING (node_id) GROUP BY e.category) e"
+                            JOIN audit.remote_nodes g USING (node_id) GROUP BY e.category) e"
         )
     );
     query(&centre, "ALTER SUBSCRIPTION audit_a ENABLE");
@@ -113,7 +113,7 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     // A dump carries all of it: the same trail, and the same knowledge of whose it is.
     centre.dump_and_restore("postgres", &centre, "restored", &["--no-subscriptions"]);
     let content =
-        format!("{TRAIL}; SELECT count(*), count(g) FROM audit.nodes LEFT JOIN audit.gathered_nodes g USING (node_id)");
+        format!("{TRAIL}; SELECT count(*), count(g) FROM audit.nodes LEFT JOIN audit.remote_nodes g USING (node_id)");
     assert_eq!(centre.query("restored", &content), query(&centre, &content));
     assert_eq!(errors(&source), "");
     assert_eq!(errors(&centre).replace("ERROR:  canceling statement due to user request", ""), "");

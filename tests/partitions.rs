@@ -18,7 +18,7 @@ fn without_partitions(settings: &[(&str, &str)]) -> Server {
         "CREATE EXTENSION audit;
          CREATE TABLE t (id int PRIMARY KEY, note text);
          SELECT audit.enable('t');
-         SELECT audit.put(ROW('events_data', '1 hour')::audit.partition_settings);",
+         SELECT audit.upsert_config(ROW('events_data', '1 hour')::audit.partition_settings);",
     );
     drop_partitions(&server);
     server
@@ -235,7 +235,7 @@ fn a_transaction_may_go_through_many_partitions() {
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');
-         SELECT audit.put(ROW('events_data', '1 hour')::audit.partition_settings)",
+         SELECT audit.upsert_config(ROW('events_data', '1 hour')::audit.partition_settings)",
     );
     drop_partitions(&server);
     server.query("postgres", "SELECT audit.create_partitions_of('events_data', now(), now() + interval '31 hours')");

@@ -32,8 +32,8 @@ BEGIN
         FOR moved IN SELECT m.* FROM audit.moved_partitions(command.command) m WHERE NOT m.is_attached LOOP
             PERFORM audit.partition_detached(moved.partition, command.relation);
         END LOOP;
-        PERFORM audit.note_triggers(command.relation, command.command_tag);
-        PERFORM audit.note_name(command.relation) WHERE command.command_tag LIKE 'ALTER%TABLE';
+        PERFORM audit.record_triggers(command.relation, command.command_tag);
+        PERFORM audit.record_reused_name(command.relation) WHERE command.command_tag LIKE 'ALTER%TABLE';
     END LOOP;
     BEGIN
         FOR command IN
@@ -86,7 +86,7 @@ BEGIN
     LOOP
         PERFORM audit.emit('config.disable', jsonb_build_object('previous', own.options - 'columns', 'reason', format('attached to %s', parent)),
                            NULL, NULL, own.relation_oid, NULL);
-        PERFORM audit.remove(own);
+        PERFORM audit.delete_config(own);
         redact := (own.options->'redact') || redact;
         has_own := has_own OR own.relation_oid = partition::oid;
     END LOOP;
@@ -137,8 +137,8 @@ DECLARE
 BEGIN
     SELECT s.* INTO old_row FROM audit.schema_settings s WHERE s.schema_oid = target AND s.schema_name <> new_name;
     IF FOUND THEN
-        PERFORM audit.remove(old_row);
-        PERFORM audit.put(ROW(new_name, target, old_row.options, old_row.enabled_at, old_row.enabled_by)::audit.schema_settings);
+        PERFORM audit.delete_config(old_row);
+        PERFORM audit.upsert_config(ROW(new_name, target, old_row.options, old_row.enabled_at, old_row.enabled_by)::audit.schema_settings);
     END IF;
     FOR member IN
         SELECT c.oid FROM audit.table_settings s JOIN pg_class c ON c.oid = s.relation_oid WHERE c.relnamespace = target
@@ -210,8 +210,8 @@ BEGIN
     END IF;
     options := audit.renamed_options(target, old_row.options);
     IF (old_row.schema_name, old_row.table_name, old_row.options) IS DISTINCT FROM (relation.schema_name, relation.table_name, options) THEN
-        PERFORM audit.remove(old_row);
-        PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
+        PERFORM audit.delete_config(old_row);
+        PERFORM audit.upsert_config(ROW(relation.schema_name, relation.table_name, target::oid, options,
                               old_row.enabled_at, old_row.enabled_by)::audit.table_settings);
         IF audit.trigger_seed(old_row.options) IS DISTINCT FROM audit.trigger_seed(options) THEN
             PERFORM audit.write_triggers(target, options);
@@ -256,7 +256,7 @@ DECLARE
     gone_schema audit.schema_settings;
 BEGIN
     -- As in definition_ends, no error is caught. A table that was dropped with its triggers is not found.
-    PERFORM audit.note_triggers(t.relation, 'DROP TRIGGER')
+    PERFORM audit.record_triggers(t.relation, 'DROP TRIGGER')
     FROM (SELECT to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) AS relation
           FROM pg_event_trigger_dropped_objects() d WHERE d.classid = 'pg_trigger'::regclass) t
     WHERE t.relation IS NOT NULL;
@@ -265,7 +265,7 @@ BEGIN
             SELECT s.* FROM pg_event_trigger_dropped_objects() d JOIN audit.table_settings s ON s.relation_oid = d.objid
             WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
         LOOP
-            PERFORM audit.remove(gone);
+            PERFORM audit.delete_config(gone);
             PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone.options - 'columns', 'reason', 'table dropped'),
                                format('%I.%I', gone.schema_name, gone.table_name), NULL, NULL, NULL);
         END LOOP;
@@ -274,7 +274,7 @@ BEGIN
             SELECT s.* FROM pg_event_trigger_dropped_objects() d JOIN audit.schema_settings s ON s.schema_oid = d.objid
             WHERE d.classid = 'pg_namespace'::regclass
         LOOP
-            PERFORM audit.remove(gone_schema);
+            PERFORM audit.delete_config(gone_schema);
             PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone_schema.options, 'reason', 'schema dropped'),
                                'schema ' || quote_ident(gone_schema.schema_name), NULL, NULL, NULL);
         END LOOP;

@@ -240,12 +240,12 @@ BEGIN
     PERFORM audit.create_partitions();
     -- The settings come first: a plan that is made from now on goes by them.
     IF old_row.schema_name IS NOT NULL AND (old_row.schema_name, old_row.table_name) <> (relation.schema_name, relation.table_name) THEN
-        PERFORM audit.remove(old_row);
+        PERFORM audit.delete_config(old_row);
     END IF;
     IF stale_row.schema_name IS NOT NULL THEN
-        PERFORM audit.remove(stale_row);
+        PERFORM audit.delete_config(stale_row);
     END IF;
-    PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
+    PERFORM audit.upsert_config(ROW(relation.schema_name, relation.table_name, target::oid, options,
                           coalesce(old_row.enabled_at, now()), coalesce(old_row.enabled_by, session_user))::audit.table_settings);
     PERFORM audit.write_triggers(target, options);
     -- Partitions that were audited by themselves follow from now on.
@@ -253,7 +253,7 @@ BEGIN
         SELECT s.* FROM pg_partition_tree(target) p CROSS JOIN LATERAL audit.settings_of(p.relid) s
         WHERE p.relid <> target AND s.schema_name IS NOT NULL
     LOOP
-        PERFORM audit.remove(member);
+        PERFORM audit.delete_config(member);
     END LOOP;
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options - 'columns', 'previous', previous - 'columns')),
                        NULL, NULL, target, NULL);
@@ -327,12 +327,12 @@ DECLARE
 BEGIN
     SELECT w.* INTO weakened FROM audit.weakened_triggers w WHERE w.relation_oid = target::oid;
     IF FOUND THEN
-        PERFORM audit.remove(weakened);
+        PERFORM audit.delete_config(weakened);
         IF command IS NOT NULL AND NOT weakened.is_restored THEN
             PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
         END IF;
     END IF;
-    PERFORM audit.remove(u) FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid;
+    PERFORM audit.delete_config(u) FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid;
 END;
 $$;
 COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Forgets what was noted of the triggers of a table; internal';
@@ -385,7 +385,7 @@ BEGIN
     PERFORM audit.emit('config.disable', jsonb_build_object('previous', old_row.options - 'columns'), NULL, NULL, target, NULL);
     PERFORM audit.remove_trigger(t.oid) FROM audit.own_triggers(target) t;
     PERFORM audit.forget_state(t, CASE WHEN t <> target THEN 'audit.disable' END) FROM audit.with_partitions(target) t;
-    PERFORM audit.remove(old_row);
+    PERFORM audit.delete_config(old_row);
 END;
 $$;
 COMMENT ON FUNCTION audit.disable(regclass) IS 'Stops auditing a table; its events stay';
@@ -416,7 +416,7 @@ BEGIN
     SELECT s.* INTO schema_row FROM audit.schema_settings s WHERE s.schema_oid = target::oid;
     options := audit.merge_options(NULL, schema_row.options, level, operations, ignore_columns, redact, reads, label_column);
     PERFORM audit.create_partitions();
-    PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
+    PERFORM audit.upsert_config(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
                           coalesce(schema_row.enabled_at, now()), coalesce(schema_row.enabled_by, session_user))::audit.schema_settings);
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', schema_row.options)),
                        'schema ' || target::text, NULL, NULL, NULL);
@@ -470,7 +470,7 @@ BEGIN
         RAISE EXCEPTION 'schema % is not audited', target
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.schema_settings lists the audited schemas.';
     END IF;
-    PERFORM audit.remove(schema_row);
+    PERFORM audit.delete_config(schema_row);
     PERFORM audit.emit('config.disable', jsonb_build_object('previous', schema_row.options), 'schema ' || target::text, NULL, NULL, NULL);
     FOR member IN
         SELECT c.oid FROM pg_class c WHERE c.relnamespace = target AND (audit.settings_of(c.oid)).schema_name IS NOT NULL ORDER BY c.oid

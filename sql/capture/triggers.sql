@@ -45,7 +45,7 @@ COMMENT ON FUNCTION audit.trigger_problem(integer, integer) IS 'What is wrong wi
 
 -- After a command that may have touched the triggers of a table or partition. Whatever fails here fails the command, which would else
 -- go unseen. Partitions whose triggers were weaker may have got clones of better ones.
-CREATE FUNCTION audit.note_triggers(target regclass, command text) RETURNS void
+CREATE FUNCTION audit.record_triggers(target regclass, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -55,16 +55,16 @@ BEGIN
     IF settings.schema_name IS NULL THEN
         RETURN;
     END IF;
-    PERFORM audit.note_state(target, settings.options, command);
-    PERFORM audit.note_state(m, settings.options, command)
+    PERFORM audit.record_trigger_state(target, settings.options, command);
+    PERFORM audit.record_trigger_state(m, settings.options, command)
     FROM audit.with_partitions(target) m
     WHERE m <> target AND EXISTS (SELECT FROM audit.weakened_triggers w WHERE w.relation_oid = m::oid);
 END;
 $$;
-COMMENT ON FUNCTION audit.note_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
+COMMENT ON FUNCTION audit.record_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
 
 -- An event where the triggers record less than before, and one where they record everything again.
-CREATE FUNCTION audit.note_state(target regclass, options jsonb, command text) RETURNS void
+CREATE FUNCTION audit.record_trigger_state(target regclass, options jsonb, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -79,7 +79,7 @@ BEGIN
     IF (state.row_state, state.truncate_state) = (coalesce(known.row_state, 3), coalesce(known.truncate_state, 3)) THEN
         RETURN;
     ELSIF (state.row_state, state.truncate_state) = (3, 3) THEN
-        PERFORM audit.remove(known);
+        PERFORM audit.delete_config(known);
         IF NOT known.is_restored THEN
             PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
         END IF;
@@ -92,13 +92,13 @@ BEGIN
     END IF;
     state.since := coalesce(known.since, audit.clock());
     state.is_restored := coalesce(state.is_restored, known.is_restored, false);
-    PERFORM audit.put(state);
+    PERFORM audit.upsert_config(state);
 END;
 $$;
-COMMENT ON FUNCTION audit.note_state(regclass, jsonb, text) IS 'Compares the triggers of a table with what was noted of them; internal';
+COMMENT ON FUNCTION audit.record_trigger_state(regclass, jsonb, text) IS 'Compares the triggers of a table with what was noted of them; internal';
 
 -- After ALTER TABLE: a table that is not audited may have come in the place of one that is, whose settings have followed it elsewhere.
-CREATE FUNCTION audit.note_name(target regclass) RETURNS void
+CREATE FUNCTION audit.record_reused_name(target regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -110,16 +110,16 @@ BEGIN
                JOIN audit.relations r ON r.schema_name = n.nspname AND r.table_name = c.relname
                JOIN audit.table_settings s ON s.relation_oid = r.relation_oid
                WHERE c.oid = target AND r.relation_oid <> c.oid
-                 AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)) THEN
-        PERFORM audit.put(ROW(target, audit.clock())::audit.unconfigured_tables);
+                 AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = r.node_id)) THEN
+        PERFORM audit.upsert_config(ROW(target, audit.clock())::audit.unconfigured_tables);
         PERFORM audit.emit('table.unconfigured', '{"reason": "it has the name of a table that is enabled"}', NULL, NULL, target, NULL);
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_name(regclass) IS 'Records that a table that is not audited took the name of one that is; internal';
+COMMENT ON FUNCTION audit.record_reused_name(regclass) IS 'Records that a table that is not audited took the name of one that is; internal';
 
--- Settings come by SQL from a restore alone, as audit.put goes past triggers. Their table has another OID and other numbers of columns
--- by now, and as yet no triggers, whose creation is no news.
+-- Settings come by SQL from a restore alone, as audit.upsert_config goes past triggers. Their table has
+-- another OID and other numbers of columns by now, and as yet no triggers, whose creation is no news.
 CREATE FUNCTION audit.adopt_settings() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -131,7 +131,7 @@ BEGIN
                                   WHERE n.nspname = NEW.schema_name AND c.relname = NEW.table_name AND c.relkind IN ('r', 'p', 'f')), 0);
     NEW.options := NEW.options || jsonb_build_object('columns', audit.column_numbers(NEW.relation_oid, NEW.options));
     FOR member IN SELECT t FROM audit.with_partitions(NEW.relation_oid) t WHERE NEW.relation_oid <> 0 LOOP
-        PERFORM audit.put(ROW(member, audit.row_state(member, NEW.options), audit.truncate_state(member, NEW.options), audit.clock(),
+        PERFORM audit.upsert_config(ROW(member, audit.row_state(member, NEW.options), audit.truncate_state(member, NEW.options), audit.clock(),
                               true)::audit.weakened_triggers);
     END LOOP;
     RETURN NEW;

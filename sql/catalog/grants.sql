@@ -63,7 +63,7 @@ GRANT SELECT ON
     audit.nodes, audit.sessions, audit.contexts, audit.relations, audit.event_types, audit.event_parameters,
     audit.table_settings, audit.schema_settings, audit.weakened_triggers, audit.unconfigured_tables,
     audit.partition_settings, audit.partition_catalog, audit.retention_settings, audit.holds,
-    audit.archives, audit.gathered_nodes, audit.gather_settings,
+    audit.archives, audit.remote_nodes, audit.gather_settings,
     audit.partitions, audit.local_nodes, audit.covered_tables, audit.trail_events
 TO audit_reader;
 GRANT SELECT ON
@@ -135,7 +135,7 @@ GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT SELECT ON
     audit.tables, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.partition_catalog, audit.archives, audit.holds,
     audit.event_types, audit.event_parameters, audit.table_settings, audit.schema_settings, audit.weakened_triggers,
-    audit.unconfigured_tables, audit.partition_settings, audit.retention_settings, audit.gathered_nodes, audit.gather_settings
+    audit.unconfigured_tables, audit.partition_settings, audit.retention_settings, audit.remote_nodes, audit.gather_settings
 TO audit_admin;
 -- What these views and audit.maintain call.
 GRANT EXECUTE ON FUNCTION

@@ -5,14 +5,14 @@ CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id 
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_emit';
 COMMENT ON FUNCTION audit.emit(text, jsonb, text, text, regclass, text) IS 'Writes an event and returns its id; for the extension itself';
 
-CREATE FUNCTION audit.put(settings_row anyelement) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_put';
-COMMENT ON FUNCTION audit.put(anyelement) IS
+CREATE FUNCTION audit.upsert_config(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_upsert_config';
+COMMENT ON FUNCTION audit.upsert_config(anyelement) IS
     'Stores a row of a configuration table in place of the one with the same key, past publications';
 
-CREATE FUNCTION audit.remove(settings_row anyelement) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_remove';
-COMMENT ON FUNCTION audit.remove(anyelement) IS 'Deletes the row of a configuration table that has this key, past publications';
+CREATE FUNCTION audit.delete_config(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_config';
+COMMENT ON FUNCTION audit.delete_config(anyelement) IS 'Deletes the row of a configuration table that has this key, past publications';
 
 CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, is_news boolean) RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_move_rows';

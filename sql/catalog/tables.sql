@@ -178,7 +178,7 @@ CREATE INDEX table_settings_oid ON audit.table_settings (relation_oid);
 -- Tables that have triggers of ours and that nobody enabled, and when the first change of one was recorded.
 CREATE TABLE audit.unconfigured_tables (
     relation_oid oid PRIMARY KEY,
-    noted_at     timestamptz NOT NULL
+    recorded_at  timestamptz NOT NULL
 );
 COMMENT ON TABLE audit.unconfigured_tables IS 'Tables with triggers of ours that nobody enabled, and that have been written to';
 
@@ -294,7 +294,7 @@ COMMENT ON COLUMN audit.archives.restored_as IS 'The partition it has been broug
 CREATE SEQUENCE audit.dictionary_ids AS bigint CACHE 32;
 COMMENT ON SEQUENCE audit.dictionary_ids IS 'Keys of sessions, contexts and relations';
 
--- Configuration is written by audit.put, whose changes no publication carries: a FOR ALL TABLES
+-- Configuration is written by audit.upsert_config, whose changes no publication carries: a FOR ALL TABLES
 -- publication must not send a subscriber rows of tables that it does not have.
 ALTER TABLE audit.event_types      REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.event_parameters REPLICA IDENTITY NOTHING;

@@ -34,9 +34,9 @@ BEGIN
     FOR closing IN SELECT * FROM audit.partitions_to_close() LOOP
         BEGIN
             EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE NOWAIT', closing.partition_name);
-            PERFORM audit.note_gathered(closing.partition_name);
+            PERFORM audit.record_remote_counts(closing.partition_name);
             PERFORM audit.finish_partition(closing.partition_name, closing.parent, closing.suffixes);
-            PERFORM audit.reached('close.finished');
+            PERFORM audit.injection_point('close.finished');
             RETURN true;
         EXCEPTION
             WHEN lock_not_available THEN
@@ -90,7 +90,7 @@ BEGIN
                    'autovacuum_vacuum_insert_scale_factor = 0)', partition_name));
     EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, min(e.context_id) AS lowest '
                    'FROM audit.%I e', partition_name) INTO known;
-    PERFORM audit.put(ROW(partition_name, parent, audit.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit.partition_catalog);
+    PERFORM audit.upsert_config(ROW(partition_name, parent, audit.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit.partition_catalog);
 END;
 $$;
 COMMENT ON FUNCTION audit.finish_partition(text, text, text[]) IS 'Gives a partition what a closed one has; whoever calls has locked it; internal';

@@ -61,7 +61,7 @@ BEGIN
     PERFORM audit.create_partition_table(pair.parent, name_of_both);
     copied := audit.copy_partition(format('audit.%I', pair.first_partition)::regclass, format('audit.%I', name_of_both)::regclass)
             + audit.copy_partition(format('audit.%I', pair.second_partition)::regclass, format('audit.%I', name_of_both)::regclass);
-    PERFORM audit.reached('merge.copied');
+    PERFORM audit.injection_point('merge.copied');
     PERFORM audit.use_tablespace();
     EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', name_of_both || '_time', name_of_both);
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT merged CHECK (%s AND occurred_at >= %L AND occurred_at < %L)', name_of_both,
@@ -73,7 +73,7 @@ BEGIN
             USING ERRCODE = 'data_corrupted', HINT = 'They are left as they are. Look for what changed them.';
     END IF;
     merged.merged_from := ARRAY[pair.first_partition, pair.second_partition];
-    PERFORM audit.put(merged);
+    PERFORM audit.upsert_config(merged);
     RETURN true;
 END;
 $$;
@@ -108,25 +108,25 @@ BEGIN
     IF bounds.partitions <> cardinality(merged.merged_from) OR bounds.events <> merged.events OR bounds.archived NOT IN (0, bounds.partitions)
        OR to_regclass(format('audit.%I', merged.partition_name)) IS NULL THEN
         PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', merged.partition_name));
-        PERFORM audit.remove(merged);
+        PERFORM audit.delete_config(merged);
         RETURN true;
     END IF;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', merged.parent);
     FOREACH source IN ARRAY merged.merged_from LOOP
         PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', source));
-        PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = source;
+        PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = source;
     END LOOP;
-    PERFORM audit.reached('merge.dropped');
+    PERFORM audit.injection_point('merge.dropped');
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', merged.parent, merged.partition_name,
                    bounds.since, bounds.until));
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT merged', merged.partition_name));
     FOR archived IN SELECT a.* FROM audit.archives a WHERE a.partition = ANY (merged.merged_from) AND a.pruned_at IS NULL LOOP
         archived.partition := merged.partition_name;
-        PERFORM audit.put(archived);
+        PERFORM audit.upsert_config(archived);
     END LOOP;
     merged.merged_from := NULL;
     merged.pruned_at := bounds.pruned_at;
-    PERFORM audit.put(merged);
+    PERFORM audit.upsert_config(merged);
     IF merged.events > 0 THEN
         PERFORM audit.emit('evidence.move', jsonb_build_object('events', merged.events, 'since', bounds.since, 'until', bounds.until),
                            'audit.' || merged.partition_name, NULL, NULL, NULL);

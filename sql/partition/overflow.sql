@@ -69,7 +69,7 @@ BEGIN
         EXECUTE format('DROP INDEX IF EXISTS audit.%I', partition.partition_name || '_row');
         moved := audit.move_rows('audit.events_overflow_all', batch.rows, partition.partition, retention_id, true);
     END;
-    PERFORM audit.reached('move.moved');
+    PERFORM audit.injection_point('move.moved');
     PERFORM audit.count_events(partition.partition_name, moved, batch.first_at, batch.last_at, batch.lowest);
     PERFORM audit.emit('evidence.move', jsonb_build_object('events', moved, 'since', partition.since, 'until', partition.until),
                        'audit.' || partition.partition_name, NULL, NULL, NULL);
@@ -84,7 +84,7 @@ CREATE FUNCTION audit.count_events(partition_name text, added bigint, first_at t
                                    lowest_context_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    SELECT audit.put(ROW(f.partition_name, f.parent, f.closed_at, f.events + added, least(f.first_at, count_events.first_at),
+    SELECT audit.upsert_config(ROW(f.partition_name, f.parent, f.closed_at, f.events + added, least(f.first_at, count_events.first_at),
                          greatest(f.last_at, count_events.last_at), least(f.lowest_context_id, count_events.lowest_context_id),
                          f.split_at, f.merged_from, NULL)::audit.partition_catalog)
     FROM audit.partition_catalog f WHERE f.partition_name = count_events.partition_name AND f.closed_at IS NOT NULL;
@@ -139,7 +139,7 @@ BEGIN
             RETURN moved;
         END LOOP;
         policy.is_moved := true;
-        PERFORM audit.put(policy);
+        PERFORM audit.upsert_config(policy);
     END LOOP;
     RETURN 0;
 END;

@@ -58,7 +58,7 @@ BEGIN
                                splitting.partition_name, splitting.ends));
                 PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER split', splitting.partition_name));
             END IF;
-            PERFORM audit.put(ROW(splitting.partition_name, splitting.parent, NULL, NULL, NULL, NULL, NULL,
+            PERFORM audit.upsert_config(ROW(splitting.partition_name, splitting.parent, NULL, NULL, NULL, NULL, NULL,
                                   CASE WHEN splitting.split_at IS NULL THEN splitting.ends END, NULL, NULL)::audit.partition_catalog);
             RETURN true;
         END IF;
@@ -67,7 +67,7 @@ BEGIN
             -- Too late: whoever writes now may be past the end already.
             PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT split', splitting.partition_name));
             PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS split ON audit.%I', splitting.partition_name));
-            PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = splitting.partition_name;
+            PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = splitting.partition_name;
             RETURN true;
         ELSIF NOT splitting.convalidated THEN
             PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I VALIDATE CONSTRAINT split', splitting.partition_name));
@@ -85,9 +85,9 @@ BEGIN
                        splitting.since, splitting.ends));
         PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT split', splitting.partition_name));
         PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS split ON audit.%I', splitting.partition_name));
-        PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = splitting.partition_name;
+        PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = splitting.partition_name;
         PERFORM audit.create_partitions_of(splitting.parent, splitting.ends, splitting.ends);
-        PERFORM audit.reached('split.attached');
+        PERFORM audit.injection_point('split.attached');
         RETURN true;
     END LOOP;
 

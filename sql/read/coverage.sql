@@ -74,7 +74,7 @@ BEGIN
         FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
         JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
         WHERE e.category = unseen_category AND e.event_type = 7
-          AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
+          AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
         ORDER BY r.lineage, e.occurred_at DESC
     LOOP
         CONTINUE WHEN EXISTS (
@@ -113,7 +113,7 @@ WITH covered AS MATERIALIZED (
     FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
     LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system' AND e.event_type IN (80, 81)
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
     WINDOW later AS (PARTITION BY coalesce(r.lineage::text, e.entity) ORDER BY e.occurred_at, e.event_id)
 ), changed AS (
     SELECT r.lineage, coalesce(e.entity, r.entity) AS object, e.occurred_at, e.parameters->>'problem' AS problem,
@@ -121,7 +121,7 @@ WITH covered AS MATERIALIZED (
     FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
     JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system' AND e.event_type IN (80, 81, 97)
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
 ), weakened AS (
     -- From the first event that says so to the next that says otherwise, or to the next audit.enable.
     SELECT c.object, c.problem, c.occurred_at, c.lineage,
@@ -140,7 +140,7 @@ WITH covered AS MATERIALIZED (
                 FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
                 LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
                 WHERE e.category = 'system' AND e.event_type = 83
-                  AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)) s) i
+                  AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)) s) i
     GROUP BY i.lineage, i.number
 )
 SELECT 'not audited' AS gap, u.object AS object,

@@ -30,7 +30,7 @@ FROM audit.nodes n
 CROSS JOIN LATERAL (
     SELECT n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
        AND n.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-       AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id) AS is_local
+       AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id) AS is_local
 ) i;
 COMMENT ON VIEW audit.local_nodes IS 'The nodes of the trail, and which of them are this database on an earlier or the present timeline; internal';
 

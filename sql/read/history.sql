@@ -97,14 +97,14 @@ BEGIN ATOMIC
         JOIN pg_catalog.pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
         WHERE r.relation_oid IN (SELECT a.relation FROM audit.ancestry(target) a)
           AND n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
-          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id)
+          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id)
     ), by_name AS (
         SELECT r.lineage
         FROM audit.relations r
         JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.table_name
         WHERE c.oid IN (SELECT a.relation FROM audit.ancestry(target) a)
-          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)
+          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = r.node_id)
         ORDER BY r.since DESC LIMIT 1
     ), lineages AS (
         SELECT o.lineage FROM by_oid o

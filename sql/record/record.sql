@@ -164,14 +164,14 @@ BEGIN
     END IF;
     PERFORM audit.create_partitions();
     type_number := coalesce(previous.event_type, audit.new_event_type(name));
-    PERFORM audit.put(ROW(type_number, name, category, risk, format('recorded %s of', name), description, false)::audit.event_types);
+    PERFORM audit.upsert_config(ROW(type_number, name, category, risk, format('recorded %s of', name), description, false)::audit.event_types);
     FOR removed IN
         SELECT p.* FROM audit.event_parameters p WHERE p.event_type = type_number AND NOT document->'parameters' ? p.name
     LOOP
-        PERFORM audit.remove(removed);
+        PERFORM audit.delete_config(removed);
     END LOOP;
     FOR declared IN SELECT p.key, p.value FROM jsonb_each(document->'parameters') p LOOP
-        PERFORM audit.put(ROW(type_number, declared.key, declared.value->>'type', (declared.value->>'required')::boolean,
+        PERFORM audit.upsert_config(ROW(type_number, declared.key, declared.value->>'type', (declared.value->>'required')::boolean,
                               (declared.value->>'sensitive')::boolean, declared.value->>'description')::audit.event_parameters);
     END LOOP;
     PERFORM audit.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'event type', 'value', document,

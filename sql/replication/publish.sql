@@ -77,8 +77,8 @@ BEGIN
         PERFORM audit.create_partitions_of(parent, greatest(gather.since, now_here - most_partitions * audit.partition_interval(parent),
             now_here - audit.kept(parent) - audit.partition_interval(parent)), now_here);
     END LOOP;
-    PERFORM audit.remove(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();
-    PERFORM audit.put(ROW(gather.since, now_here)::audit.gather_settings);
+    PERFORM audit.delete_config(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();
+    PERFORM audit.upsert_config(ROW(gather.since, now_here)::audit.gather_settings);
     PERFORM audit.emit('config.change', jsonb_build_object('setting', 'gathering of other servers', 'value', jsonb_build_object('since', gather.since)),
                        'audit.events', NULL, NULL, NULL);
     RETURN 'CREATE SUBSCRIPTION audit_NAME CONNECTION ''host=… dbname=… user=…'' PUBLICATION audit;';
@@ -107,7 +107,7 @@ COMMENT ON FUNCTION audit.gathering_subscriptions() IS 'The subscriptions that b
 
 CREATE VIEW audit.servers AS
 SELECT n.name AS server, n.database_name, n.node_id, n.since, g.node_id IS NULL AS is_own, g.subscription
-FROM audit.nodes n LEFT JOIN audit.gathered_nodes g ON g.node_id = n.node_id;
+FROM audit.nodes n LEFT JOIN audit.remote_nodes g ON g.node_id = n.node_id;
 COMMENT ON VIEW audit.servers IS 'The databases whose events are in the trail: a restored, copied or promoted one is there once for each time';
 COMMENT ON COLUMN audit.servers.is_own IS 'Whether it is this database, or one that it was restored or copied from';
 COMMENT ON COLUMN audit.servers.subscription IS 'The subscription that it became known by';

@@ -13,13 +13,13 @@ CREATE FUNCTION audit.accepted_rows() RETURNS bigint[]
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_accepted_rows';
 COMMENT ON FUNCTION audit.accepted_rows() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were known; internal';
 
-CREATE TABLE audit.gathered_nodes (
+CREATE TABLE audit.remote_nodes (
     node_id      integer PRIMARY KEY,
     subscription text,
     since        timestamptz NOT NULL
 );
-COMMENT ON TABLE audit.gathered_nodes IS 'The nodes that are other servers: their rows in audit.nodes came by a subscription';
-COMMENT ON COLUMN audit.gathered_nodes.since IS 'When the node became known here';
+COMMENT ON TABLE audit.remote_nodes IS 'The nodes that are other servers: their rows in audit.nodes came by a subscription';
+COMMENT ON COLUMN audit.remote_nodes.since IS 'When the node became known here';
 
 CREATE TABLE audit.gather_settings (
     since       timestamptz PRIMARY KEY,
@@ -27,9 +27,9 @@ CREATE TABLE audit.gather_settings (
 );
 COMMENT ON TABLE audit.gather_settings IS 'What audit.gather was asked for: partitions back to this time wait for events of other servers';
 
-ALTER TABLE audit.gathered_nodes  REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.remote_nodes    REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.gather_settings REPLICA IDENTITY NOTHING;
-SELECT pg_catalog.pg_extension_config_dump('audit.gathered_nodes', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.remote_nodes', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.gather_settings', '');
 
 -- Whether the first copy of a subscription to another trail is under way, or has yet to begin.
@@ -124,17 +124,17 @@ END;
 $$;
 COMMENT ON FUNCTION audit.admit_copy(regclass) IS 'Whether this process makes the first copy of a subscription to this table; internal';
 
-CREATE FUNCTION audit.note_node(node_id integer) RETURNS void
+CREATE FUNCTION audit.record_remote_node(node_id integer) RETURNS void
 LANGUAGE sql VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT audit.put(ROW(node_id, (SELECT o.subscription FROM audit.own_subscription() o), audit.clock())::audit.gathered_nodes);
+    SELECT audit.upsert_config(ROW(node_id, (SELECT o.subscription FROM audit.own_subscription() o), audit.clock())::audit.remote_nodes);
 END;
-COMMENT ON FUNCTION audit.note_node(integer) IS 'Remembers that a node is another server; internal';
+COMMENT ON FUNCTION audit.record_remote_node(integer) IS 'Remembers that a node is another server; internal';
 
 -- The first copy of each table is an event in the transaction that copies it.
-CREATE FUNCTION audit.note_copy() RETURNS trigger
+CREATE FUNCTION audit.record_copy() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -147,34 +147,34 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_copy() IS 'Trigger on the tables of the trail: records the first copy that a subscription has made';
+COMMENT ON FUNCTION audit.record_copy() IS 'Trigger on the tables of the trail: records the first copy that a subscription has made';
 
 DO $$
 DECLARE
     parent text;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['events', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
-        EXECUTE format('CREATE TRIGGER note_copy AFTER INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.note_copy()', parent);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE REPLICA TRIGGER note_copy', parent);
+        EXECUTE format('CREATE TRIGGER record_copy AFTER INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.record_copy()', parent);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE REPLICA TRIGGER record_copy', parent);
     END LOOP;
 END $$;
 
 -- What is applied afterwards is counted when its partition closes. What comes later still goes by way of the
 -- overflow and is counted there.
-CREATE FUNCTION audit.note_gathered(partition text) RETURNS void
+CREATE FUNCTION audit.record_remote_counts(partition text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     gathered record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM audit.gathered_nodes)
+    IF NOT EXISTS (SELECT FROM audit.remote_nodes)
        OR EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = partition AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
     FOR gathered IN
         EXECUTE format('SELECT n.name, count(*) AS events, min(e.occurred_at) AS since, max(e.occurred_at) AS until FROM audit.%I e '
-                       'JOIN audit.gathered_nodes g ON g.node_id = e.node_id LEFT JOIN audit.nodes n ON n.node_id = e.node_id '
+                       'JOIN audit.remote_nodes g ON g.node_id = e.node_id LEFT JOIN audit.nodes n ON n.node_id = e.node_id '
                        'GROUP BY e.node_id, n.name ORDER BY n.name, e.node_id', partition)
     LOOP
         PERFORM audit.emit('evidence.load', jsonb_build_object('server', gathered.name, 'events', gathered.events, 'since', gathered.since,
@@ -182,7 +182,7 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_gathered(text) IS 'Records how many events of other servers a partition that closes holds; internal';
+COMMENT ON FUNCTION audit.record_remote_counts(text) IS 'Records how many events of other servers a partition that closes holds; internal';
 
 -- Event types that applications of other servers define. The number comes from the name, so that the servers mostly agree; the last one
 -- to define a type is believed. Publications carry no removal: a parameter that is no longer declared stays.
@@ -203,7 +203,7 @@ BEGIN
         NEW.name := NEW.name || '#' || NEW.event_type;
     END IF;
     IF NEW IS DISTINCT FROM known AND known.built_in IS NOT TRUE THEN
-        PERFORM audit.put(NEW);
+        PERFORM audit.upsert_config(NEW);
     END IF;
     RETURN NULL;
 END;
@@ -218,7 +218,7 @@ AS $$
 BEGIN
     PERFORM audit.lock('event_types');
     IF NOT EXISTS (SELECT FROM audit.event_parameters p WHERE p = NEW) THEN
-        PERFORM audit.put(NEW);
+        PERFORM audit.upsert_config(NEW);
     END IF;
     RETURN NULL;
 END;

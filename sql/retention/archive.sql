@@ -84,7 +84,7 @@ BEGIN
         (SELECT sum((f->>'bytes')::bigint) FROM jsonb_array_elements(written->'manifest'->'files') f), subject.bytes,
         current_setting('audit.archive_location'), written->>'manifest_file', written->>'manifest_sha256', written->'manifest'->'files',
         coalesce(current_setting('audit.archive_key_file'), '') <> '', 1, audit.clock(), subject.retention_id, NULL, NULL);
-    PERFORM audit.put(archived);
+    PERFORM audit.upsert_config(archived);
     PERFORM audit.emit('retention.archive', jsonb_build_object('archive_id', archived.archive_id, 'events', archived.events, 'since', archived.first_at,
         'until', archived.last_at, 'bytes', archived.bytes, 'location', archived.location), 'audit.' || partition, NULL, NULL, NULL);
     RETURN archived;
@@ -195,19 +195,19 @@ BEGIN
         RAISE EXCEPTION 'archive % has % events, % were written', archive_id, loaded, archived.events
             USING ERRCODE = 'data_corrupted', HINT = 'Nothing was restored. Compare the files with a copy of them.';
     END IF;
-    PERFORM audit.reached('restore.loaded');
+    PERFORM audit.injection_point('restore.loaded');
     EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
     PERFORM audit.finish_partition(partition, parent, ARRAY(SELECT d.suffix FROM audit.partition_indexes(parent) d WHERE NOT d.is_open));
     SELECT f.* INTO known FROM audit.partition_catalog f WHERE f.partition_name = partition;
     known.parent := 'events';
-    PERFORM audit.put(known);
+    PERFORM audit.upsert_config(known);
     -- The first check is the bound, the second is what the planner goes by.
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT retention_id CHECK (retention_id IS NOT NULL AND retention_id = %s), '
                    'ADD CONSTRAINT archived CHECK (category = %L AND occurred_at >= %L AND occurred_at < %L)',
                    partition, -number, archived.category, archived.since, archived.until));
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', partition, -number));
     archived.restored_as := partition;
-    PERFORM audit.put(archived);
+    PERFORM audit.upsert_config(archived);
     PERFORM audit.emit('retention.restore', jsonb_build_object('archive_id', archive_id, 'events', loaded, 'since', archived.first_at, 'until', archived.last_at),
                        'audit.' || archived.partition, NULL, NULL, NULL);
     RETURN loaded;
@@ -234,9 +234,9 @@ BEGIN
     END IF;
     LOCK TABLE audit.events IN ACCESS EXCLUSIVE MODE;
     PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', partition));
-    PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = partition;
+    PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = partition;
     archived.restored_as := NULL;
-    PERFORM audit.put(archived);
+    PERFORM audit.upsert_config(archived);
     PERFORM audit.emit('retention.unload', jsonb_build_object('archive_id', archive_id, 'events', archived.events, 'since', archived.first_at,
         'until', archived.last_at), 'audit.' || archived.partition, NULL, NULL, NULL);
     RETURN archived.events;
@@ -268,9 +268,9 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM audit.call_archiver('remove', audit.archive_request(archived));
-    PERFORM audit.reached('archive.removed');
-    PERFORM audit.remove(archived);
-    PERFORM audit.note_pruned(archived.category, archived.partition, archived.events, archived.first_at, archived.last_at, 'delete archive',
+    PERFORM audit.injection_point('archive.removed');
+    PERFORM audit.delete_config(archived);
+    PERFORM audit.record_pruned(archived.category, archived.partition, archived.events, archived.first_at, archived.last_at, 'delete archive',
                               'its events are older than archives are kept', archived.archive_id);
     RETURN true;
 EXCEPTION WHEN external_routine_exception OR io_error OR config_file_error THEN

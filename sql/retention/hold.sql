@@ -21,8 +21,8 @@ BEGIN
     END IF;
     -- Whoever lets events go has done so, or sees the hold.
     PERFORM audit.lock('retention');
-    PERFORM audit.put(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
-    PERFORM audit.look_again();
+    PERFORM audit.upsert_config(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
+    PERFORM audit.recheck_held();
     PERFORM audit.emit('retention.hold', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'entity', entity, 'entity_id', entity_id,
         'actor', actor, 'since', since, 'until', until)), name, NULL, NULL, NULL);
 END;
@@ -43,8 +43,8 @@ BEGIN
         RAISE EXCEPTION 'legal hold "%" does not exist', coalesce(name, 'null') USING ERRCODE = 'undefined_object', HINT = 'audit.holds lists them.';
     END IF;
     PERFORM audit.lock('retention');
-    PERFORM audit.remove(held);
-    PERFORM audit.look_again();
+    PERFORM audit.delete_config(held);
+    PERFORM audit.recheck_held();
     PERFORM audit.emit('retention.release', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'placed_for', held.reason, 'placed_at', held.placed_at,
         'placed_by', held.placed_by, 'entity', held.entity, 'entity_id', held.entity_id, 'actor', held.actor, 'since', held.since, 'until', held.until)),
         name, NULL, NULL, NULL);
@@ -53,7 +53,7 @@ $$;
 COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept goes by the retention again';
 
 -- Partitions whose events are partly held are looked through again.
-CREATE FUNCTION audit.look_again() RETURNS void
+CREATE FUNCTION audit.recheck_held() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -62,11 +62,11 @@ DECLARE
 BEGIN
     FOR known IN SELECT f.* FROM audit.partition_catalog f WHERE f.pruned_at IS NOT NULL LOOP
         known.pruned_at := NULL;
-        PERFORM audit.put(known);
+        PERFORM audit.upsert_config(known);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.look_again() IS 'Lets retention look again at partitions that are partly held; internal';
+COMMENT ON FUNCTION audit.recheck_held() IS 'Lets retention look again at partitions that are partly held; internal';
 
 -- Holds that may cover events of a partition: null where none does, 'true' where one covers every event, else
 -- a condition on an event e.

@@ -59,17 +59,17 @@ BEGIN
         RAISE EXCEPTION 'archives would be kept for less time than the events themselves'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'archive_keep counts from the event, as keep does.';
     END IF;
-    PERFORM audit.put(policy);
+    PERFORM audit.upsert_config(policy);
     partition_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
     IF partition_interval > interval '0' THEN
-        PERFORM audit.put(ROW(partition_parent, partition_interval)::audit.partition_settings);
+        PERFORM audit.upsert_config(ROW(partition_parent, partition_interval)::audit.partition_settings);
     ELSIF partition_interval = interval '0' THEN
-        PERFORM audit.remove(s) FROM audit.partition_settings s WHERE s.parent = partition_parent;
+        PERFORM audit.delete_config(s) FROM audit.partition_settings s WHERE s.parent = partition_parent;
     END IF;
     IF target IS NOT NULL THEN
         PERFORM audit.create_partitions();
         table_settings.options := table_settings.options || jsonb_build_object('retention', policy.retention_id);
-        PERFORM audit.put(table_settings);
+        PERFORM audit.upsert_config(table_settings);
     END IF;
 END;
 $$;

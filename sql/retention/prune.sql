@@ -100,16 +100,16 @@ BEGIN
                            'FROM audit.%I e WHERE e.occurred_at >= $1 AND e.occurred_at < $2', due.partition) INTO gone USING archived.since, archived.until;
         END IF;
         archived.pruned_at := audit.clock();
-        PERFORM audit.put(archived);
-        PERFORM audit.note_pruned(due.category, due.partition, gone.events, gone.first_at, gone.last_at, action, reason, archived.archive_id)
+        PERFORM audit.upsert_config(archived);
+        PERFORM audit.record_pruned(due.category, due.partition, gone.events, gone.first_at, gone.last_at, action, reason, archived.archive_id)
         WHERE gone.events > 0;
     END LOOP;
-    PERFORM audit.note_pruned(due.category, due.partition, due.events, due.first_at, due.last_at, action, reason, NULL)
+    PERFORM audit.record_pruned(due.category, due.partition, due.events, due.first_at, due.last_at, action, reason, NULL)
     WHERE archives = 0 AND due.events > 0;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
     PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', due.partition));
-    PERFORM audit.remove(f) FROM audit.partition_catalog f WHERE f.partition_name = due.partition;
-    PERFORM audit.reached('prune.dropped');
+    PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = due.partition;
+    PERFORM audit.injection_point('prune.dropped');
 END;
 $$;
 COMMENT ON FUNCTION audit.drop_partition(audit.due_partition, text, text) IS 'Drops a partition that is due; internal';
@@ -136,27 +136,27 @@ BEGIN
             FROM audit.delete_unheld_rows(due.partition, format('%s OR e.occurred_at < %L OR e.occurred_at >= %L', held, part.since, part.until), max_rows) d;
             CONTINUE WHEN gone.deleted = 0;
             PERFORM audit.count_events(due.partition, -gone.deleted);
-            PERFORM audit.note_pruned(due.category, due.partition, gone.deleted, gone.first_at, gone.last_at, action, reason, part.archive_id);
-            PERFORM audit.reached('prune.dropped');
+            PERFORM audit.record_pruned(due.category, due.partition, gone.deleted, gone.first_at, gone.last_at, action, reason, part.archive_id);
+            PERFORM audit.injection_point('prune.dropped');
             RETURN gone.deleted;
         END LOOP;
     END IF;
     SELECT f.* INTO known FROM audit.partition_catalog f WHERE f.partition_name = due.partition;
     known.pruned_at := audit.clock();
-    PERFORM audit.put(known);
+    PERFORM audit.upsert_config(known);
     RETURN 0;
 END;
 $$;
 COMMENT ON FUNCTION audit.delete_unheld_batch(audit.due_partition, text, text, text) IS 'Deletes events of a partition that is partly held; internal';
 
-CREATE FUNCTION audit.note_pruned(category text, partition text, events bigint, since timestamptz, until timestamptz, action text, reason text, archive_id uuid)
+CREATE FUNCTION audit.record_pruned(category text, partition text, events bigint, since timestamptz, until timestamptz, action text, reason text, archive_id uuid)
 RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT audit.emit('retention.prune', jsonb_strip_nulls(jsonb_build_object('category', category, 'events', events, 'since', since, 'until', until,
         'action', action, 'reason', reason, 'archive_id', archive_id)), 'audit.' || partition, NULL, NULL, NULL);
 END;
-COMMENT ON FUNCTION audit.note_pruned(text, text, bigint, timestamptz, timestamptz, text, text, uuid) IS 'Writes the event of what retention let go; internal';
+COMMENT ON FUNCTION audit.record_pruned(text, text, bigint, timestamptz, timestamptz, text, text, uuid) IS 'Writes the event of what retention let go; internal';
 
 -- Each partition stands for itself: one that is busy, or whose archive fails, is reported and left. The drops
 -- come last, since the locks that they take stay to the end: nobody who writes or reads waits for the
@@ -192,7 +192,7 @@ BEGIN
             IF NOT dry_run THEN
                 IF action LIKE 'archive%' THEN
                     PERFORM audit.archive_partition(due.partition);
-                    PERFORM audit.reached('prune.archived');
+                    PERFORM audit.injection_point('prune.archived');
                 END IF;
                 IF action LIKE '%drop' THEN
                     drops := drops || due;
@@ -302,7 +302,7 @@ BEGIN
             -- The archive is kept where the partition turns out to be busy: the next step, or a later call, drops it.
             IF plan.action LIKE 'archive%' THEN
                 PERFORM audit.archive_partition(due.partition);
-                PERFORM audit.reached('prune.archived');
+                PERFORM audit.injection_point('prune.archived');
             ELSIF plan.action = 'drop' THEN
                 PERFORM audit.drop_partition(due, plan.action, plan.reason);
             ELSE

@@ -27,7 +27,7 @@ BEGIN
         SELECT n.node_id, n.name INTO node, server
         FROM audit.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
         WHERE n.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
-          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id)
+          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id)
         ORDER BY n.since DESC LIMIT 1;
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('node: %s', sqlerrm);

@@ -39,9 +39,9 @@ END;
 $$;
 COMMENT ON FUNCTION audit.worker_status() IS 'The background worker in words, its last visit to this database and the error that ended it; internal';
 
-CREATE FUNCTION audit.ask_for_visit() RETURNS void
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_ask_for_visit';
-COMMENT ON FUNCTION audit.ask_for_visit() IS 'Lets the background worker come when this transaction has committed; internal';
+CREATE FUNCTION audit.request_run() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_request_run';
+COMMENT ON FUNCTION audit.request_run() IS 'Lets the background worker come when this transaction has committed; internal';
 
 -- It may know this database as one without the extension.
-SELECT audit.ask_for_visit();
+SELECT audit.request_run();

@@ -10,7 +10,7 @@ use crate::pg::scan::{self, Condition};
 use crate::pg::{clock, raw, version};
 use crate::settings;
 use crate::store::partition::Parent;
-use crate::store::{dictionary, gathered};
+use crate::store::{dictionary, remote};
 
 /// A dictionary row that this backend wrote or found.
 #[derive(Clone, Copy)]
@@ -112,7 +112,7 @@ unsafe fn find_or_write_node() -> Known {
             // A server that this cluster is a physical copy of may look alike.
             found = scan::attribute(tuple, 1, descriptor)
                 .map(|id| id.value() as i32)
-                .filter(|id| !gathered::has(*id))
+                .filter(|id| !remote::has(*id))
                 .map(|id| Known { id: i64::from(id), pending: scan::pending(tuple) });
             found.is_none()
         });

@@ -22,7 +22,7 @@ use crate::encode::restore::key::KeyType;
 use crate::encode::restore::reader::Item;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
-use crate::pg::caught;
+use crate::pg::error;
 use crate::pg::guard::entry_point;
 use crate::settings;
 use crate::store::enabled;
@@ -130,7 +130,7 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
     };
     // An input function raises what it likes, after which the transaction is to end anyway: its message becomes part of ours.
     let result = PgTryBuilder::new(core::panic::AssertUnwindSafe(read))
-        .catch_others(|error| if is_about_value(&error) { Err(caught::message(&error)) } else { error.rethrow() })
+        .catch_others(|error| if is_about_value(&error) { Err(error::message(&error)) } else { error.rethrow() })
         .execute();
     let found = result.unwrap_or_else(|problem| {
         Error::NotAKey {
@@ -196,7 +196,7 @@ fn is_about_value(error: &pgrx::pg_sys::panic::CaughtError) -> bool {
     const CATEGORY: isize = 0xFFF;
     [ERRCODE_DATA_EXCEPTION, ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION, ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION]
         .into_iter()
-        .any(|category| caught::code(error) as isize & CATEGORY == category as isize)
+        .any(|category| error::code(error) as isize & CATEGORY == category as isize)
 }
 
 fn name_of(table: Oid) -> String {

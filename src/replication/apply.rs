@@ -95,7 +95,7 @@ unsafe fn accept_row(arguments: FunctionCallInfo) -> Datum {
             return Datum::null();
         }
         if !is_event && name(table).starts_with(b"nodes") {
-            note_node(table, row);
+            record_remote_node(table, row);
         }
         Datum::from(row)
     }
@@ -191,14 +191,14 @@ unsafe fn route_to_overflow(row: pg_sys::HeapTuple) {
 ///
 /// # Safety
 /// The row must be of audit.nodes.
-unsafe fn note_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
+unsafe fn record_remote_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
     // SAFETY: per the contract.
     let node = unsafe { scan::attribute(row, i32::from(NODE), (*table).rd_att) };
     let node = node.and_then(|node| {
         // SAFETY: an int4.
         unsafe { i32::from_datum(node, false) }
     });
-    if let Err(error) = Spi::run_with_args("SELECT audit.note_node($1)", &[node.into()]) {
-        Error::Internal { problem: format!("could not note a node: {error}") }.raise();
+    if let Err(error) = Spi::run_with_args("SELECT audit.record_remote_node($1)", &[node.into()]) {
+        Error::Internal { problem: format!("could not record a node: {error}") }.raise();
     }
 }

@@ -11,14 +11,14 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
 
-entry_point!(audit_put, pg_finfo_audit_put, put);
-entry_point!(audit_remove, pg_finfo_audit_remove, remove);
+entry_point!(audit_upsert_config, pg_finfo_audit_upsert_config, upsert_config);
+entry_point!(audit_delete_config, pg_finfo_audit_delete_config, delete_config);
 
-/// `audit.put(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
+/// `audit.upsert_config(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn put(arguments: FunctionCallInfo) -> Datum {
+unsafe fn upsert_config(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the argument is a row of a configuration table, which is open to the end.
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
@@ -32,12 +32,12 @@ unsafe fn put(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit.remove(settings_row anyelement) returns void`: deletes the row with the same key.
+/// `audit.delete_config(settings_row anyelement) returns void`: deletes the row with the same key.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn remove(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: as in `put`.
+unsafe fn delete_config(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: as in `upsert_config`.
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
         delete(table, &mut tuple);

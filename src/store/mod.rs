@@ -7,7 +7,7 @@
 //! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for, [`enabled`] whose settings hold for a
 //!   partition, [`unconfigured`] which tables have triggers of ours all the same.
-//! * [`gathered`] knows which nodes are other servers.
+//! * [`remote`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, [`moving`] brings events to other partitions, and [`copy`] merges
 //!   partitions and lets rows go, past publications.
@@ -19,13 +19,13 @@ mod copy;
 pub mod dictionary;
 pub mod enabled;
 pub mod event_types;
-pub mod gathered;
 mod id;
 mod lock;
 mod moving;
 pub mod open;
 pub mod partition;
 pub mod relations;
+pub mod remote;
 pub mod settings;
 mod tuple;
 pub mod unconfigured;

@@ -10,7 +10,7 @@ use pgrx::{FromDatum, IntoDatum, JsonB};
 use serde_json::{Value, json};
 
 use super::partition::Parent;
-use super::{dictionary, gathered};
+use super::{dictionary, remote};
 use crate::pg::clock;
 use crate::pg::raw;
 use crate::pg::relation;
@@ -194,7 +194,7 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
             } else if same_name
                 && !is_here
                 && by_name.is_none_or(|(newest, _)| since >= newest)
-                && !attribute(1).is_some_and(|node| gathered::has(node.value() as i32))
+                && !attribute(1).is_some_and(|node| remote::has(node.value() as i32))
             {
                 by_name = Some((since, lineage));
             }

@@ -67,12 +67,12 @@ fn make_visits(schedule: &mut Schedule, logged: &mut Option<Instant>) {
         let Some(next) = schedule.next(now, nap()) else { return };
         match visit::make(Oid::from(next)) {
             Visit::Ended(outcome) => {
-                shared::note_slot(true);
+                shared::record_slot(true);
                 schedule.settle(next, outcome, Instant::now());
             }
             Visit::Gone => schedule.forget(next),
             Visit::NoSlot => {
-                shared::note_slot(false);
+                shared::record_slot(false);
                 schedule.pause(Instant::now() + nap().min(LONGEST_PAUSE));
                 log_missing_slot(logged);
                 return;

@@ -243,7 +243,7 @@ pub fn close_visit(database: pg_sys::Oid, outcome: Outcome) {
 }
 
 /// Notes whether a worker could be started.
-pub fn note_slot(is_free: bool) {
+pub fn record_slot(is_free: bool) {
     let mut state = STATE.exclusive();
     state.under_way = NOTHING;
     state.slot = match state.slot {

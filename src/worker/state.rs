@@ -10,7 +10,7 @@ use crate::pg::guard::entry_point;
 use crate::settings;
 
 entry_point!(audit_worker_state, pg_finfo_audit_worker_state, worker_state);
-entry_point!(audit_ask_for_visit, pg_finfo_audit_ask_for_visit, ask_for_visit);
+entry_point!(audit_request_run, pg_finfo_audit_request_run, request_run);
 
 /// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker/visits.sql).
 ///
@@ -66,11 +66,11 @@ fn name(outcome: Outcome) -> &'static str {
     }
 }
 
-/// `audit.ask_for_visit()`: lets the launcher come when this transaction has committed.
+/// `audit.request_run()`: lets the launcher come when this transaction has committed.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.
-unsafe fn ask_for_visit(_call: FunctionCallInfo) -> Datum {
+unsafe fn request_run(_call: FunctionCallInfo) -> Datum {
     pgrx::register_xact_callback(PgXactCallbackEvent::Commit, || {
         background::ask_launcher();
     });

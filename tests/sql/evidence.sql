@@ -123,7 +123,7 @@ SELECT audit.execute_permitted('DELETE FROM audit.events');
 SELECT audit.move_rows('audit.events_overflow_all', '{}', 'audit.events_overflow_all', NULL, false);
 SELECT audit.copy_partition('audit.events_overflow_all', 'audit.events_overflow_all');
 SELECT audit.delete_rows('audit.events_overflow_all', '{}');
-SELECT audit.put(ROW(1));
+SELECT audit.upsert_config(ROW(1));
 CREATE TEMP TABLE item (id integer PRIMARY KEY, v text);
 CREATE TRIGGER "!audit_row" AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION audit.capture_row('{"level": "standard"}');
 INSERT INTO item VALUES (1, 'forged');
