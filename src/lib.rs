@@ -10,7 +10,7 @@
 //! * [`report`] draws the pages that people print or hand on.
 //! * [`retention`] archives what is let go.
 //! * [`worker`] does maintenance in the background, in every database that has the extension.
-//! * [`settings`] and [`error`] are the voice; [`pg`] is the only place that knows PostgreSQL's insides.
+//! * [`settings`] defines the GUCs, [`error`] every message; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
 //! The SQL surface is in `sql/`, in rooms of the same kind; [`sql`] has the order of its files.
 

@@ -66,7 +66,7 @@ in_order! {
     "read_executions" "../sql/read/executions.sql",
     "report_views" "../sql/report/views.sql",
     "report_pages" "../sql/report/pages.sql",
-    "worker_visits" "../sql/worker/visits.sql",
+    "worker_state" "../sql/worker/state.sql",
     "replication_publish" "../sql/replication/publish.sql",
     // Last: every object is there.
     "catalog_grants" "../sql/catalog/grants.sql",

@@ -76,7 +76,7 @@ fn archives_come_back_as_they_were() {
         assert!(errors.contains("55000") && errors.contains("HINT"), "{sql}: {errors}");
     }
     let errors = trail.errors(AUGUST, RESTORE);
-    assert!(errors.contains("55000") && errors.contains("has been restored already"), "{errors}");
+    assert!(errors.contains("55000") && errors.contains("is already restored"), "{errors}");
 
     trail.at(AUGUST, "SELECT audit.unload_archive(archive_id) FROM audit.archives");
     assert_eq!(trail.at(AUGUST, reading), "");

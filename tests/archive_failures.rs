@@ -43,13 +43,13 @@ fn expect_refused(trail: &Trail, sqlstate: &str, text: &str) {
     assert!(errors.contains("HINT:  "), "{errors}");
     let output = trail.errors(AUGUST, "SELECT audit.prune()");
     assert!(
-        output.contains("WARNING:  01000: partition events_data_20300101 was not archived and stays: ")
+        output.contains("WARNING:  01000: partition \"events_data_20300101\" was not archived and is kept: ")
             && output.contains(text),
         "{output}"
     );
     assert!(!output.contains("ERROR"), "{output}");
     let maintained = trail.errors(AUGUST, "CALL audit.maintain()");
-    assert!(maintained.contains("was not archived and stays") && !maintained.contains("ERROR"), "{maintained}");
+    assert!(maintained.contains("was not archived and is kept") && !maintained.contains("ERROR"), "{maintained}");
     expect_nothing_gone(trail);
 }
 

@@ -225,5 +225,5 @@ fn nobody_but_a_first_copy_loads_evidence() {
     assert!(refused("SELECT audit.publish()").contains("wal_level is replica"));
     source.set(&[("wal_level", "logical")]);
     source.restart();
-    assert!(refused("SET audit.replicate = on; SELECT audit.publish()").contains("not on for everybody"));
+    assert!(refused("SET audit.replicate = on; SELECT audit.publish()").contains("must be on for all sessions"));
 }

@@ -75,7 +75,7 @@ fn a_session_at_work_is_met() {
     assert_eq!(overflow(&server, "postgres"), 1);
     let mut other = server.connect("postgres");
     let error = other.batch_execute("SELECT audit.prune()").unwrap_err();
-    assert_eq!(error.as_db_error().unwrap().message(), "maintenance is at work in another session");
+    assert_eq!(error.as_db_error().unwrap().message(), "maintenance is running in another session");
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
     let error = other.batch_execute("SET lock_timeout = '100ms'; SELECT audit.hold('case', 'why')").unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));

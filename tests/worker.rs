@@ -36,7 +36,7 @@ fn all_databases_are_visited_in_one_pass() {
         assert_ne!(server.query(&database, sql), "0");
     }
     assert_eq!(overflow(&server, "with_work"), 1);
-    assert!(worker(&server, "with_work").starts_with("never visits a template"));
+    assert!(worker(&server, "with_work").starts_with("never runs in a template"));
     server.query("postgres", "ALTER DATABASE closed ALLOW_CONNECTIONS true");
     assert_eq!(overflow(&server, "closed"), 1);
     expect_quiet(&server);
@@ -54,7 +54,7 @@ fn databases_without_the_extension_are_visited_rarely() {
     let sql = "SELECT sum(xact_commit) FROM pg_stat_database WHERE datname = 'plain'";
     wait_until("the visit has been counted", || server.query("postgres", sql) != "0");
     let before = server.query("postgres", sql);
-    let last = || server.query("audited", "SELECT worker_visited_at FROM audit.status()");
+    let last = || server.query("audited", "SELECT worker_ran_at FROM audit.status()");
     let (first, mut visits) = (last(), 0);
     let mut seen = first;
     wait_until("others are visited again and again", || {
@@ -82,11 +82,11 @@ fn a_backend_that_asks_is_served_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     // A shorter time between visits holds from the reload on.
     server.set(&[("audit.naptime", "1s")]);
-    let last = || server.query("a", "SELECT worker_visited_at FROM audit.status()");
+    let last = || server.query("a", "SELECT worker_ran_at FROM audit.status()");
     let before = last();
     server.query("postgres", "SELECT pg_reload_conf()");
     wait_until("it comes by itself", || last() != before);
-    assert!(worker(&server, "a").starts_with("visits every 1 s, last "));
+    assert!(worker(&server, "a").starts_with("runs every 1 s, last "));
     expect_quiet(&server);
 }
 

@@ -1,6 +1,7 @@
--- Changes of definitions: auditing follows tables through CREATE, RENAME, ATTACH, DETACH and DROP. What is done here goes by the OIDs
--- that PostgreSQL has altered, after it has asked for the rights to. At the start of a command nothing is known but names, which
--- somebody may have chosen to mislead a superuser's function: nothing is locked or changed there.
+-- Changes of definitions: auditing follows tables through CREATE, RENAME, ATTACH, DETACH and DROP. What is
+-- done here goes by the OIDs that PostgreSQL has altered, after it has asked for the rights to. At the start
+-- of a command only names are known, which a role may have chosen to mislead a superuser's function: nothing
+-- is locked or changed there.
 
 CREATE FUNCTION audit.definition_starts() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'audit_definition_starts';
@@ -20,7 +21,8 @@ DECLARE
     command record;
     moved record;
 BEGIN
-    -- What takes auditing away is recorded or prevented, or else the command fails: no error is caught here, which somebody could provoke.
+    -- What takes auditing away is recorded or prevented, or else the command fails: no error is caught here,
+    -- because any role could provoke one.
     FOR command IN
         SELECT c.command, c.command_tag, c.objid AS relation
         FROM pg_event_trigger_ddl_commands() c
@@ -52,14 +54,15 @@ BEGIN
         END LOOP;
     EXCEPTION WHEN OTHERS THEN
         -- No other change of definition is refused for our sake; audit.coverage shows what is missing.
-        RAISE WARNING 'auditing could not follow this change: %', sqlerrm USING HINT = 'Look at audit.coverage.';
+        RAISE WARNING 'auditing could not follow this change: %', sqlerrm USING HINT = 'See audit.coverage.';
     END;
 END;
 $$;
 COMMENT ON FUNCTION audit.definition_ends() IS 'Lets auditing follow new, renamed, attached and detached tables, and records what is done to its triggers';
 
--- After ATTACH PARTITION to an audited table, whose triggers PostgreSQL has cloned: they take the place of the table's own. Its
--- settings go, but for the redaction, which the parent gets; rows that nobody recorded have come along.
+-- After ATTACH PARTITION to an audited table, whose triggers PostgreSQL has cloned: they take the place of
+-- the table's own. Its settings are deleted, but for the redaction, which the parent gets; its rows have been
+-- attached without events.
 CREATE FUNCTION audit.partition_attached(partition regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -279,7 +282,7 @@ BEGIN
                                'schema ' || quote_ident(gone_schema.schema_name), NULL, NULL, NULL);
         END LOOP;
     EXCEPTION WHEN OTHERS THEN
-        RAISE WARNING 'auditing could not follow this drop: %', sqlerrm USING HINT = 'Look at audit.coverage.';
+        RAISE WARNING 'auditing could not follow this drop: %', sqlerrm USING HINT = 'See audit.coverage.';
     END;
 END;
 $$;
@@ -298,7 +301,7 @@ BEGIN
         PERFORM audit.emit('table.unseen', jsonb_build_object('reason', 'rewrite'), NULL, NULL, target, NULL);
     END IF;
 EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'auditing could not follow this rewrite: %', sqlerrm USING HINT = 'Look at audit.coverage.';
+    RAISE WARNING 'auditing could not follow this rewrite: %', sqlerrm USING HINT = 'See audit.coverage.';
 END;
 $$;
 COMMENT ON FUNCTION audit.table_rewritten() IS 'Records that a rewrite changed rows without row events';

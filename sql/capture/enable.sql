@@ -82,7 +82,7 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Audit the tables behind a view.';
     ELSIF relation.relpersistence = 't' THEN
         RAISE EXCEPTION 'cannot audit %: it is a temporary table', target
-            USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables end with their session.';
+            USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables are dropped when their session ends.';
     END IF;
     IF relation.relispartition THEN
         parent := audit.enabled_table(target);
@@ -184,13 +184,13 @@ BEGIN
     SELECT c INTO name FROM jsonb_array_elements_text(options->'ignore_columns') c WHERE c = ANY (key_columns) LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'key column "%" of % cannot be ignored', name, target
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail identifies rows by their key.';
     END IF;
     SELECT r.key INTO name FROM jsonb_each_text(options->'redact') r
     WHERE r.key = ANY (key_columns) AND r.value <> 'hash' LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'key column "%" of % can be hashed, not masked or omitted', name, target
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail identifies rows by their key.';
     END IF;
     IF options->'redact' ? (options->>'label_column') OR options->'ignore_columns' ? (options->>'label_column') THEN
         RAISE EXCEPTION 'label column "%" of % cannot be redacted or ignored', options->>'label_column', target
@@ -214,7 +214,7 @@ DECLARE
     options jsonb;
 BEGIN
     PERFORM audit.check_target(target);
-    -- Whoever else enables this table waits here, so that options are merged one after the other.
+    -- Other sessions that enable this table wait here, so that options are merged one after the other.
     PERFORM audit.lock_table(target);
     previous := coalesce((audit.settings_of(target)).options, (audit.stale_settings_of(target)).options);
     options := audit.merge_options(target, previous - 'from_schema', level, operations, ignore_columns, redact, reads, label_column);

@@ -1,4 +1,4 @@
--- The triggers that record: whether they are as audit.enable left them, and what somebody else did to them.
+-- The triggers that record: whether they are as audit.enable left them, and which other commands have changed them.
 
 -- How much the best trigger that calls this function records: 3 everything, 2 not in every mode of session_replication_role, 1 it is
 -- disabled, 0 there is none that fires for just these operations, every row and at once. Triggers are known by function, not by name.

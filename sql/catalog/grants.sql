@@ -19,7 +19,7 @@ BEGIN
             EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted.role_name);
             EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', wanted.role_name, wanted.description);
         ELSIF (existing.rolcanlogin OR existing.has_members) AND existing.is_ours IS NOT TRUE THEN
-            -- A role of this name that people already have would give them rights that nobody granted.
+            -- The members of an existing role of this name would get rights that were never granted to them.
             RAISE EXCEPTION 'role "%" already exists and is in use', wanted.role_name
                 USING ERRCODE = 'duplicate_object',
                       HINT = pg_catalog.format('Rename it, or accept it with COMMENT ON ROLE %I IS %L.', wanted.role_name, wanted.description);
@@ -27,14 +27,14 @@ BEGIN
     END LOOP;
 END $$;
 
--- Whatever default privileges have added, nobody but the owner has anything from here on.
+-- Whatever default privileges have added, only the owner has privileges from here on.
 DO $$
 BEGIN
     PERFORM audit.revoke_grants('SCHEMA', 'audit', n.nspowner, n.nspacl)
     FROM pg_catalog.pg_namespace n WHERE n.nspname = 'audit';
     PERFORM audit.revoke_grants(CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass::text, c.relowner, c.relacl)
     FROM pg_catalog.pg_class c WHERE c.relnamespace = 'audit'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'S');
-    -- Where no privileges are set, everybody may execute a routine and use a type.
+    -- Where no privileges are set, PUBLIC may execute a routine and use a type.
     PERFORM audit.revoke_grants('ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proowner,
                                 coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)))
     FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'audit'::pg_catalog.regnamespace;
@@ -51,12 +51,14 @@ GRANT EXECUTE ON FUNCTION
     audit.row(anyelement, jsonb),
     audit.diff(jsonb, jsonb)
 TO PUBLIC;
--- PostgreSQL asks the owner of an audited table for this when a partition is added, to which it clones the trigger. The function works
--- as a trigger only and records what really changed, by the settings of the table; in a table that nobody enabled it says so.
+-- PostgreSQL asks the owner of an audited table for this when a partition is added, to which it clones the
+-- trigger. The function works as a trigger only and records what really changed, by the settings of the
+-- table; in a table without settings it records that.
 GRANT EXECUTE ON FUNCTION audit.capture_row() TO PUBLIC;
 
--- Readers: the whole trail, its configuration, and what reads them. All of it runs with the reader's own rights, but for
--- attribution, which shows dictionaries that he may read anyway, and for status, unseen_rows and retention_overview.
+-- Readers: the whole trail, its configuration, and what reads them. All of it runs with the reader's own
+-- rights, but for attribution, which shows dictionaries that a reader may read anyway, and for status,
+-- unseen_rows and retention_overview.
 GRANT SELECT ON
     audit.events, audit.events_by_category, audit.events_data, audit.events_read, audit.events_security, audit.events_schema,
     audit.events_system, audit.events_application, audit.events_overflow,
@@ -81,7 +83,7 @@ GRANT EXECUTE ON FUNCTION
     audit.activity_by_hour(timestamptz, timestamptz), audit.execution(text),
     audit.report_html(text, timestamptz, timestamptz, text[]), audit.dashboard_html(), audit.status()
 TO audit_reader;
--- What views call, for which PostgreSQL asks whoever reads the view.
+-- What views call, which PostgreSQL checks for the reader of the view.
 GRANT EXECUTE ON FUNCTION
     audit.attribution(integer, bigint), audit.summary(text, text, text, text, text, integer, jsonb),
     audit.changed_columns(integer, jsonb), audit.old_values(integer, jsonb, jsonb, jsonb), audit.new_values(integer, jsonb, jsonb, jsonb),

@@ -1,5 +1,6 @@
--- Functions in Rust that act past privileges and triggers: they write and delete rows of the trail and its configuration, and put triggers
--- on tables of others. Nobody is granted any of them; who else calls one is a function of the extension that has checked what it does.
+-- Functions in Rust that act past privileges and triggers: they write and delete rows of the trail and its
+-- configuration, and put triggers on tables of others. No role is granted any of them: they are called by
+-- functions of the extension that check what they do.
 
 CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) RETURNS uuid
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_emit';

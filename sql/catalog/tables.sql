@@ -62,7 +62,7 @@ CREATE TABLE audit.events (
     retention_id           integer
 ) PARTITION BY LIST (retention_id);
 COMMENT ON TABLE audit.events IS
-    'The events, partitioned by category and then by time; audit.trail is the readable form. Tables with a retention of their own, and archives brought back, have partitions beside the categories';
+    'The events, partitioned by category and then by time; audit.trail is the readable form. Tables with a retention of their own and restored archives have partitions beside the categories';
 COMMENT ON COLUMN audit.events.event_id IS 'UUID version 7, increasing within one connection';
 COMMENT ON COLUMN audit.events.transaction_id IS 'The top-level transaction that wrote the event';
 COMMENT ON COLUMN audit.events.relation_id IS 'The version of the table in audit.relations, 0 for an event that concerns no audited table';
@@ -73,9 +73,9 @@ COMMENT ON COLUMN audit.events.image IS 'The whole old row of an update at level
 COMMENT ON COLUMN audit.events.new_entity_id IS 'The new key where an update changed it; entity_id is then the old one';
 COMMENT ON COLUMN audit.events.entity IS 'The object concerned where it is not the audited table of relation_id';
 COMMENT ON COLUMN audit.events.result IS 'failure, or null for success';
-COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it for somebody else';
+COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it on behalf of another transaction';
 COMMENT ON COLUMN audit.events.retention_id IS
-    'The table''s own retention, in whose dedicated partitions the event is; negative where an archive was brought back; null for the partitions of the category';
+    'The table''s own retention, in whose dedicated partitions the event is; negative where an archive was restored; null for the partitions of the category';
 
 CREATE TABLE audit.events_by_category PARTITION OF audit.events FOR VALUES IN (NULL) PARTITION BY LIST (category);
 COMMENT ON TABLE audit.events_by_category IS 'Events that live as long as their category';
@@ -175,15 +175,15 @@ COMMENT ON TABLE audit.table_settings IS 'What audit.enable was asked for; audit
 COMMENT ON COLUMN audit.table_settings.relation_oid IS 'The table that the options hold for, 0 for one that a restore did not find';
 CREATE INDEX table_settings_oid ON audit.table_settings (relation_oid);
 
--- Tables that have triggers of ours and that nobody enabled, and when the first change of one was recorded.
+-- Tables that have audit triggers but no settings, and when the first change of one was recorded.
 CREATE TABLE audit.unconfigured_tables (
     relation_oid oid PRIMARY KEY,
     recorded_at  timestamptz NOT NULL
 );
-COMMENT ON TABLE audit.unconfigured_tables IS 'Tables with triggers of ours that nobody enabled, and that have been written to';
+COMMENT ON TABLE audit.unconfigured_tables IS 'Tables that have audit triggers but no settings, and have been written to';
 
--- Audited tables and partitions whose triggers somebody has weakened: 3 fires in every mode or is not needed, 2 in some modes, 1 is
--- disabled, 0 is missing. What a restore has yet to create is no weakening.
+-- Audited tables and partitions whose triggers have been weakened: 3 fires in every mode or is not needed, 2
+-- in some modes, 1 is disabled, 0 is missing. What a restore has yet to create is no weakening.
 CREATE TABLE audit.weakened_triggers (
     relation_oid   oid PRIMARY KEY,
     row_state      integer NOT NULL,
@@ -208,9 +208,9 @@ CREATE TABLE audit.partition_settings (
 );
 COMMENT ON TABLE audit.partition_settings IS 'How much time one partition of a partitioned table holds, where it is not the default of one month';
 
--- What is known of a partition beside its bounds, which are in the catalog. The row comes when the partition
--- is about to be split, closes or is made by a merge, and is right ever after: nobody but the mover writes to a
--- closed partition.
+-- What is known of a partition beside its bounds, which are in the catalog. The row is written when the
+-- partition is about to be split, closes or is made by a merge, and is exact from then on, because only
+-- move_rows writes to a closed partition.
 CREATE TABLE audit.partition_catalog (
     partition_name    text PRIMARY KEY,
     parent            text NOT NULL,
@@ -288,8 +288,8 @@ COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose dedicated 
 COMMENT ON COLUMN audit.archives.bytes IS 'Of the files';
 COMMENT ON COLUMN audit.archives.live_bytes IS 'Of the partition when it was archived, with indexes';
 COMMENT ON COLUMN audit.archives.manifest IS 'The manifest''s path below the location';
-COMMENT ON COLUMN audit.archives.pruned_at IS 'When retention let the events themselves go';
-COMMENT ON COLUMN audit.archives.restored_as IS 'The partition it has been brought back as, null otherwise';
+COMMENT ON COLUMN audit.archives.pruned_at IS 'When retention deleted the events themselves';
+COMMENT ON COLUMN audit.archives.restored_as IS 'The partition it has been restored as, null otherwise';
 
 CREATE SEQUENCE audit.dictionary_ids AS bigint CACHE 32;
 COMMENT ON SEQUENCE audit.dictionary_ids IS 'Keys of sessions, contexts and relations';

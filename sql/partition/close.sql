@@ -19,9 +19,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.partitions_to_close() IS 'Partitions whose time is over and the indexes that they lack; internal';
 
--- Closes one partition in one transaction. Readers go on. The lock that keeps late writers out is taken only
--- where nobody has to be waited for; a partition that somebody still writes to is left to the next call. One
--- that cannot be closed keeps no other open.
+-- Closes one partition in one transaction, without blocking readers. The lock that keeps late writers out is
+-- taken only where it need not be waited for; a partition that a transaction still writes to is left to the
+-- next call. A partition that cannot be closed does not keep others open.
 CREATE FUNCTION audit.close_partition() RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -85,7 +85,7 @@ BEGIN
     -- rejected, as UPDATE and DELETE already are.
     PERFORM audit.execute_permitted(format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', partition_name));
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', partition_name));
-    -- The next vacuum is the last: it freezes what nobody changes any more.
+    -- The next vacuum is the last: it freezes rows that never change again.
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
                    'autovacuum_vacuum_insert_scale_factor = 0)', partition_name));
     EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, min(e.context_id) AS lowest '
@@ -93,9 +93,9 @@ BEGIN
     PERFORM audit.upsert_config(ROW(partition_name, parent, audit.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit.partition_catalog);
 END;
 $$;
-COMMENT ON FUNCTION audit.finish_partition(text, text, text[]) IS 'Gives a partition what a closed one has; whoever calls has locked it; internal';
+COMMENT ON FUNCTION audit.finish_partition(text, text, text[]) IS 'Gives a partition what a closed one has; the caller has locked it; internal';
 
--- Brings the summaries of open partitions up to date where autovacuum has not yet. Nobody is kept waiting.
+-- Brings the summaries of open partitions up to date where autovacuum has not yet, without blocking other sessions.
 -- The range that is still being filled stays without: every event that came to it would have to change its
 -- summary.
 CREATE FUNCTION audit.summarize_partitions() RETURNS void

@@ -30,9 +30,9 @@ BEGIN ATOMIC
     SELECT coalesce((SELECT s.keep FROM audit.retention_settings s WHERE s.retention_id = audit.retention_of_parent(parent)),
                     (SELECT s.keep FROM audit.retention_settings s WHERE s.category = audit.category_of_parent(parent) AND s.lineage IS NULL));
 END;
-COMMENT ON FUNCTION audit.kept(text) IS 'How long events of this parent are kept, null for ever; internal';
+COMMENT ON FUNCTION audit.kept(text) IS 'How long events of this parent are kept, null without limit; internal';
 
--- What is set, or else what lets events go in time: partitions of at most a quarter of what is kept, never
+-- What is set, or else what lets retention drop events in time: partitions of at most a quarter of what is kept, never
 -- more than a month.
 CREATE FUNCTION audit.partition_interval(parent text) RETURNS interval
 LANGUAGE sql STABLE
@@ -210,7 +210,8 @@ CROSS JOIN LATERAL audit.partition_bounds(CASE WHEN k.is_of_events OR k.is_of_di
 WHERE k.is_of_events AND NOT b.is_default OR k.is_of_dictionary;
 COMMENT ON VIEW audit.partitions IS 'The partitions of the trail and the time they hold; no time where a partition holds all';
 
--- Makes what is missing: the partitions that never end, and for each parent partitions from now to two intervals ahead.
+-- Creates what is missing: the partitions that never end, and for each parent partitions from now to two
+-- intervals ahead.
 CREATE FUNCTION audit.create_partitions() RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -224,7 +225,7 @@ DECLARE
     problem text;
     problem_code text;
 BEGIN
-    -- Whoever else makes partitions waits, but only where one is missing: this runs with every CREATE TABLE
+    -- Other sessions that create partitions wait, but only where one is missing: this runs with every CREATE TABLE
     -- in an audited schema, and must not wait for the end of transactions that did the same.
     IF to_regclass('audit.events_overflow_all') IS NULL OR to_regclass('audit.nodes_all') IS NULL OR to_regclass('audit.relations_all') IS NULL
        OR to_regclass('audit.sessions_default') IS NULL OR to_regclass('audit.contexts_default') IS NULL THEN
@@ -260,14 +261,14 @@ BEGIN
     IF problem IS NOT NULL AND made = 0 THEN
         RAISE EXCEPTION '%', problem USING ERRCODE = problem_code;
     ELSIF problem IS NOT NULL THEN
-        RAISE WARNING 'not all partitions were made: %', problem USING ERRCODE = problem_code;
+        RAISE WARNING 'could not create all partitions: %', problem USING ERRCODE = problem_code;
     END IF;
     RETURN made;
 END;
 $$;
 COMMENT ON FUNCTION audit.create_partitions() IS 'Makes the partitions that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
 
--- Makes the partitions of one parent that are missing between two times. A partition stands on the grid of
+-- Creates the partitions of one parent that are missing between two times. A partition stands on the grid of
 -- its interval, but never over one that is there.
 CREATE FUNCTION audit.create_partitions_of(parent text, since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql
@@ -293,7 +294,7 @@ BEGIN
         SELECT l.until INTO upper_bound FROM audit.partitions l
         WHERE l.parent = create_partitions_of.parent AND l.since <= next_time AND l.until > next_time;
         IF NOT FOUND AND NOT is_locked THEN
-            -- Whoever was here first may have made it meanwhile.
+            -- Another session may have created it meanwhile.
             PERFORM audit.lock('partitions');
             is_locked := true;
             CONTINUE;

@@ -1,6 +1,6 @@
--- Letting go of what nothing refers to any more: contexts and sessions.
+-- Pruning contexts and sessions that no event refers to any more.
 
--- Contexts and sessions go by partitions too, once no event refers to them any more. A backend writes its
+-- Contexts and sessions are dropped by partition too, once no event refers to them any more. A backend writes its
 -- context anew each day, so that, but for statements that last for days, an event's is at most two days older
 -- than the event; of closed partitions it is known.
 CREATE FUNCTION audit.lowest_context() RETURNS bigint
@@ -83,7 +83,7 @@ BEGIN
         END LOOP;
     END IF;
     -- What found no partition, and what restored archives had brought; the partitions are missing where
-    -- somebody is about to make the first ones.
+    -- another session is about to create the first ones.
     IF NOT dry_run AND to_regclass('audit.contexts_default') IS NOT NULL AND to_regclass('audit.sessions_default') IS NOT NULL THEN
         PERFORM audit.delete_rows('audit.contexts_default', ARRAY(SELECT k.ctid FROM audit.contexts_default k WHERE k.context_id < lowest LIMIT 50000));
         PERFORM audit.delete_rows('audit.sessions_default', ARRAY(
@@ -103,7 +103,7 @@ BEGIN
                 PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', partition));
             EXCEPTION WHEN lock_not_available THEN
                 action := 'busy';
-                reason := reason || ', but somebody is reading it';
+                reason := reason || ', but it is in use by another session';
             END;
         END IF;
         RETURN NEXT;

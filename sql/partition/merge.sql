@@ -55,7 +55,7 @@ BEGIN
         RETURN false;
     END IF;
     name_of_both := audit.partition_name(pair.parent, pair.since) || '_' || to_char(pair.until, 'YYYYMMDD_HH24MI');
-    -- What a crash or somebody else left of an earlier attempt is not part of the trail.
+    -- What a crash left of an earlier attempt, or a table of that name, is not part of the trail.
     PERFORM audit.execute_permitted(format('DROP TABLE IF EXISTS audit.%I', name_of_both));
     EXECUTE format('LOCK TABLE audit.%I, audit.%I IN SHARE ROW EXCLUSIVE MODE', pair.first_partition, pair.second_partition);
     PERFORM audit.create_partition_table(pair.parent, name_of_both);
@@ -69,8 +69,8 @@ BEGIN
     PERFORM audit.finish_partition(name_of_both, pair.parent, ARRAY(SELECT d.suffix FROM audit.partition_indexes(pair.parent) d WHERE NOT d.is_open));
     SELECT f.* INTO merged FROM audit.partition_catalog f WHERE f.partition_name = name_of_both;
     IF merged.events <> copied OR copied <> pair.events THEN
-        RAISE EXCEPTION 'partitions % and % hold % events, % were counted when they closed', pair.first_partition, pair.second_partition, merged.events, pair.events
-            USING ERRCODE = 'data_corrupted', HINT = 'They are left as they are. Look for what changed them.';
+        RAISE EXCEPTION 'partitions "%" and "%" contain % events, but % were recorded at close', pair.first_partition, pair.second_partition, merged.events, pair.events
+            USING ERRCODE = 'data_corrupted', HINT = 'They were left unchanged. Find out what changed their events.';
     END IF;
     merged.merged_from := ARRAY[pair.first_partition, pair.second_partition];
     PERFORM audit.upsert_config(merged);

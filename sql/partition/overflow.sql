@@ -1,4 +1,4 @@
--- Bringing events to the partitions that they belong to.
+-- Moving events to the partitions that they belong to.
 
 -- The order of the overflow is that of its index over the time. Events of an archived partition wait until
 -- the partition has been pruned: the archive would lack them. Those of a parent whose partition cannot be

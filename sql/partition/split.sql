@@ -64,7 +64,7 @@ BEGIN
         END IF;
         EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', splitting.partition_name) INTO last_at;
         IF greatest(audit.clock(), last_at) >= splitting.ends THEN
-            -- Too late: whoever writes now may be past the end already.
+            -- Too late: transactions may be writing past the end already.
             PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT split', splitting.partition_name));
             PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS split ON audit.%I', splitting.partition_name));
             PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = splitting.partition_name;
@@ -91,7 +91,8 @@ BEGIN
         RETURN true;
     END LOOP;
 
-    -- Partitions ahead of a longer interval go while they are empty; those of the new one are made in their place.
+    -- Partitions ahead of a longer interval are dropped while they are empty; those of the new one are
+    -- created in their place.
     FOR splitting IN
         SELECT l.* FROM audit.partitions l
         WHERE l.parent LIKE 'events\_%' AND l.since > audit.clock() + interval '5 minutes'

@@ -172,7 +172,7 @@ SELECT 'trigger weakened', w.object, w.problem, w.occurred_at, w.until
 FROM weakened w WHERE w.until IS NOT NULL OR NOT EXISTS (SELECT FROM covered t WHERE t.object = w.object)
 UNION ALL
 SELECT 'settings missing', u.object,
-       'it has triggers of ours, and nobody enabled it: recorded at level standard, by the redaction of its triggers; audit.enable sets its options', NULL, NULL
+       'it has audit triggers but no settings: recorded at level standard, by the redaction of its triggers; audit.enable sets its options', NULL, NULL
 FROM user_tables u WHERE u.is_unconfigured
 UNION ALL
 SELECT 'trigger not first', t.object, format('the trigger %I fires before ours, whose events then come after its own changes', t.earlier_trigger),

@@ -52,7 +52,7 @@ BEGIN
                   WHERE n.key !~ '^\d{1,10}$' OR jsonb_typeof(n.value) <> 'array' OR n.value->1 IS NULL
                      OR EXISTS (SELECT FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(n.value) = 'array' THEN n.value END) b (bound)
                                 WHERE b.bound !~ '^\d{1,18}$')) THEN
-        RAISE EXCEPTION 'this is not a cursor of audit.follow' USING ERRCODE = 'invalid_parameter_value',
+        RAISE EXCEPTION 'cursor was not returned by audit.follow' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass the cursor of the last row that was read, or null to read from the beginning.';
     ELSIF EXISTS (SELECT FROM jsonb_object_keys(place.nodes) n (node)
                   WHERE NOT EXISTS (SELECT FROM audit.nodes k WHERE k.node_id = n.node::bigint)) THEN
@@ -61,7 +61,7 @@ BEGIN
     ELSIF EXISTS (SELECT FROM audit.local_nodes n
                   WHERE n.is_current AND (place.nodes->n.node_id::text->>1)::bigint > pg_snapshot_xmin(pg_current_snapshot())::text::bigint) THEN
         RAISE EXCEPTION 'this cursor is ahead of the server' USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'It was made where more had happened. Wait until this server has caught up, or pass null to read from the beginning.';
+            HINT = 'It was returned by a server that had recorded more. Wait until this server has caught up, or pass null to read from the beginning.';
     END IF;
     RETURN place;
 END;

@@ -50,7 +50,7 @@ DECLARE
 BEGIN
     IF found_event.event_id IS NULL THEN
         RAISE EXCEPTION 'event % does not exist', coalesce(event_id::text, 'null')
-            USING ERRCODE = 'no_data_found', HINT = 'Event ids are in audit.trail; retention may have let this one go.';
+            USING ERRCODE = 'no_data_found', HINT = 'Event ids are in audit.trail; retention may have deleted this event.';
     END IF;
     RETURN found_event;
 END;

@@ -23,8 +23,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF since > until THEN
-        RAISE EXCEPTION 'since is later than until' USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'since is the first moment that counts, until the first that does not.';
+        RAISE EXCEPTION 'since must not be later than until' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'The range includes since and excludes until.';
     END IF;
 END;
 $$;
@@ -40,14 +40,14 @@ BEGIN
     SELECT coalesce(quote_literal(c.choice), 'null') INTO wrong
     FROM unnest(chosen) WITH ORDINALITY c (choice, place) WHERE (c.choice = ANY (choices)) IS NOT TRUE ORDER BY c.place LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION '% of % is unknown', wrong, argument USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('Choose from %s.', array_to_string(choices, ', '));
+        RAISE EXCEPTION 'invalid value % for argument %', wrong, argument USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Valid values are %s.', array_to_string(choices, ', '));
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.check_choice(text, text[], text[]) IS 'Refuses what is not among the choices; internal';
 
--- Event types by name. A name that nobody knows is a mistake: the hint names those that share a part with it.
+-- Event types by name. An unknown name is an error: the hint names those that share a part with it.
 CREATE FUNCTION audit.event_types_named(events text[]) RETURNS SETOF audit.event_types
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -65,7 +65,7 @@ BEGIN
     GROUP BY n.name, n.place ORDER BY n.place LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'event type % does not exist', wrong USING ERRCODE = 'undefined_object',
-            HINT = coalesce('Near it: ' || near || '.', 'All are in audit.event_types.');
+            HINT = coalesce('Perhaps you meant ' || near || '.', 'audit.event_types lists them.');
     END IF;
     RETURN QUERY SELECT t.* FROM audit.event_types t WHERE t.name = ANY (events);
 END;
@@ -189,7 +189,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'cannot sort by %', coalesce(quote_literal(sort), 'null')
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = format('Name one column, with asc or desc after it: %s.',
+                  HINT = format('Name one column, followed by asc or desc: %s.',
                                 (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
                                  WHERE a.attrelid = 'audit.trail'::regclass AND a.attnum > 0));
     END IF;
@@ -210,8 +210,8 @@ DECLARE
     comparison text := CASE WHEN is_descending THEN '<' ELSE '>' END;
 BEGIN
     IF last_event.event_id IS NULL THEN
-        RAISE EXCEPTION 'event % does not exist, so nothing comes after it', after
-            USING ERRCODE = 'no_data_found', HINT = 'Begin again without after: retention may have let that event go.';
+        RAISE EXCEPTION 'event % given as after does not exist', after
+            USING ERRCODE = 'no_data_found', HINT = 'Start again without after: retention may have deleted that event.';
     END IF;
     EXECUTE format('SELECT t.%I::text FROM audit.trail_events t WHERE t.occurred_at = %L AND t.event_id = %L AND t.category = %L',
                    sort_column, last_event.occurred_at, after, last_event.category) INTO last_value;

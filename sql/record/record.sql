@@ -29,7 +29,7 @@ BEGIN
     IF is_usable IS NOT TRUE THEN
         RAISE EXCEPTION 'unknown type "%" of parameter "%"', type_name, parameter
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Name a type such as text, numeric or timestamptz; one of your own with its schema.';
+                  HINT = 'Name a type such as text, numeric or timestamptz; qualify a user-defined type with its schema.';
     END IF;
     IF NOT audit.is_plain_type(type_id) THEN
         RAISE EXCEPTION 'the type % of parameter "%" runs code of its owner', type_id, parameter
@@ -125,9 +125,9 @@ DECLARE
 BEGIN
     IF name IS NULL OR category IS NULL OR risk IS NULL OR parameters IS NULL THEN
         RAISE EXCEPTION 'name, category, risk and parameters must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave an argument out to take its default.';
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Omit an argument to use its default.';
     ELSIF name !~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' OR length(name) > 100 THEN
-        RAISE EXCEPTION 'bad name "%" of an event type', name
+        RAISE EXCEPTION 'invalid event type name "%"', name
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Join words of a-z, 0-9 and _ with dots, as in invoice.approved; 100 characters at most.';
     ELSIF split_part(name, '.', 1) IN ('alert', 'ledger')
@@ -158,9 +158,9 @@ BEGIN
     IF previous.category <> category
        AND EXISTS (SELECT FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
                    WHERE e.category = previous.category AND e.event_type = previous.event_type) THEN
-        RAISE EXCEPTION 'the category of event type "%" cannot change: there are events of it', name
+        RAISE EXCEPTION 'cannot change the category of event type "%": events of it exist', name
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format('Keep category %s, or define a type of another name.', previous.category);
+                  HINT = format('Keep category %s, or define a type with another name.', previous.category);
     END IF;
     PERFORM audit.create_partitions();
     type_number := coalesce(previous.event_type, audit.new_event_type(name));

@@ -17,14 +17,14 @@ BEGIN
     -- The setting is defined when the library is loaded, which calling it does.
     PERFORM audit.clock();
     IF coalesce(publication, '') = '' THEN
-        RAISE EXCEPTION 'a publication needs a name' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
+        RAISE EXCEPTION 'publication must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
     ELSIF current_setting('wal_level') <> 'logical' THEN
-        RAISE EXCEPTION 'wal_level is %, which carries no logical replication', current_setting('wal_level')
+        RAISE EXCEPTION 'wal_level is %, which does not support logical replication', current_setting('wal_level')
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set wal_level = logical and restart the server.';
     ELSIF NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = 'audit.replicate' AND s.setting = 'on'
                         AND s.source IN ('configuration file', 'command line', 'environment variable', 'database')) THEN
         -- A setting of this session or role would leave out what others record.
-        RAISE EXCEPTION 'audit.replicate is not on for everybody: publications do not carry the trail'
+        RAISE EXCEPTION 'audit.replicate must be on for all sessions: publications would not carry the trail'
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'Run ALTER SYSTEM SET audit.replicate = on and SELECT pg_reload_conf(), then call audit.publish again.';
     ELSIF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publish.publication) THEN
@@ -44,7 +44,7 @@ BEGIN
                    'WITH (publish = ''insert'', publish_via_partition_root = true)', publication, columns);
     RAISE NOTICE 'the trail of database % on server % is published', quote_ident(current_database()),
         (SELECT quote_literal(n.name) FROM audit.nodes n JOIN audit.local_nodes l ON l.node_id = n.node_id AND l.is_current)
-        USING HINT = 'Servers are told apart by audit.server_name. A subscriber that stays away keeps WAL here: max_slot_wal_keep_size limits it.';
+        USING HINT = 'Servers are distinguished by audit.server_name. A subscriber that is disconnected retains WAL on this server: max_slot_wal_keep_size limits it.';
     SELECT min(e.occurred_at) INTO oldest FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e;
     RETURN format('SELECT audit.gather(%L);', oldest);
 END;
@@ -65,8 +65,8 @@ DECLARE
     parent text;
 BEGIN
     IF gather.since > now_here THEN
-        RAISE EXCEPTION 'since is in the future' USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Pass the time of the oldest event to gather, as audit.publish says it.';
+        RAISE EXCEPTION 'since must not be in the future' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the time of the oldest event to gather, as audit.publish reports it.';
     END IF;
     gather.since := coalesce(gather.since, now_here);
     PERFORM audit.enter_maintenance();

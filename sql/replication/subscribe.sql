@@ -74,8 +74,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.create_default_partitions() IS 'Creates the default partitions that accept events of other servers without a partition; internal';
 
--- What came before its partition, from a server whose clock was ahead or whose past nobody had asked for, is
--- in the default partition, which would keep the partition from its place.
+-- What came before its partition, from a server whose clock was ahead or whose past audit.gather had not
+-- prepared for, is in the default partition, which would keep the new partition from being attached.
 CREATE FUNCTION audit.take_from_default(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -105,8 +105,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.own_subscription() IS 'The subscription that this process works for, and the table whose first copy it makes; internal';
 
--- Asked by the protection of the evidence. The worker of a first copy touches no other table, so that
--- nobody's code runs in it.
+-- Asked by the protection of the evidence. The worker of a first copy touches no other table, so that no
+-- other code runs in it.
 CREATE FUNCTION audit.admit_copy(target regclass) RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -116,8 +116,8 @@ BEGIN
     IF target IS DISTINCT FROM (SELECT o.copied_table FROM audit.own_subscription() o) THEN
         RETURN false;
     ELSIF to_regclass('audit.events_data_default') IS NULL THEN
-        RAISE EXCEPTION 'this trail is not ready for events of other servers'
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT audit.gather(); the subscription then goes on by itself.';
+        RAISE EXCEPTION 'this trail is not prepared for events of other servers'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT audit.gather(); the subscription then continues by itself.';
     END IF;
     RETURN true;
 END;

@@ -44,8 +44,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.archive_queries(text, bigint, bigint) IS 'The queries whose lines make an archive; internal';
 
--- Writes the archive of one closed partition. Nobody writes to the partition meanwhile, and nothing comes to
--- it afterwards.
+-- Writes the archive of one closed partition. Its lock keeps writers out meanwhile, and late events wait in
+-- the overflow afterwards.
 CREATE FUNCTION audit.archive_partition(partition text) RETURNS audit.archives
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -76,8 +76,8 @@ BEGIN
                     FROM pg_attribute a WHERE a.attrelid = 'audit.events'::regclass AND a.attnum > 0 AND a.attname <> 'retention_id')),
         audit.archive_queries(partition, bounds.lowest, bounds.highest));
     IF (written->'manifest'->>'events')::bigint IS DISTINCT FROM subject.events THEN
-        RAISE EXCEPTION 'the archive of partition % holds % events, % were counted when it closed', partition, written->'manifest'->>'events', subject.events
-            USING ERRCODE = 'data_corrupted', HINT = 'The partition stays as it is. Look for what changed it.';
+        RAISE EXCEPTION 'archive of partition "%" contains % events, but % were recorded at close', partition, written->'manifest'->>'events', subject.events
+            USING ERRCODE = 'data_corrupted', HINT = 'The partition was left unchanged. Find out what changed its events.';
     END IF;
     archived := ROW(archived.archive_id, subject.category, partition, (SELECT s.entity FROM audit.retention_settings s WHERE s.retention_id = subject.retention_id),
         subject.since, subject.until, subject.events, subject.first_at, subject.last_at,
@@ -107,8 +107,8 @@ BEGIN
         RAISE EXCEPTION 'unknown category "%"', archive.category
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The categories are data, read, security, schema, system and application.';
     ELSIF coalesce(current_setting('audit.archive_location', true), '') = '' THEN
-        RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
+        RAISE EXCEPTION 'audit.archive_location is not set' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Set it to a directory or an s3:// URL, and reload the configuration.';
     END IF;
     PERFORM audit.enter_maintenance();
     FOR candidate IN
@@ -119,18 +119,18 @@ BEGIN
         ORDER BY l.since
     LOOP
         IF candidate.closed_at IS NULL THEN
-            RAISE NOTICE 'partition % has not closed yet and was not archived', candidate.partition_name;
+            RAISE NOTICE 'partition "%" has not closed yet and was not archived', candidate.partition_name;
             CONTINUE;
         END IF;
         BEGIN
             RETURN NEXT audit.archive_partition(candidate.partition_name);
         EXCEPTION WHEN lock_not_available THEN
-            RAISE NOTICE 'partition % is busy and was not archived', candidate.partition_name;
+            RAISE NOTICE 'partition "%" is in use by another session and was not archived', candidate.partition_name;
         END;
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.archive(text, timestamptz) IS 'Archives the closed partitions of a category whose time ends by then; their events stay until retention lets them go';
+COMMENT ON FUNCTION audit.archive(text, timestamptz) IS 'Archives the closed partitions of a category whose time ends by then; their events stay until retention deletes them';
 
 -- Where one archive is to be found.
 CREATE FUNCTION audit.archive_request(archived audit.archives) RETURNS jsonb
@@ -156,7 +156,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.known_archive(uuid) IS 'The archive of this id, or an error; internal';
 
--- An archive that was brought back is a partition of its own, beside the categories: retention does not see it, the trail does.
+-- A restored archive is a partition of its own, beside the categories: it is part of the trail but not
+-- subject to retention.
 CREATE FUNCTION audit.restore_archive(archive_id uuid) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -178,21 +179,21 @@ BEGIN
     PERFORM audit.enter_maintenance();
     archived := audit.known_archive(archive_id);
     IF archived.restored_as IS NOT NULL THEN
-        RAISE EXCEPTION 'archive % has been restored already', archive_id
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Its events are in the trail; audit.unload_archive lets them go again.';
+        RAISE EXCEPTION 'archive % is already restored', archive_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Its events are in the trail; audit.unload_archive removes them.';
     ELSIF archived.pruned_at IS NULL THEN
-        RAISE EXCEPTION 'the events of archive % are in the trail', archive_id
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An archive is restored when retention has let its events go.';
+        RAISE EXCEPTION 'the events of archive % are still in the trail', archive_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An archive can be restored once retention has deleted its events.';
     END IF;
     parent := audit.parent_of(archived.category, NULL);
     number := 1 + coalesce((SELECT max(substring(a.restored_as FROM '^events_archived_([1-9][0-9]{0,8})$')::integer) FROM audit.archives a), 0);
     partition := 'events_archived_' || number;
     PERFORM audit.use_tablespace();
     PERFORM audit.create_partition_table('events', partition);
-    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, format('Archive %s of %s, brought back', archive_id, archived.partition));
+    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, format('Archive %s of %s, restored', archive_id, archived.partition));
     loaded := audit.read_archive(audit.archive_request(archived), format('audit.%I', partition)::regclass, -number);
     IF loaded <> archived.events THEN
-        RAISE EXCEPTION 'archive % has % events, % were written', archive_id, loaded, archived.events
+        RAISE EXCEPTION 'archive % contains % events, but % were written', archive_id, loaded, archived.events
             USING ERRCODE = 'data_corrupted', HINT = 'Nothing was restored. Compare the files with a copy of them.';
     END IF;
     PERFORM audit.injection_point('restore.loaded');
@@ -213,7 +214,7 @@ BEGIN
     RETURN loaded;
 END;
 $$;
-COMMENT ON FUNCTION audit.restore_archive(uuid) IS 'Brings the events of an archive back into the trail, outside retention; returns how many';
+COMMENT ON FUNCTION audit.restore_archive(uuid) IS 'Restores the events of an archive to the trail, outside retention; returns how many';
 
 CREATE FUNCTION audit.unload_archive(archive_id uuid) RETURNS bigint
 LANGUAGE plpgsql
@@ -230,7 +231,7 @@ BEGIN
     partition := archived.restored_as;
     IF partition IS NULL THEN
         RAISE EXCEPTION 'archive % has not been restored', archive_id
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.archives shows as what an archive has been restored.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Column restored_as of audit.archives shows which archives are restored.';
     END IF;
     LOCK TABLE audit.events IN ACCESS EXCLUSIVE MODE;
     PERFORM audit.execute_permitted(format('DROP TABLE audit.%I', partition));
@@ -241,7 +242,7 @@ BEGIN
         'until', archived.last_at), 'audit.' || archived.partition, NULL, NULL, NULL);
     RETURN archived.events;
 EXCEPTION WHEN lock_not_available THEN
-    RAISE EXCEPTION 'somebody is reading the trail: the archive stays for now'
+    RAISE EXCEPTION 'could not unload archive %: the trail is in use by another session', archive_id
         USING ERRCODE = 'lock_not_available', HINT = 'Try again.';
 END;
 $$;

@@ -8,18 +8,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF coalesce(name, '') = '' OR coalesce(reason, '') = '' THEN
-        RAISE EXCEPTION 'a legal hold needs a name and a reason' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the matter, and say who asked for the hold.';
+        RAISE EXCEPTION 'a legal hold requires a name and a reason' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the matter, and say who asked for the hold.';
     ELSIF since >= until THEN
-        RAISE EXCEPTION 'the hold ends before it begins' USING ERRCODE = 'invalid_parameter_value', HINT = 'since must be earlier than until.';
+        RAISE EXCEPTION 'since must be earlier than until' USING ERRCODE = 'invalid_parameter_value', HINT = 'A hold covers the events from since to before until.';
     ELSIF entity_id IS NOT NULL AND entity IS NULL THEN
-        RAISE EXCEPTION 'a key needs the table that it is of' USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass entity too.';
+        RAISE EXCEPTION 'entity_id requires entity' USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass entity too.';
     ELSIF EXISTS (SELECT FROM audit.holds h WHERE h.name = hold.name) THEN
         RAISE EXCEPTION 'legal hold "%" already exists', name USING ERRCODE = 'duplicate_object', HINT = 'Choose another name, or release that one first.';
     END IF;
     IF entity IS NOT NULL AND NOT EXISTS (SELECT FROM audit.relations r WHERE r.entity = hold.entity) THEN
         RAISE WARNING 'no table named % has been audited', entity USING HINT = 'Entities are written as audit.trail shows them: schema.table.';
     END IF;
-    -- Whoever lets events go has done so, or sees the hold.
+    -- A session that prunes has finished by then, or sees the hold.
     PERFORM audit.lock('retention');
     PERFORM audit.upsert_config(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
     PERFORM audit.recheck_held();
@@ -66,7 +66,7 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.recheck_held() IS 'Lets retention look again at partitions that are partly held; internal';
+COMMENT ON FUNCTION audit.recheck_held() IS 'Has retention check partitions again that are partly held; internal';
 
 -- Holds that may cover events of a partition: null where none does, 'true' where one covers every event, else
 -- a condition on an event e.

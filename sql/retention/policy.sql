@@ -24,16 +24,16 @@ BEGIN
     ELSIF least(keep, archive_keep, partition_interval) < interval '0' OR max_bytes < 0 THEN
         RAISE EXCEPTION 'a retention must not be negative' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means without limit.';
     ELSIF partition_interval > interval '0' AND partition_interval < interval '1 hour' THEN
-        RAISE EXCEPTION 'a partition must hold at least an hour' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means the interval that suits the retention.';
+        RAISE EXCEPTION 'partition_interval must be at least one hour' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means an interval derived from the retention.';
     ELSIF archive AND coalesce(current_setting('audit.archive_location', true), '') = '' THEN
-        RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
+        RAISE EXCEPTION 'audit.archive_location is not set' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Set it to a directory or an s3:// URL, and reload the configuration.';
     END IF;
     IF target IS NOT NULL THEN
         table_settings := audit.settings_of(target);
         IF table_settings.schema_name IS NULL THEN
             RAISE EXCEPTION '% is not audited', target
-                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables; a partition lives as long as its parent.';
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables; a partition has the retention of its parent.';
         END IF;
     END IF;
     -- One after the other, and not beside maintenance, which goes by what is set.
@@ -56,8 +56,8 @@ BEGIN
     policy.max_bytes := nullif(coalesce(max_bytes, previous.max_bytes), 0);
     policy.is_moved := coalesce(previous.is_moved, target IS NULL);
     IF policy.archive_keep < policy.keep THEN
-        RAISE EXCEPTION 'archives would be kept for less time than the events themselves'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'archive_keep counts from the event, as keep does.';
+        RAISE EXCEPTION 'archive_keep must not be less than keep'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Both count from the time of the event.';
     END IF;
     PERFORM audit.upsert_config(policy);
     partition_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);

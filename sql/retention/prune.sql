@@ -1,10 +1,9 @@
--- Letting events go: whole partitions where no hold is in the way, else row by row.
+-- Pruning: whole partitions where no hold covers their events, else row by row.
 
--- The closed partitions that retention wants to go, oldest first, each with why: its age, or the bytes of
--- what is newer.
+-- The closed partitions that are due, oldest first, each with the reason: its age, or the bytes of newer ones.
 CREATE TYPE audit.due_partition AS (category text, partition text, parent text, retention_id integer, archive boolean, events bigint, bytes bigint,
                                first_at timestamptz, last_at timestamptz, pruned_at timestamptz, reason text);
-COMMENT ON TYPE audit.due_partition IS 'A closed partition that retention wants to go, and why; internal';
+COMMENT ON TYPE audit.due_partition IS 'A closed partition that is due for removal, and why; internal';
 
 CREATE FUNCTION audit.due_partitions() RETURNS SETOF audit.due_partition
 LANGUAGE sql STABLE
@@ -13,7 +12,7 @@ BEGIN ATOMIC
     SELECT d.category, d.partition_name, d.parent, d.retention_id, d.archive, d.events, d.bytes, d.first_at, d.last_at, d.pruned_at,
            CASE WHEN d.until <= audit.clock() - d.keep
                 THEN format('its events are older than %s', d.keep)
-                ELSE format('with what is newer it takes %s, more than %s', pg_size_pretty(d.newer_bytes), pg_size_pretty(d.max_bytes)) END
+                ELSE format('together with newer partitions it takes %s, more than %s', pg_size_pretty(d.newer_bytes), pg_size_pretty(d.max_bytes)) END
     FROM (SELECT l.partition_name, l.parent, l.until, f.events, f.first_at, f.last_at, f.pruned_at, f.closed_at, s.bytes,
                  audit.category_of_parent(l.parent) AS category, audit.retention_of_parent(l.parent) AS retention_id,
                  audit.kept(l.parent) AS keep, p.max_bytes, coalesce(o.archive, c.archive, false) AS archive,
@@ -28,7 +27,7 @@ BEGIN ATOMIC
     WHERE d.closed_at IS NOT NULL AND (d.until <= audit.clock() - d.keep OR d.newer_bytes > d.max_bytes)
     ORDER BY d.until, d.parent;
 END;
-COMMENT ON FUNCTION audit.due_partitions() IS 'Closed partitions that are to go by age or size; internal';
+COMMENT ON FUNCTION audit.due_partitions() IS 'Closed partitions that are due by age or size; internal';
 
 -- Deletes at most so many events of a partly held partition; returns how many.
 CREATE FUNCTION audit.delete_unheld_rows(partition text, held text, max_rows bigint) RETURNS TABLE (deleted bigint, first_at timestamptz, last_at timestamptz)
@@ -54,7 +53,7 @@ SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 AS $$
 DECLARE
-    -- Of nothing there is no archive.
+    -- Empty partitions are not archived.
     archiving CONSTANT text := CASE WHEN due.archive AND due.events > 0
                                          AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.partition = due.partition AND a.pruned_at IS NULL)
                                     THEN 'archive and ' ELSE '' END;
@@ -156,10 +155,10 @@ BEGIN ATOMIC
     SELECT audit.emit('retention.prune', jsonb_strip_nulls(jsonb_build_object('category', category, 'events', events, 'since', since, 'until', until,
         'action', action, 'reason', reason, 'archive_id', archive_id)), 'audit.' || partition, NULL, NULL, NULL);
 END;
-COMMENT ON FUNCTION audit.record_pruned(text, text, bigint, timestamptz, timestamptz, text, text, uuid) IS 'Writes the event of what retention let go; internal';
+COMMENT ON FUNCTION audit.record_pruned(text, text, bigint, timestamptz, timestamptz, text, text, uuid) IS 'Records what retention deleted; internal';
 
 -- Each partition stands for itself: one that is busy, or whose archive fails, is reported and left. The drops
--- come last, since the locks that they take stay to the end: nobody who writes or reads waits for the
+-- come last, since the locks that they take stay to the end: writers and readers do not wait for the
 -- counting, archiving and deleting before them.
 CREATE FUNCTION audit.prune(dry_run boolean DEFAULT false)
 RETURNS TABLE (category text, partition text, events bigint, bytes bigint, action text, reason text)
@@ -205,12 +204,12 @@ BEGIN
             WHEN lock_not_available THEN
                 events := due.events;
                 action := 'busy';
-                reason := due.reason || ', but somebody is reading or writing it: ' || sqlerrm;
+                reason := due.reason || ', but it is in use by another session: ' || sqlerrm;
             WHEN external_routine_exception OR io_error OR disk_full OR config_file_error OR data_corrupted THEN
                 events := due.events;
                 action := 'failed';
                 reason := sqlerrm;
-                RAISE WARNING 'partition % was not archived and stays: %', due.partition, sqlerrm;
+                RAISE WARNING 'partition "%" was not archived and is kept: %', due.partition, sqlerrm;
         END;
         RETURN NEXT;
     END LOOP;
@@ -231,7 +230,7 @@ BEGIN
         action := plans->>due.partition;
         reason := due.reason;
         BEGIN
-            -- Who waits for a lock keeps others waiting behind it: once for a parent is enough.
+            -- A waiting lock request blocks those behind it: wait once for each parent only.
             IF due.parent <> ALL (busy) THEN
                 PERFORM audit.drop_partition(due, action, reason);
             END IF;
@@ -240,13 +239,13 @@ BEGIN
         END;
         IF due.parent = ANY (busy) THEN
             action := 'busy';
-            reason := due.reason || ', but somebody is reading or writing audit.' || due.parent;
+            reason := due.reason || ', but audit.' || due.parent || ' is in use by another session';
         END IF;
         RETURN NEXT;
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.prune(boolean) IS 'Lets go what the retention says, one pass, or with dry_run says what would go and why';
+COMMENT ON FUNCTION audit.prune(boolean) IS 'Applies the retention policies in one pass, or with dry_run reports what would be deleted and why';
 
 -- A transaction that goes on seeing the trail as it was would archive a partition without what came to it
 -- since, and then drop it.
@@ -256,14 +255,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-        RAISE EXCEPTION 'retention and maintenance do not work in a % transaction', upper(current_setting('transaction_isolation'))
+        RAISE EXCEPTION 'retention and maintenance cannot run in a % transaction', upper(current_setting('transaction_isolation'))
             USING ERRCODE = 'invalid_transaction_state', HINT = 'Run it as READ COMMITTED, for example after SET default_transaction_isolation = ''read committed''.';
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.check_isolation() IS 'Refuses transactions that do not see what others have committed meanwhile; internal';
 
--- For whoever does by hand what maintenance does.
+-- For sessions that do by hand what maintenance does.
 CREATE FUNCTION audit.enter_maintenance() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -274,14 +273,14 @@ BEGIN
     PERFORM audit.lock('maintenance');
     PERFORM audit.lock('retention');
 EXCEPTION WHEN lock_not_available THEN
-    RAISE EXCEPTION 'maintenance is at work in another session'
-        USING ERRCODE = 'lock_not_available', HINT = 'Try again when it is done; audit.status() says what it does.';
+    RAISE EXCEPTION 'maintenance is running in another session'
+        USING ERRCODE = 'lock_not_available', HINT = 'Try again when it has finished; audit.status() shows its state.';
 END;
 $$;
 COMMENT ON FUNCTION audit.enter_maintenance() IS 'Keeps other maintenance out to the end of the transaction; internal';
 
 -- What the worker and audit.maintain() do of it: one partition, in its own transaction. True where another
--- call may find more. A partition that fails keeps no other from going.
+-- call may find more. A partition that fails does not keep others from being pruned.
 CREATE FUNCTION audit.prune_step() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -314,7 +313,7 @@ BEGIN
                 busy := busy || due.parent;
             WHEN external_routine_exception OR io_error OR disk_full OR config_file_error OR data_corrupted THEN
                 -- The next partition would fail alike; the next pass tries again.
-                RAISE WARNING 'partition % was not archived and stays: %', due.partition, sqlerrm;
+                RAISE WARNING 'partition "%" was not archived and is kept: %', due.partition, sqlerrm;
                 EXIT;
             WHEN deadlock_detected OR operator_intervention THEN
                 RAISE;
@@ -329,4 +328,4 @@ BEGIN
     RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION audit.prune_step() IS 'Lets one partition go; false where none is to go; internal';
+COMMENT ON FUNCTION audit.prune_step() IS 'Prunes one partition; false where none is due; internal';

@@ -1,13 +1,13 @@
--- What keeps the trail in order, step by step: partitions made ahead, the overflow emptied, partitions split,
--- closed, merged, archived and dropped.
+-- Maintenance of the trail, step by step: creates partitions ahead, empties the overflow, splits, closes,
+-- merges, archives and drops partitions.
 
--- One step of maintenance, in a transaction of its own. Each kind of work stands for itself: one that fails
--- is rolled back, told by a WARNING and left out of the steps that follow, which are given `failures`, while
--- the others go on. Whoever holds a lock that some work needs is waited for a moment; that work is then left
--- to the next call: a transaction that lasts for hours may keep a partition from being split, but not others
--- from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for
--- deadlock_timeout, gives way in time. SECURITY DEFINER is safe here: members of audit_admin decide when this
--- is done and nothing else.
+-- One step of maintenance, in a transaction of its own. Each kind of work is independent: one that fails is
+-- rolled back, reported by a WARNING and skipped in the steps that follow, which are given `failures`, while
+-- the others continue. A lock that some work needs is waited for briefly; that work is then left to the next
+-- call: a transaction that lasts for hours may keep a partition from being split, but not others from being
+-- closed, archived and dropped. Autovacuum, which yields to a session that has waited for deadlock_timeout,
+-- yields in time. SECURITY DEFINER is safe here: members of audit_admin decide when this is done and nothing
+-- else.
 CREATE FUNCTION audit.maintenance_step(INOUT failures jsonb DEFAULT '[]', OUT has_more boolean)
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -26,7 +26,7 @@ BEGIN
         RETURN;
     END IF;
     FOREACH work IN ARRAY ARRAY['create partitions', 'set the rights of partitions', 'empty the overflow', 'move events to dedicated partitions', 'split partitions',
-                                'close partitions', 'let partitions go', 'let contexts and sessions go', 'let archives go', 'merge partitions',
+                                'close partitions', 'prune partitions', 'prune contexts and sessions', 'delete expired archives', 'merge partitions',
                                 'summarize partitions'] LOOP
         CONTINUE WHEN failures @> jsonb_build_array(jsonb_build_object('work', work));
         BEGIN
@@ -37,9 +37,9 @@ BEGIN
                 WHEN 'move events to dedicated partitions' THEN has_more := audit.move_to_dedicated() > 0;
                 WHEN 'split partitions' THEN has_more := audit.split_partition();
                 WHEN 'close partitions' THEN has_more := audit.close_partition();
-                WHEN 'let partitions go' THEN has_more := audit.prune_step();
-                WHEN 'let contexts and sessions go' THEN has_more := audit.prune_unused();
-                WHEN 'let archives go' THEN has_more := audit.remove_archive();
+                WHEN 'prune partitions' THEN has_more := audit.prune_step();
+                WHEN 'prune contexts and sessions' THEN has_more := audit.prune_unused();
+                WHEN 'delete expired archives' THEN has_more := audit.remove_archive();
                 WHEN 'merge partitions' THEN has_more := audit.merge_partitions();
                 WHEN 'summarize partitions' THEN PERFORM audit.summarize_partitions();
             END CASE;
@@ -48,7 +48,7 @@ BEGIN
             END IF;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected THEN
-                RAISE NOTICE 'maintenance met a lock and does this next time: %', sqlerrm;
+                RAISE NOTICE 'maintenance could not get a lock and will retry: %', sqlerrm;
             WHEN operator_intervention THEN
                 -- Cancelled, or the end of the session.
                 RAISE;
@@ -63,7 +63,7 @@ $$;
 COMMENT ON FUNCTION audit.maintenance_step(jsonb) IS
     'One step of audit.maintain(), without the work that has failed; says what has, and whether there is more to do; internal';
 
--- For the end of a call, and of a visit of the worker.
+-- For the end of a call, and of a run of the worker.
 CREATE FUNCTION audit.raise_failures(failures jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -72,7 +72,7 @@ BEGIN
     IF jsonb_array_length(failures) > 0 THEN
         RAISE EXCEPTION '%', (SELECT string_agg(format('could not %s: %s', f.failure->>'work', f.failure->>'message'), '; ' ORDER BY f.place)
                               FROM jsonb_array_elements(failures) WITH ORDINALITY f (failure, place))
-            USING ERRCODE = failures->0->>'code', HINT = 'All other maintenance is done. What failed is tried again by the next.';
+            USING ERRCODE = failures->0->>'code', HINT = 'All other maintenance is done. The next run retries what failed.';
     END IF;
 END;
 $$;
@@ -122,4 +122,4 @@ BEGIN
 END;
 $$;
 COMMENT ON PROCEDURE audit.maintain(interval) IS
-    'All that the worker does: makes partitions ahead, empties the overflow, closes, merges, archives and drops partitions, committing after each; an error in the end where something failed, all else being done';
+    'All that the worker does: creates partitions ahead, empties the overflow, closes, merges, archives and drops partitions, committing after each step; ends with an error where something failed, when all else is done';

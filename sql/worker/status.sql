@@ -5,7 +5,7 @@
 CREATE FUNCTION audit.status(
     OUT version text, OUT preloaded boolean, OUT enabled boolean, OUT node integer, OUT server text, OUT worker text, OUT queued bigint,
     OUT lost bigint, OUT overflow_events bigint, OUT partitions integer, OUT partitions_last_until timestamptz, OUT bytes bigint,
-    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_visited_at timestamptz, OUT worker_error text,
+    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_ran_at timestamptz, OUT worker_error text,
     OUT subscriptions text[], OUT partitions_due integer, OUT remarks text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -19,7 +19,7 @@ BEGIN
     -- Nothing is queued: every event is written by the transaction that it belongs to.
     queued := 0;
     BEGIN
-        SELECT w.words, w.visited_at, w.error INTO worker, worker_visited_at, worker_error FROM audit.worker_status() w;
+        SELECT w.words, w.ran_at, w.error INTO worker, worker_ran_at, worker_error FROM audit.worker_status() w;
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('worker: %s', sqlerrm);
     END;

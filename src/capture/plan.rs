@@ -60,7 +60,7 @@ pub struct Plan {
     pub calls_foreign_code: bool,
     /// The triggers that record; all others that call our functions are passed over.
     acting: Acting,
-    /// Nobody enabled the table: it only has triggers of ours, as after a restore of the table alone.
+    /// The table has audit triggers but no settings, as after a restore of the table alone.
     pub is_unconfigured: bool,
     /// That this has been recorded, and the subtransaction that did.
     pub noted: Option<u32>,
@@ -226,8 +226,8 @@ impl Plan {
     }
 }
 
-/// The triggers that record what the options ask for: none on a temporary table, which is never enabled, and whose
-/// owner may be anybody.
+/// The triggers that record what the options ask for: none on a temporary table, which is never enabled, and which any
+/// role may own.
 ///
 /// # Safety
 /// The relation must be open, inside a transaction.

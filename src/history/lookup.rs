@@ -1,7 +1,7 @@
-//! A key as the trail writes it, from the text that a person has: ` 7` or `007` is 7 for an integer.
+//! A key as the trail writes it, from the text that a user types: ` 7` or `007` is 7 for an integer.
 //!
-//! The table belongs to somebody else than the caller, who may be a superuser, so nothing of it is executed: the key's
-//! types are read by [`crate::encode::restore::key`].
+//! The table may belong to another role than the caller, which may be a superuser, so nothing of it is executed: the
+//! key's types are read by [`crate::encode::restore::key`].
 //!
 //! It reads the settings of the table and the hash key past permissions. Nothing of them is shown: a hash is computed of
 //! a value that the caller may read in the table itself, and others pass the digest.

@@ -1,4 +1,4 @@
-//! A word that somebody searches for, and whether a text or a value contains it.
+//! A word of a search, and whether a text or a value contains it.
 //!
 //! Texts hold a word anywhere and in any case; a number is the same however it is written, 1250 or 1250.00; `true` and
 //! `false` are also booleans. A word of ASCII letters is looked for in the bytes as they lie, which holds in every

@@ -187,7 +187,7 @@ fn is_permitted() -> bool {
 
 /// `audit.execute_permitted(command text) returns void`: runs one command that evidence is protected against. The
 /// permission ends with it, also by an ERROR: whatever else the caller's transaction does is checked as before. For
-/// retention, maintenance and uninstall, which leave events of their own; nobody else may call it.
+/// retention, maintenance and uninstall, which record events of their own; no role may call it.
 ///
 /// # Safety
 /// Called by PostgreSQL.

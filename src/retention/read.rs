@@ -1,5 +1,5 @@
 //! An archive on its way back: its dictionary rows where they are missing, its events into a table that is not yet part
-//! of the trail. Past publications, as the events have been news once.
+//! of the trail. Written without logical replication: subscribers received these events when they were recorded.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;

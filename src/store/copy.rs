@@ -59,7 +59,7 @@ unsafe fn copy_partition(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: as in `copy_partition`; rows that the caller has seen and nobody else deletes.
+    // SAFETY: as in `copy_partition`; rows that the caller has seen and no other session deletes.
     unsafe {
         let arguments = Arguments::new(arguments);
         let rows = arguments.datum(1).and_then(|rows| pgrx::Array::<pg_sys::ItemPointerData>::from_datum(rows, false));

@@ -54,7 +54,7 @@ pub unsafe fn above(target: Oid) -> Oid {
     unsafe {
         let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
         let enabled = table(opened).map(|enabled| enabled.table).or_else(|| origin(opened)).unwrap_or(target);
-        // Not to the end of the transaction: a reader of the trail keeps nobody from altering the table.
+        // Not to the end of the transaction: reading the trail must not block ALTER TABLE.
         pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
         enabled
     }

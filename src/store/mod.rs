@@ -9,8 +9,8 @@
 //!   partition, [`unconfigured`] which tables have triggers of ours all the same.
 //! * [`remote`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
-//! * [`config`] writes configuration, [`moving`] brings events to other partitions, and [`copy`] merges
-//!   partitions and lets rows go, past publications.
+//! * [`config`] writes configuration, [`moving`] moves events to other partitions, and [`copy`] copies and deletes rows
+//!   without logical replication.
 
 pub mod append;
 mod bounds;

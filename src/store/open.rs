@@ -61,7 +61,7 @@ pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
             if let Some(table) = opened(oid) {
                 return table;
             }
-            // Who gives a partition its indexes holds it for as long as that takes. No statement waits for it.
+            // Closing a partition holds its lock for as long as its indexes take. No statement waits for it.
             let Some(table) = open(oid, parent, !parent.overflows()) else { return overflow(parent) };
             // The lock may have been waited for, and the partition may be another one by now.
             if partition::find(parent, key) == oid {
@@ -89,7 +89,7 @@ pub unsafe fn overflow(parent: Parent) -> &'static Table {
         .unwrap_or_else(|| Error::NoPartition { parent: "events_overflow".into() }.raise())
 }
 
-/// Closes everything. For whoever changes the definition of a partition in a transaction that wrote events.
+/// Closes everything. Called before the definition of a partition is changed in a transaction that wrote events.
 ///
 /// # Safety
 /// Must run inside a transaction.

@@ -153,7 +153,7 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
         let holder = unsafe {
             let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
             let holder = partition::holding(opened, key);
-            // Not to the end of the transaction: whoever drops an old partition need not wait for it.
+            // Not to the end of the transaction: dropping an old partition need not wait for it.
             pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
             holder
         };
@@ -174,7 +174,7 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
     route
 }
 
-/// Starts a short-lived worker that makes partitions, at most once a minute from one backend.
+/// Requests maintenance, which creates partitions, at most once a minute from one backend.
 ///
 /// # Safety
 /// Must run inside a transaction.

@@ -26,7 +26,8 @@ pub struct Version {
     pub columns: Value,
     /// Names of the key's columns, in key order.
     pub key: Vec<String>,
-    /// Names of the recorded columns as a jsonb array, in the order of a whole row's values; none for who writes no row.
+    /// Names of the recorded columns as a jsonb array, in the order of a whole row's values; `None` where the table's
+    /// events have no row values.
     pub recorded: Option<Vec<u8>>,
 }
 

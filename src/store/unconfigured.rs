@@ -1,4 +1,4 @@
-//! Tables that were written to while nobody had enabled them: `audit.unconfigured_tables`, so that each is reported once.
+//! Tables that were written to without having settings: `audit.unconfigured_tables`, so that each is reported once.
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
@@ -12,15 +12,16 @@ const PURPOSE: u16 = 1;
 const RELATION_OID: i16 = 1;
 const COLUMNS: usize = 2;
 
-/// Adds a table; false where it is known, or another transaction is adding it. Nobody waits and nobody meets a duplicate:
-/// the lock is given back after its owner's row has become visible or is gone.
+/// Adds a table; false where it is known, or another transaction is adding it. No session waits and none meets a
+/// duplicate: the lock is released after the row of its holder has become visible or is gone.
 ///
 /// # Safety
 /// Must run inside a transaction that may write.
 pub unsafe fn note(table: Oid) -> bool {
     // SAFETY: the row is of the table's columns; the table is open until it is written.
     unsafe {
-        // Relations themselves are locked by another kind of tag (LockRelationOid), so this one is nobody else's.
+        // Relations themselves are locked by another kind of tag (LockRelationOid), so this one conflicts with no
+        // other.
         let lock = pg_sys::ExclusiveLock as i32;
         if !pg_sys::ConditionalLockDatabaseObject(pg_sys::RelationRelationId, table, PURPOSE, lock) {
             return false;

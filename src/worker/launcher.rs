@@ -41,7 +41,7 @@ pub extern "C-unwind" fn audit_launcher_main(_argument: Datum) {
         background::report_activity(false, c"");
         process::wait(schedule.rest(Instant::now(), nap()));
     }
-    // Not 0, after which PostgreSQL would never start it again: whoever ends it wants it gone now, not for good.
+    // Not 0, after which PostgreSQL would never start it again: pg_terminate_backend ends it now, not for good.
     // SAFETY: nothing is held.
     unsafe { pg_sys::proc_exit(1) }
 }
@@ -52,7 +52,7 @@ unsafe extern "C-unwind" fn end(_code: core::ffi::c_int, _argument: Datum) {
     shared::leave();
 }
 
-/// Visits whoever is due, until nobody is.
+/// Runs maintenance in every database that is due.
 fn make_visits(schedule: &mut Schedule, logged: &mut Option<Instant>) {
     while !process::is_stopping() {
         match shared::take_asking() {

@@ -33,8 +33,8 @@ const HAS_PARTITIONS: &str = "SELECT to_regclass('audit.events_overflow_all') IS
 pub extern "C-unwind" fn audit_visit_main(argument: Datum) {
     process::attach_signals();
     let database = oid(argument);
-    // The launcher keeps the database as it is until this process does so itself: whoever wants it for himself may have
-    // come in between, and is not waited for.
+    // The launcher keeps the database from being dropped until this process does so itself. Another session may have
+    // taken an exclusive lock on the database meanwhile; in that case exit instead of waiting.
     let Some(admission) = Admission::take(database) else {
         shared::report(database, Outcome::Left, "");
         return;
@@ -68,8 +68,8 @@ fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     let mut failures = NOTHING.to_owned();
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
     let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
-    // The first partitions are made by whoever first audits a table, or restored. That is asked first: where a restore
-    // has made them in between, they have no protection yet.
+    // `audit.enable` creates the first partitions, or pg_restore brings them. That is asked first: where a restore has
+    // made them in between, they have no protection yet.
     if answer(HAS_PARTITIONS)? == Some(false) {
         return Ok((Outcome::Done, None));
     }
@@ -161,7 +161,8 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     // SAFETY: called once, before anything else, in a worker that asked for a connection.
     unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(oid(argument), pg_sys::InvalidOid, 0) };
     background::report_activity(true, c"audit maintenance");
-    // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
+    // The backend that requested this run may still be in the transaction whose events are to be moved, and does not
+    // request another.
     loop {
         let waits = is_true("SELECT audit.maintenance_waits()");
         if !is_true(HAS_PARTITIONS) || is_true("SELECT audit.is_being_restored()") {

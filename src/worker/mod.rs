@@ -1,4 +1,4 @@
-//! The background workers, which keep the trail in order where nobody calls `audit.maintain()`.
+//! The background workers, which run maintenance where no scheduler calls `audit.maintain()`.
 //!
 //! * [`launcher`] lives as long as the server, where audit is preloaded, and visits the databases one after another.
 //! * [`schedule`] says which one is next, [`visit`] is one visit as the launcher sees it.

@@ -19,13 +19,13 @@ pub enum Outcome {
     Early,
     /// The extension is not there.
     Absent,
-    /// Somebody wanted the database for himself, or the server the worker's end.
+    /// Another session needed exclusive access to the database, or the server shuts down.
     Left,
     /// An error ended it.
     Failed,
 }
 
-/// When a database without the extension is visited again, unless somebody asks.
+/// When a database without the extension is visited again, unless a backend requests it.
 const RARELY: Duration = Duration::from_secs(3600);
 /// The longest rest after failures, where visits are not rarer than that anyway.
 const LONGEST_REST: Duration = Duration::from_secs(900);
@@ -82,7 +82,8 @@ impl Schedule {
         self.plans.remove(&database);
     }
 
-    /// The database whose turn it is: of those that are due, whoever asked, then who has waited longest.
+    /// The database whose turn it is: of those that are due, first those with a request, then the one that has waited
+    /// longest.
     pub fn next(&self, now: Instant, nap: Duration) -> Option<u32> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
@@ -128,7 +129,8 @@ impl Plan {
         // Doubled with each repetition.
         let doubled = |first: Duration| first.saturating_mul(1 << self.repeated.saturating_sub(1).min(20));
         match outcome {
-            // Whoever asks does not shorten the rest of one that fails: every one of its backends may ask.
+            // A request does not shorten the rest of a database that fails: every one of its backends may request a
+            // run.
             Outcome::Failed => doubled(nap).min(LONGEST_REST.max(nap)),
             _ if self.is_asked => SHORTEST_REST,
             Outcome::Done | Outcome::Early | Outcome::Left => nap,

@@ -1,5 +1,5 @@
-//! A worker's connection to its database: settings that nobody can turn against it, and transactions whose errors end
-//! neither the process nor its silence.
+//! A worker's connection to its database, with settings that no role or database can override. Runs each step in a
+//! transaction of its own; an ERROR is returned to the caller: it is not logged and does not end the process.
 
 use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;

@@ -19,7 +19,7 @@ const KEPT: usize = 1024;
 const MESSAGE: usize = 200;
 
 static STATE: PgLwLock<State> = {
-    // SAFETY: nobody else names a lock or memory so.
+    // SAFETY: no other library uses this name for a lock or memory.
     unsafe { PgLwLock::new(c"audit") }
 };
 static mut IS_READY: bool = false;

@@ -12,7 +12,7 @@ use crate::settings;
 entry_point!(audit_worker_state, pg_finfo_audit_worker_state, worker_state);
 entry_point!(audit_request_run, pg_finfo_audit_request_run, request_run);
 
-/// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker/visits.sql).
+/// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker/state.sql).
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -59,14 +59,14 @@ fn name(outcome: Outcome) -> &'static str {
         Outcome::Done => "ok",
         Outcome::Waiting => "waits for transactions under way",
         Outcome::Unfinished => "has more to do",
-        Outcome::Early => "found partitions without their protection, as while a restore is under way",
-        Outcome::Absent => "found no extension",
-        Outcome::Left => "made way",
+        Outcome::Early => "waits for the end of a restore: partitions lack their triggers",
+        Outcome::Absent => "extension not installed",
+        Outcome::Left => "yielded to another session",
         Outcome::Failed => "failed",
     }
 }
 
-/// `audit.request_run()`: lets the launcher come when this transaction has committed.
+/// `audit.request_run()`: requests a run of the launcher's worker when this transaction commits.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.

@@ -1,8 +1,8 @@
-//! One visit to a database as the launcher sees it: it starts the worker, and sends it away when somebody wants the
-//! database for himself.
+//! One visit to a database as the launcher sees it: it starts the worker, and terminates it when another session needs
+//! exclusive access to the database (DROP DATABASE, RENAME).
 //!
-//! From before it looks whether the database is there until the worker holds it too, the launcher keeps everybody from
-//! dropping it: a worker never begins in a database that is gone, which PostgreSQL would log as FATAL.
+//! From before it looks whether the database is there until the worker holds it too, the launcher keeps it from being
+//! dropped: a worker never begins in a database that is gone, which PostgreSQL would log as FATAL.
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::pg::background::{self, State, Worker};
 use crate::pg::database::{self, Admission};
 use crate::pg::{process, raw};
 
-/// How often the launcher looks whether somebody wants the database. Those who do wait for five seconds.
+/// How often the launcher checks for sessions that need the database. They wait for five seconds.
 const TICK: Duration = Duration::from_millis(300);
 /// How long a worker may take to begin, during which others have to wait for the database.
 const STARTING: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ pub fn make(oid: Oid) -> Visit {
     Visit::Ended(outcome)
 }
 
-/// Sends away a worker that the launcher would leave behind, who could then be in somebody's way.
+/// Terminates a worker that the launcher would leave behind, which could then block other sessions.
 pub fn abandon() {
     // SAFETY: plain variables of a single-threaded process; the handle is live while it is set.
     unsafe {

@@ -27,7 +27,7 @@ DROP PUBLICATION regress_audit_one, regress_audit_all;
 -- It has an answer whatever is broken.
 BEGIN;
 CREATE OR REPLACE FUNCTION audit.due_partitions() RETURNS SETOF audit.due_partition LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no partition is due''; END';
-CREATE OR REPLACE FUNCTION audit.worker_status(OUT words text, OUT visited_at timestamptz, OUT error text) LANGUAGE plpgsql AS 'BEGIN PERFORM 1 / 0; END';
+CREATE OR REPLACE FUNCTION audit.worker_status(OUT words text, OUT ran_at timestamptz, OUT error text) LANGUAGE plpgsql AS 'BEGIN PERFORM 1 / 0; END';
 ALTER TABLE audit.schema_settings RENAME TO elsewhere;
 SELECT s.worker, s.partitions_due, s.schemas_audited, s.partitions > 10 AS partitions, s.overflow_events, s.remarks FROM audit.status() s;
 ROLLBACK;
