@@ -53,7 +53,7 @@ pub fn replicate() -> bool {
     REPLICATE.get()
 }
 
-/// How long the launcher leaves a database alone after a visit, in seconds.
+/// How long the launcher waits between two runs in a database, in seconds.
 pub fn naptime() -> u32 {
     u32::try_from(NAPTIME.get()).unwrap_or(1)
 }
@@ -187,8 +187,8 @@ pub fn define() {
     define_for_tests();
     GucRegistry::define_int_guc(
         c"audit.naptime",
-        c"Time between visits of the background worker to a database.",
-        c"Each visit is a short-lived process. Where audit is not preloaded there are none.",
+        c"Time between runs of the background worker in a database.",
+        c"Each run is a short-lived process. There are none where audit is not preloaded.",
         &NAPTIME,
         1,
         i32::MAX / 1000,

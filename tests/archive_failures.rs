@@ -140,7 +140,7 @@ fn programs_that_are_missing_or_die() {
     program("#!/bin/sh\ncat >/dev/null\n", "755");
     expect_refused(&trail, "38000", "audit-archive");
     program("#!/bin/sh\ncat >/dev/null\necho '{\"manifest\": {\"events\": 299}}'\n", "755");
-    expect_refused(&trail, "XX001", "300 were counted when it closed");
+    expect_refused(&trail, "XX001", "but 300 were recorded at close");
     trail.configure(&[("audit.archive_program", real.to_str().unwrap())]);
     expect_mended(&trail);
 }

@@ -91,7 +91,7 @@ fn the_worker_does_what_it_can() {
     let server = databases::start(&[("audit.naptime", "1s")]);
     server.create_database("a");
     databases::make_work(&server, "a");
-    wait_until("it is visited", || databases::overflow(&server, "a") == 0);
+    wait_until("it is maintained", || databases::overflow(&server, "a") == 0);
     server.query(
         "a",
         "CREATE OR REPLACE FUNCTION audit.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])

@@ -172,14 +172,14 @@ row.insert public.item {"id": 4, "name": "jar", "secret": {"$audit": "masked"}, 
     assert_eq!(server.query("other", gaps), "");
 }
 
-/// The background worker, which visits databases all the time, waits for the end of a restore.
+/// The background worker, which runs all the time, waits for the end of a restore.
 #[test]
 fn a_restore_is_not_disturbed_by_the_worker() {
     let server = Server::start(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1s")]);
     shop(&server);
     let text = server.dump("shop", &[]);
-    // Time for visits: when only the extension is there, among the tables, which are not yet partitions, after they have been
-    // made, after they have been loaded, before the last of the triggers.
+    // Time for runs: when only the extension is there, among the tables, which are not yet partitions, after they have
+    // been made, after they have been loaded, before the last of the triggers.
     let parts: Vec<_> = text.split_inclusive("\n\n\n").collect();
     let is_last = |part: &&str| part.starts_with("--\n-- Name: sessions_default reject_change;");
     let places = [

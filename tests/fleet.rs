@@ -197,9 +197,9 @@ fn nobody_but_a_first_copy_loads_evidence() {
 
     // What cannot work is said, where it can be put right.
     for (sql, message) in [
-        ("SELECT audit.publish(''); ", "a publication needs a name"),
+        ("SELECT audit.publish(''); ", "publication must not be null or empty"),
         ("SELECT audit.publish(); SELECT audit.publish()", "already exists"),
-        ("SELECT audit.gather(now() + interval '1 day')", "since is in the future"),
+        ("SELECT audit.gather(now() + interval '1 day')", "since must not be in the future"),
         ("SELECT audit.server_history('nowhere', 'public.t', '1')", "has no events of public.t"),
         ("SELECT audit.server_history(NULL, 'public.t', '1')", "must not be null"),
     ] {

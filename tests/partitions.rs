@@ -75,7 +75,7 @@ fn a_worker_creates_partitions_and_empties_the_overflow() {
     expect_help(&without_partitions(&[]));
 }
 
-/// The first event that finds no partition calls the launcher, whose next visit would be hours away.
+/// The first event that finds no partition calls the launcher, whose next run would be hours away.
 #[test]
 fn the_launcher_creates_partitions_and_empties_the_overflow() {
     expect_help(&without_partitions(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1d")]));

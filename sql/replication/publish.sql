@@ -17,7 +17,7 @@ BEGIN
     -- The setting is defined when the library is loaded, which calling it does.
     PERFORM audit.clock();
     IF coalesce(publication, '') = '' THEN
-        RAISE EXCEPTION 'publication must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
+        RAISE EXCEPTION 'publication must not be null or empty' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
     ELSIF current_setting('wal_level') <> 'logical' THEN
         RAISE EXCEPTION 'wal_level is %, which does not support logical replication', current_setting('wal_level')
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set wal_level = logical and restart the server.';

@@ -21,7 +21,7 @@ use crate::pg::{background, process};
 
 /// How often a worker that a backend started looks whether those who wrote to the overflow have ended.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a visit goes on beginning steps, so that other databases have their turn.
+/// How long a run continues to begin steps, so that other databases have their turn.
 const SHARE: Duration = Duration::from_secs(30);
 /// No failures, as audit.maintenance_step takes and returns them: here the bytes of a jsonb's text in the database's encoding.
 const NOTHING: &[u8] = b"[]";
@@ -30,7 +30,7 @@ const HAS_PARTITIONS: &str = "SELECT to_regclass('audit.events_overflow_all') IS
 /// The main function of the launcher's worker. The argument is the OID of the database.
 #[pg_guard]
 #[unsafe(no_mangle)]
-pub extern "C-unwind" fn audit_visit_main(argument: Datum) {
+pub extern "C-unwind" fn audit_worker_main(argument: Datum) {
     process::attach_signals();
     let database = oid(argument);
     // The launcher keeps the database from being dropped until this process does so itself. Another session may have

@@ -57,7 +57,7 @@ pub fn worker(server: &Server, database: &str) -> String {
     server.query(database, "SELECT worker FROM audit.status()")
 }
 
-/// Lets the next visit to the database take `seconds`: it moves an event to a partition with an index of the
+/// Lets the next run in the database take `seconds`: it moves an event to a partition with an index of the
 /// administrator's, whose expression takes its time. The first event is there afterwards.
 pub fn make_long_work(server: &Server, database: &str, seconds: u32) {
     server.query(

@@ -5,7 +5,7 @@ SELECT current_database() AS home \gset
 CREATE ROLE regress_audit_app;
 CREATE ROLE regress_audit_owner SUPERUSER;
 CREATE DATABASE regress_audit_defaults;
--- No worker visits a template.
+-- No worker runs in a template.
 ALTER DATABASE regress_audit_defaults IS_TEMPLATE true;
 \c regress_audit_defaults
 SET client_min_messages = warning;

@@ -8,7 +8,7 @@ SELECT count(*) = 1 AS is_test_build FROM pg_settings WHERE name = 'audit.test_c
 -- Years pass, and everything is let go: in a database of its own.
 SELECT current_database() AS home \gset
 CREATE DATABASE regress_retention;
--- No worker, whose clock is another one, visits a template.
+-- No worker, whose clock is another one, runs in a template.
 ALTER DATABASE regress_retention IS_TEMPLATE true;
 \c regress_retention
 SET timezone = 'UTC';
