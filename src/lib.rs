@@ -8,7 +8,7 @@
 //! * [`event`] is the record that captures make, [`store`] appends it to the open partition.
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
-//! * [`retention`] archives what is let go.
+//! * [`retention`] archives what it deletes.
 //! * [`worker`] does maintenance in the background, in every database that has the extension.
 //! * [`settings`] defines the GUCs, [`error`] every message; [`pg`] is the only place that knows PostgreSQL's insides.
 //!

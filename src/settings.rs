@@ -289,7 +289,7 @@ fn define_for_tests() {
     unsafe {
         string(
             c"audit.test_crash_at",
-            c"The point at which the process kills itself.",
+            c"The injection point at which the process kills itself.",
             &raw mut CRASH_AT,
             pg_sys::GucContext::PGC_SUSET,
             None,

@@ -31,7 +31,7 @@ in_order! {
     "catalog_event_types" "../sql/catalog/event_types.sql",
     "protection_evidence" "../sql/protection/evidence.sql",
     "read_values" "../sql/read/values.sql",
-    // The life of a partition; whose events it may hold; when it goes.
+    // The life of a partition; whose events it may hold; when it is dropped.
     "partition_create" "../sql/partition/create.sql",
     "replication_subscribe" "../sql/replication/subscribe.sql",
     "partition_overflow" "../sql/partition/overflow.sql",

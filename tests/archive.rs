@@ -1,4 +1,4 @@
-//! Archives in their life: written, brought back in this database and in another one, let go.
+//! Archives in their life: written, restored in this database and in another one, deleted.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]

@@ -58,7 +58,7 @@ BEGIN
     END;
 END;
 $$;
-COMMENT ON FUNCTION audit.definition_ends() IS 'Lets auditing follow new, renamed, attached and detached tables, and records what is done to its triggers';
+COMMENT ON FUNCTION audit.definition_ends() IS 'Keeps auditing up to date with new, renamed, attached and detached tables, and records changes of its triggers';
 
 -- After ATTACH PARTITION to an audited table, whose triggers PostgreSQL has cloned: they take the place of
 -- the table's own. Its settings are deleted, but for the redaction, which the parent gets; its rows have been
@@ -315,6 +315,6 @@ ALTER EVENT TRIGGER audit_definition_ends ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_objects_dropped ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_table_rewritten ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER audit_definition_starts IS 'Protects the evidence against DROP';
-COMMENT ON EVENT TRIGGER audit_definition_ends IS 'Lets auditing follow tables';
+COMMENT ON EVENT TRIGGER audit_definition_ends IS 'Keeps auditing up to date with changes of tables';
 COMMENT ON EVENT TRIGGER audit_objects_dropped IS 'Records that an audited table was dropped';
 COMMENT ON EVENT TRIGGER audit_table_rewritten IS 'Records that rows were rewritten';

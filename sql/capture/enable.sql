@@ -8,7 +8,7 @@ CREATE FUNCTION audit.set_context(actor text DEFAULT NULL, trace_id text DEFAULT
                                   context jsonb DEFAULT NULL, local boolean DEFAULT true) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'audit_set_context';
 COMMENT ON FUNCTION audit.set_context(text, text, text, jsonb, boolean) IS
-    'Says who works and why; null leaves a value as it is, an empty string unsets it';
+    'Sets who works and why; null leaves a value as it is, an empty string unsets it';
 
 -- The settings row of a table, by its OID alone: a name may be another table's by now.
 CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
@@ -16,7 +16,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT s FROM audit.table_settings s WHERE s.relation_oid = target::oid;
 END;
-COMMENT ON FUNCTION audit.settings_of(regclass) IS 'What audit.enable was asked for of this table; internal';
+COMMENT ON FUNCTION audit.settings_of(regclass) IS 'The options that audit.enable was called with for this table; internal';
 
 -- The table whose settings hold for a table: the topmost one that is enabled of those that it is a partition of, else itself.
 CREATE FUNCTION audit.enabled_table(target regclass) RETURNS regclass
@@ -41,7 +41,7 @@ BEGIN ATOMIC
     JOIN audit.table_settings s ON s.schema_name = n.nspname AND s.table_name = c.relname
     WHERE c.oid = target AND NOT EXISTS (SELECT FROM pg_catalog.pg_class o WHERE o.oid = s.relation_oid);
 END;
-COMMENT ON FUNCTION audit.stale_settings_of(regclass) IS 'The settings of a table of this name that is gone; internal';
+COMMENT ON FUNCTION audit.stale_settings_of(regclass) IS 'The settings of a table of this name that no longer exists; internal';
 
 -- The numbers of the columns that options name: a renamed column keeps its own.
 CREATE FUNCTION audit.column_numbers(target regclass, options jsonb) RETURNS jsonb
@@ -335,7 +335,7 @@ BEGIN
     PERFORM audit.delete_config(u) FROM audit.unconfigured_tables u WHERE u.relation_oid = target::oid;
 END;
 $$;
-COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Forgets what was noted of the triggers of a table; internal';
+COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Deletes what was recorded about the triggers of a table; internal';
 
 -- SET keeps the planner from looking inside, where it would expect a thousand partitions.
 CREATE FUNCTION audit.with_partitions(target regclass) RETURNS SETOF regclass
@@ -346,7 +346,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.with_partitions(regclass) IS 'A table and its partitions; internal';
 
--- The triggers of ours that a table and its partitions have of their own: by their functions, whatever their names, clones left out.
+-- The audit triggers that a table and its partitions have of their own: by their functions, whatever their
+-- names, clones left out.
 CREATE FUNCTION audit.own_triggers(target regclass) RETURNS TABLE (oid oid, member regclass, name text, is_row boolean)
 LANGUAGE sql STABLE ROWS 2
 SET search_path = pg_catalog, pg_temp
@@ -355,7 +356,7 @@ BEGIN ATOMIC
     FROM audit.with_partitions(target) m JOIN pg_trigger t ON t.tgrelid = m::oid
     WHERE t.tgparentid = 0 AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc);
 END;
-COMMENT ON FUNCTION audit.own_triggers(regclass) IS 'Triggers of ours on a table and its partitions that are no clones; internal';
+COMMENT ON FUNCTION audit.own_triggers(regclass) IS 'Audit triggers on a table and its partitions that are not clones; internal';
 
 -- PostgreSQL 15 has no TRUNCATE triggers on foreign tables.
 CREATE FUNCTION audit.takes_truncate_trigger(target regclass) RETURNS boolean

@@ -95,7 +95,7 @@ BEGIN
     PERFORM audit.upsert_config(state);
 END;
 $$;
-COMMENT ON FUNCTION audit.record_trigger_state(regclass, jsonb, text) IS 'Compares the triggers of a table with what was noted of them; internal';
+COMMENT ON FUNCTION audit.record_trigger_state(regclass, jsonb, text) IS 'Compares the triggers of a table with what was recorded about them; internal';
 
 -- After ALTER TABLE: a table that is not audited may have come in the place of one that is, whose settings have followed it elsewhere.
 CREATE FUNCTION audit.record_reused_name(target regclass) RETURNS void
@@ -119,7 +119,7 @@ $$;
 COMMENT ON FUNCTION audit.record_reused_name(regclass) IS 'Records that a table that is not audited took the name of one that is; internal';
 
 -- Settings come by SQL from a restore alone, as audit.upsert_config goes past triggers. Their table has
--- another OID and other numbers of columns by now, and as yet no triggers, whose creation is no news.
+-- another OID and other numbers of columns by now, and as yet no triggers, whose creation is not a change of them.
 CREATE FUNCTION audit.adopt_settings() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

@@ -6,4 +6,4 @@ COMMENT ON FUNCTION audit.clock() IS 'The time that events are given';
 
 CREATE FUNCTION audit.injection_point(point text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_injection_point';
-COMMENT ON FUNCTION audit.injection_point(text) IS 'Marks a point for tests of crashes; does nothing';
+COMMENT ON FUNCTION audit.injection_point(text) IS 'An injection point for crash tests; does nothing in production';

@@ -9,25 +9,25 @@ COMMENT ON FUNCTION audit.emit(text, jsonb, text, text, regclass, text) IS 'Writ
 CREATE FUNCTION audit.upsert_config(settings_row anyelement) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_upsert_config';
 COMMENT ON FUNCTION audit.upsert_config(anyelement) IS
-    'Stores a row of a configuration table in place of the one with the same key, past publications';
+    'Stores a row of a configuration table in place of the one with the same key, without logical replication';
 
 CREATE FUNCTION audit.delete_config(settings_row anyelement) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_config';
-COMMENT ON FUNCTION audit.delete_config(anyelement) IS 'Deletes the row of a configuration table that has this key, past publications';
+COMMENT ON FUNCTION audit.delete_config(anyelement) IS 'Deletes the row of a configuration table that has this key, without logical replication';
 
-CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, is_news boolean) RETURNS bigint
+CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, replicates boolean) RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_move_rows';
 COMMENT ON FUNCTION audit.move_rows(regclass, tid[], regclass, integer, boolean) IS
-    'Moves events from one table of the trail to another and returns how many; publications carry those that are news';
+    'Moves events from one table of the trail to another and returns how many; publications carry those that have not been replicated yet';
 
 CREATE FUNCTION audit.copy_partition(source regclass, destination regclass) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_partition';
 COMMENT ON FUNCTION audit.copy_partition(regclass, regclass) IS
-    'Copies every row of a partition into a table that is to take its place, past publications, and returns how many';
+    'Copies every row of a partition into a table that is to take its place, without logical replication, and returns how many';
 
 CREATE FUNCTION audit.delete_rows(partition regclass, rows tid[]) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_rows';
-COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a partition, past publications; for retention';
+COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a partition, without logical replication; for retention';
 
 CREATE FUNCTION audit.read_archive(request jsonb, destination regclass, retention_id integer) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_read_archive';

@@ -64,4 +64,4 @@ BEGIN
     RETURN repaired;
 END;
 $$;
-COMMENT ON FUNCTION audit.repair_rights() IS 'Sets the rights of partitions where they are not as they should be; returns of how many; internal';
+COMMENT ON FUNCTION audit.repair_rights() IS 'Sets the rights of partitions where they are not as they should be; returns for how many; internal';

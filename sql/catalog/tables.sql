@@ -78,7 +78,7 @@ COMMENT ON COLUMN audit.events.retention_id IS
     'The table''s own retention, in whose dedicated partitions the event is; negative where an archive was restored; null for the partitions of the category';
 
 CREATE TABLE audit.events_by_category PARTITION OF audit.events FOR VALUES IN (NULL) PARTITION BY LIST (category);
-COMMENT ON TABLE audit.events_by_category IS 'Events that live as long as their category';
+COMMENT ON TABLE audit.events_by_category IS 'Events with the retention of their category';
 
 CREATE TABLE audit.events_data        PARTITION OF audit.events_by_category FOR VALUES IN ('data')        PARTITION BY RANGE (occurred_at);
 CREATE TABLE audit.events_read        PARTITION OF audit.events_by_category FOR VALUES IN ('read')        PARTITION BY RANGE (occurred_at);
@@ -171,7 +171,7 @@ CREATE TABLE audit.table_settings (
     enabled_by  text NOT NULL,
     PRIMARY KEY (schema_name, table_name)
 );
-COMMENT ON TABLE audit.table_settings IS 'What audit.enable was asked for; audit.tables is the readable form';
+COMMENT ON TABLE audit.table_settings IS 'The options that audit.enable was called with; audit.tables is the readable form';
 COMMENT ON COLUMN audit.table_settings.relation_oid IS 'The table that the options hold for, 0 for one that a restore did not find';
 CREATE INDEX table_settings_oid ON audit.table_settings (relation_oid);
 
@@ -241,7 +241,7 @@ CREATE TABLE audit.retention_settings (
     max_bytes    bigint,
     is_moved     boolean NOT NULL DEFAULT false
 );
-COMMENT ON TABLE audit.retention_settings IS 'What audit.set_retention was asked for; audit.retention is the readable form';
+COMMENT ON TABLE audit.retention_settings IS 'The policies that audit.set_retention was called with; audit.retention is the readable form';
 COMMENT ON COLUMN audit.retention_settings.is_moved IS 'Whether what the table had in the category''s partitions has been moved to its dedicated ones';
 COMMENT ON COLUMN audit.retention_settings.lineage IS 'The table, whatever its name; null for the whole category';
 

@@ -123,7 +123,7 @@ BEGIN
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, 'A partition of audit.' || parent);
 END;
 $$;
-COMMENT ON FUNCTION audit.create_partition_table(text, text) IS 'Makes the table of a partition, not yet in its place; internal';
+COMMENT ON FUNCTION audit.create_partition_table(text, text) IS 'Creates the table of a partition, not yet attached; internal';
 
 CREATE FUNCTION audit.create_partition(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
@@ -154,7 +154,7 @@ BEGIN
     EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, partition, bounds);
 END;
 $$;
-COMMENT ON FUNCTION audit.create_partition(text, text, text) IS 'Makes one partition; internal';
+COMMENT ON FUNCTION audit.create_partition(text, text, text) IS 'Creates one partition; internal';
 
 CREATE FUNCTION audit.create_dedicated_parent(parent text) RETURNS void
 LANGUAGE plpgsql
@@ -176,7 +176,7 @@ BEGIN
     EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
 END;
 $$;
-COMMENT ON FUNCTION audit.create_dedicated_parent(text) IS 'Makes the parent of the partitions dedicated to one retention; internal';
+COMMENT ON FUNCTION audit.create_dedicated_parent(text) IS 'Creates the parent of the partitions dedicated to one retention; internal';
 
 CREATE FUNCTION audit.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_partition_bounds';
@@ -314,7 +314,7 @@ BEGIN
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.create_partitions_of(text, timestamptz, timestamptz) IS 'Makes the partitions of one parent that are missing between two times; internal';
+COMMENT ON FUNCTION audit.create_partitions_of(text, timestamptz, timestamptz) IS 'Creates the partitions of one parent that are missing between two times; internal';
 
 CREATE FUNCTION audit.partition_name(parent text, since timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE

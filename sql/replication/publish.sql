@@ -85,7 +85,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION audit.gather(timestamptz) IS
-    'Makes the trail ready for events of other servers, back to a time; returns the statement to run next, once for each server';
+    'Prepares the trail for events of other servers, back to a time; returns the statement to run next, once for each server';
 
 CREATE FUNCTION audit.gathering_subscriptions() RETURNS TABLE (subscription text, state text)
 LANGUAGE sql STABLE SECURITY DEFINER

@@ -25,7 +25,7 @@ CREATE TABLE audit.gather_settings (
     since       timestamptz PRIMARY KEY,
     prepared_at timestamptz NOT NULL
 );
-COMMENT ON TABLE audit.gather_settings IS 'What audit.gather was asked for: partitions back to this time wait for events of other servers';
+COMMENT ON TABLE audit.gather_settings IS 'The times that audit.gather was called with: partitions back to them wait for events of other servers';
 
 ALTER TABLE audit.remote_nodes    REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.gather_settings REPLICA IDENTITY NOTHING;
@@ -131,7 +131,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT audit.upsert_config(ROW(node_id, (SELECT o.subscription FROM audit.own_subscription() o), audit.clock())::audit.remote_nodes);
 END;
-COMMENT ON FUNCTION audit.record_remote_node(integer) IS 'Remembers that a node is another server; internal';
+COMMENT ON FUNCTION audit.record_remote_node(integer) IS 'Records that a node is another server; internal';
 
 -- The first copy of each table is an event in the transaction that copies it.
 CREATE FUNCTION audit.record_copy() RETURNS trigger

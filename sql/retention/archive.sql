@@ -246,7 +246,7 @@ EXCEPTION WHEN lock_not_available THEN
         USING ERRCODE = 'lock_not_available', HINT = 'Try again.';
 END;
 $$;
-COMMENT ON FUNCTION audit.unload_archive(uuid) IS 'Lets a restored archive go again; its files stay';
+COMMENT ON FUNCTION audit.unload_archive(uuid) IS 'Removes a restored archive from the trail; its files stay';
 
 -- Deletes the files of one archive whose own time is over; false where there is none. A hold on its time keeps it, whatever it is on.
 CREATE FUNCTION audit.remove_archive() RETURNS boolean

@@ -50,7 +50,7 @@ BEGIN
         name, NULL, NULL, NULL);
 END;
 $$;
-COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept goes by the retention again';
+COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept is subject to retention again';
 
 -- Partitions whose events are partly held are looked through again.
 CREATE FUNCTION audit.recheck_held() RETURNS void

@@ -74,7 +74,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION audit.set_retention(text, interval, boolean, interval, bigint, regclass, interval) IS
-    'Says how long events of a category, or the changes of one table, are kept; null leaves a value as it is, zero means without limit';
+    'Sets how long events of a category, or the changes of one table, are kept; null leaves a value as it is, zero means without limit';
 
 -- The retention of a table that had one when it was audited before.
 CREATE FUNCTION audit.retention_of(target regclass) RETURNS integer

@@ -1,4 +1,4 @@
-//! Puts triggers of ours on tables and takes them off, by OID.
+//! Creates, replaces and drops audit triggers, by OID.
 //!
 //! Not by CREATE TRIGGER and DROP TRIGGER: what PostgreSQL's own functions do here meets no event trigger, so that
 //! every command on these triggers that an event trigger sees comes from elsewhere (sql/capture/definitions.sql), and

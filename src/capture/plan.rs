@@ -247,7 +247,7 @@ unsafe fn acting(target: pg_sys::Relation, options: &Options) -> Acting {
     }
 }
 
-/// What holds for a table that has triggers of ours and no settings. It may be one that was restored alone, or one that
+/// What holds for a table that has audit triggers and no settings. It may be one that was restored alone, or one that
 /// its owner put in the place of one that is enabled: all is recorded, and what either the triggers or the settings of
 /// a table of this name hide is hidden.
 ///

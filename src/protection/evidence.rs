@@ -80,7 +80,7 @@ pub unsafe fn refuse_drop(class: Oid, object: Oid) {
     }
 }
 
-/// Refuses to let the extension go while there is evidence.
+/// Refuses to drop the extension while there is evidence.
 ///
 /// # Safety
 /// Must run inside a transaction.

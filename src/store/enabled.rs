@@ -32,7 +32,7 @@ pub unsafe fn table(target: pg_sys::Relation) -> Option<Enabled> {
     }
 }
 
-/// The table that the row triggers of ours on a relation are clones from.
+/// The table whose row triggers the audit triggers of a relation are clones of.
 ///
 /// # Safety
 /// The relation must be open, inside a transaction.

@@ -6,7 +6,7 @@
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for, [`enabled`] whose settings hold for a
-//!   partition, [`unconfigured`] which tables have triggers of ours all the same.
+//!   partition, [`unconfigured`] which tables have audit triggers but no settings.
 //! * [`remote`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, [`moving`] moves events to other partitions, and [`copy`] copies and deletes rows
