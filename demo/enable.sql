@@ -12,7 +12,7 @@ COMMIT;
 SELECT audit.baseline(t) FROM unnest('{pgbench_accounts,pgbench_branches,pgbench_tellers,pgbench_history,shop.staff,
     shop.customers,shop.products,shop.orders,shop.order_lines,shop.price_list,shop.notes}'::regclass[]) t;
 
--- What nobody limits is kept for ever.
+-- What has no policy is kept for ever.
 SELECT audit.set_retention('data', keep => '7 years');
 SELECT audit.set_retention('data', keep => '90 days', target => 'pgbench_history');
 SELECT audit.set_retention('system', keep => '10 years');

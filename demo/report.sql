@@ -19,9 +19,9 @@ SELECT to_char(occurred_at, 'HH24:MI:SS.MS') AS time, event, left(actor, 16) AS 
        left(array_to_string(changed_columns, ', '), 24) AS changed, left(reason, 14) AS reason
 FROM audit.history('shop.customers', 'C-1008');
 
-\echo 'RETENTION: how long events are kept, and when the first of them go (audit.retention); pgbench_history has leaves of its own'
-SELECT category, entity, keep, leaf_interval, leaves, events, pg_size_pretty(bytes) AS size, next_due::date AS next_due,
-       (SELECT string_agg(format('%s %s', p.action, p.leaf), ', ') FROM audit.prune(dry_run => true) p WHERE p.category = r.category) AS due_now
+\echo 'RETENTION: how long events are kept, and when the first of them go (audit.retention); pgbench_history has dedicated partitions'
+SELECT category, entity, keep, partition_interval, partitions, events, pg_size_pretty(bytes) AS size, next_due::date AS next_due,
+       (SELECT string_agg(format('%s %s', p.action, p.partition), ', ') FROM audit.prune(dry_run => true) p WHERE p.category = r.category) AS due_now
 FROM audit.retention r WHERE r.keep IS NOT NULL;
 SELECT name AS "legal hold", reason, entity, entity_id FROM audit.holds;
 

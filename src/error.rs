@@ -7,17 +7,17 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 pub enum Error {
     /// The trigger function was called as something else.
     NotATrigger { function: &'static str },
-    /// Neither a leaf nor the overflow exists.
-    NoLeaf { parent: String },
-    /// A leaf has other columns than its parent had when it was made.
-    ForeignLeaf { leaf: String },
+    /// Neither a partition nor the overflow exists.
+    NoPartition { parent: String },
+    /// A partition has other columns than its parent had when it was made.
+    ForeignPartition { partition: String },
     /// The evidence would go, or be changed by a change of definition.
     Evidence { action: &'static str, object: String },
     /// Evidence was to be changed by SQL.
     EvidenceChanged { table: String, operation: &'static str },
     /// An image holds no value for a column.
     NoValue { column: String, why: String },
-    /// A text is no key of a table.
+    /// A text is not a key of a table.
     NotAKey { entity_id: String, table: String, problem: String, hint: String },
     /// The table has no key.
     NoKey { table: String },
@@ -76,31 +76,31 @@ impl Error {
                 None,
                 Some("Use audit.enable, which creates the triggers.".into()),
             ),
-            Error::NoLeaf { parent } => (
+            Error::NoPartition { parent } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit.{parent} has no leaf and there is no overflow to write to"),
+                format!("audit.{parent} has no partition and there is no overflow to write to"),
                 None,
                 Some("Run CALL audit.maintain().".into()),
             ),
-            Error::ForeignLeaf { leaf } => (
+            Error::ForeignPartition { partition } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit.{leaf} does not have the columns of the trail"),
+                format!("audit.{partition} does not have the columns of the trail"),
                 None,
                 Some("Detach the table, then run CALL audit.maintain().".into()),
             ),
             Error::Evidence { action, object } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {action} {object}: it holds audit evidence"),
-                Some("Evidence leaves by retention, or with the whole trail.".into()),
+                Some("Evidence is removed by retention, or together with the whole trail.".into()),
                 Some(
-                    "audit.set_retention says how long events are kept. To remove the trail on purpose, run SELECT audit.uninstall('…'); it says what to confirm.".into(),
+                    "audit.set_retention sets how long events are kept. To remove the trail on purpose, run SELECT audit.uninstall('…'), which says what to confirm.".into(),
                 ),
             ),
             Error::EvidenceChanged { table, operation } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("cannot {operation} audit.{table}: evidence is never changed"),
                 None,
-                Some("Events leave by retention, which audit.set_retention sets, or with the whole trail, by audit.uninstall.".into()),
+                Some("Events are removed by retention (audit.set_retention), or with the whole trail (audit.uninstall).".into()),
             ),
             Error::NoValue { column, why } => (
                 ERRCODE_NO_DATA_FOUND,
@@ -110,7 +110,7 @@ impl Error {
             ),
             Error::NotAKey { entity_id, table, problem, hint } => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("entity_id \"{entity_id}\" is no key of {table}: {problem}"),
+                format!("entity_id \"{entity_id}\" is not a key of {table}: {problem}"),
                 None,
                 Some(hint),
             ),
@@ -131,7 +131,7 @@ impl Error {
                 format!("permission denied to hash a key of {table}"),
                 None,
                 Some(
-                    "Pass the digest that audit.trail has as entity_id. Values are taken from roles with SELECT on the key."
+                    "Pass the digest that audit.trail shows as entity_id. Values are accepted from roles with SELECT on the key."
                         .into(),
                 ),
             ),
@@ -201,7 +201,7 @@ impl Error {
                 ERRCODE_FEATURE_NOT_SUPPORTED,
                 "this version cannot record autonomous events".into(),
                 None,
-                Some("Leave autonomous at false: the event is then part of the transaction.".into()),
+                Some("Omit autonomous: the event is then part of the transaction.".into()),
             ),
             Error::NoArchiver { program, problem } => (
                 ERRCODE_CONFIG_FILE_ERROR,
@@ -223,7 +223,7 @@ impl Error {
                 let usual = match kind.as_str() {
                     "not_found" => "Check audit.archive_location, audit.archive_key_file and audit.archive_options.",
                     "tampered" => "Compare the files with a copy of them.",
-                    _ => "Nothing has been let go. What is due is tried again by the next maintenance.",
+                    _ => "Nothing was deleted. The next maintenance run retries what is due.",
                 };
                 (code, message, None, hint.or_else(|| Some(usual.into())))
             }

@@ -72,7 +72,7 @@ pub struct Event<'a> {
     pub new_entity_id: Option<&'a [u8]>,
     pub entity: Option<&'a [u8]>,
     pub failed: bool,
-    /// The retention of the table's own whose leaves hold the event; none for those of the category.
+    /// The table's retention, to which the partitions of the event are dedicated; none for those of the category.
     pub retention_id: Option<i32>,
 }
 

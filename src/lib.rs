@@ -5,12 +5,12 @@
 //! * [`encode`] turns values into jsonb and back, losslessly.
 //! * [`context`] knows who and why: session, roles, actor, trace, reason.
 //! * [`statement`] reads SQL text: comments that carry a trace, constants that must not be kept.
-//! * [`event`] is the record that captures make, [`store`] appends it to the open leaf.
+//! * [`event`] is the record that captures make, [`store`] appends it to the open partition.
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
-//! * [`retention`] archives what is let go.
+//! * [`retention`] archives what it deletes.
 //! * [`worker`] does maintenance in the background, in every database that has the extension.
-//! * [`settings`] and [`error`] are the voice; [`pg`] is the only place that knows PostgreSQL's insides.
+//! * [`settings`] defines the GUCs, [`error`] every message; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
 //! The SQL surface is in `sql/`, in rooms of the same kind; [`sql`] has the order of its files.
 

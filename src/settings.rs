@@ -12,7 +12,7 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_VALUE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static TRUNCATE_ROWS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static REPLICATE: GucSetting<bool> = GucSetting::<bool>::new(false);
-static LEAF_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 << 10);
+static PARTITION_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 << 10);
 #[cfg(feature = "testing")]
 static CLOCK_OFFSET: GucSetting<i32> = GucSetting::<i32>::new(0);
 #[cfg(feature = "testing")]
@@ -53,7 +53,7 @@ pub fn replicate() -> bool {
     REPLICATE.get()
 }
 
-/// How long the launcher leaves a database alone after a visit, in seconds.
+/// How long the launcher waits between two runs in a database, in seconds.
 pub fn naptime() -> u32 {
     u32::try_from(NAPTIME.get()).unwrap_or(1)
 }
@@ -174,10 +174,10 @@ pub fn define() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
-        c"audit.leaf_size",
-        c"Size from which a leaf of the trail is closed before its time.",
-        c"With its indexes. Leaves that retention drops as a whole, and merges of old ones, are of about this size.",
-        &LEAF_SIZE,
+        c"audit.partition_size",
+        c"Size from which a partition of the trail is closed before its time.",
+        c"With its indexes. Partitions that retention drops as a whole, and merges of old ones, are of about this size.",
+        &PARTITION_SIZE,
         1,
         i32::MAX,
         GucContext::Sighup,
@@ -187,8 +187,8 @@ pub fn define() {
     define_for_tests();
     GucRegistry::define_int_guc(
         c"audit.naptime",
-        c"Time between visits of the background worker to a database.",
-        c"Each visit is a short-lived process. Where audit is not preloaded there are none.",
+        c"Time between runs of the background worker in a database.",
+        c"Each run is a short-lived process. There are none where audit is not preloaded.",
         &NAPTIME,
         1,
         i32::MAX / 1000,
@@ -263,7 +263,7 @@ pub fn define() {
         );
         string(
             c"audit.tablespace",
-            c"The tablespace of new leaves of the trail.",
+            c"The tablespace of new partitions of the trail.",
             &raw mut TABLESPACE,
             pg_sys::GucContext::PGC_SIGHUP,
             None,
@@ -289,7 +289,7 @@ fn define_for_tests() {
     unsafe {
         string(
             c"audit.test_crash_at",
-            c"The point at which the process kills itself.",
+            c"The injection point at which the process kills itself.",
             &raw mut CRASH_AT,
             pg_sys::GucContext::PGC_SUSET,
             None,

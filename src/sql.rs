@@ -32,7 +32,7 @@ in_order! {
     "catalog_event_types" "../sql/catalog/event_types.sql",
     "protection_evidence" "../sql/protection/evidence.sql",
     "read_values" "../sql/read/values.sql",
-    // The life of a partition; whose events it may hold; when it goes.
+    // The life of a partition; whose events it may hold; when it is dropped.
     "partition_create" "../sql/partition/create.sql",
     "replication_subscribe" "../sql/replication/subscribe.sql",
     "partition_overflow" "../sql/partition/overflow.sql",
@@ -67,7 +67,7 @@ in_order! {
     "read_executions" "../sql/read/executions.sql",
     "report_views" "../sql/report/views.sql",
     "report_pages" "../sql/report/pages.sql",
-    "worker_visits" "../sql/worker/visits.sql",
+    "worker_state" "../sql/worker/state.sql",
     "replication_publish" "../sql/replication/publish.sql",
     // Last: every object is there.
     "catalog_grants" "../sql/catalog/grants.sql",

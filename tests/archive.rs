@@ -1,4 +1,4 @@
-//! Archives in their life: written, brought back in this database and in another one, let go.
+//! Archives in their life: written, restored in this database and in another one, deleted.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
@@ -10,7 +10,7 @@ mod server;
 use keeping::{ALONE, SEE, Trail};
 use server::Server;
 
-/// Events of every shape in January; then it is February, and their leaves have closed.
+/// Events of every shape in January; then it is February, and their partitions have closed.
 const SETUP: &str = "
     CREATE TABLE customer (id int PRIMARY KEY, name text, credit numeric, tags text[], data jsonb, at timestamptz, raw bytea);
     SELECT audit.enable('customer', 'comprehensive', label_column => 'name');
@@ -66,17 +66,17 @@ fn archives_come_back_as_they_were() {
     events::expect_whole(&trail.server, "postgres");
     // Retention does not see them, and they are evidence like any other.
     assert_eq!(trail.at(AUGUST, "SELECT count(*) FROM audit.prune()"), "0");
-    let leaf = trail.at(AUGUST, "SELECT restored_as FROM audit.archives WHERE category = 'data' AND events > 0");
+    let partition = trail.at(AUGUST, "SELECT restored_as FROM audit.archives WHERE category = 'data' AND events > 0");
     for sql in [
-        format!("DELETE FROM audit.{leaf}"),
-        format!("DROP TABLE audit.{leaf}"),
-        format!("INSERT INTO audit.{leaf} TABLE audit.{leaf}"),
+        format!("DELETE FROM audit.{partition}"),
+        format!("DROP TABLE audit.{partition}"),
+        format!("INSERT INTO audit.{partition} TABLE audit.{partition}"),
     ] {
         let errors = trail.errors(AUGUST, &sql);
         assert!(errors.contains("55000") && errors.contains("HINT"), "{sql}: {errors}");
     }
     let errors = trail.errors(AUGUST, RESTORE);
-    assert!(errors.contains("55000") && errors.contains("has been restored already"), "{errors}");
+    assert!(errors.contains("55000") && errors.contains("is already restored"), "{errors}");
 
     trail.at(AUGUST, "SELECT audit.unload_archive(archive_id) FROM audit.archives");
     assert_eq!(trail.at(AUGUST, reading), "");
@@ -106,9 +106,10 @@ fn archives_come_back_in_a_restored_database() {
     events::expect_whole(&other, "shop");
 }
 
-/// An event that comes when its leaf has been archived waits, readable, until the leaf has gone, and is archived by itself.
+/// An event that comes when its partition has been archived waits, readable, until the partition has gone, and is
+/// archived by itself.
 #[test]
-fn late_events_of_archived_leaves_are_kept() {
+fn late_events_of_archived_partitions_are_kept() {
     let trail = Trail::start(&[ALONE], "2030-01-15", &format!("{SETUP}{SEE}"));
     trail.at(FEBRUARY, "CALL audit.maintain(); SELECT audit.archive('data', '2030-02-01')");
     trail.at("2030-01-20", &format!("INSERT INTO customer (id) VALUES (200), (201); {SEE}"));
@@ -156,7 +157,7 @@ fn archives_keep_the_encoding_of_their_database() {
     trail.server.query("postgres", "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
     let at = |time: &str, sql: &str| trail.server.query("latin", &format!("{}{sql}", keeping::clock(time)));
     let setup = "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY, name text, data jsonb);
-                 SELECT audit.enable('t', label_column => 'name'), audit.set_retention('data', '1 month', archive => true, leaf_interval => '1 month');
+                 SELECT audit.enable('t', label_column => 'name'), audit.set_retention('data', '1 month', archive => true, partition_interval => '1 month');
                  INSERT INTO t SELECT n, chr(n), jsonb_build_object(chr(n), chr(n)) FROM generate_series(160, 255) n;
                  CREATE TABLE seen AS SELECT * FROM audit.trail WHERE category = 'data'";
     at("2030-01-15", setup);

@@ -20,7 +20,7 @@ const ARCHIVE: &str = "SELECT audit.archive('data', '2030-02-01')";
 const RESTORE: &str = "SELECT audit.restore_archive(archive_id) FROM audit.archives";
 const CHECK: &str = "SELECT audit.check_archive(archive_id) FROM audit.archives";
 
-/// A trail with events of January that do not compress, in a leaf that has closed and is due in August.
+/// A trail with events of January that do not compress, in a partition that has closed and is due in August.
 fn january() -> Trail {
     let trail = Trail::start(
         &[ALONE],
@@ -43,13 +43,13 @@ fn expect_refused(trail: &Trail, sqlstate: &str, text: &str) {
     assert!(errors.contains("HINT:  "), "{errors}");
     let output = trail.errors(AUGUST, "SELECT audit.prune()");
     assert!(
-        output.contains("WARNING:  01000: leaf events_data_20300101 was not archived and stays: ")
+        output.contains("WARNING:  01000: partition \"events_data_20300101\" was not archived and is kept: ")
             && output.contains(text),
         "{output}"
     );
     assert!(!output.contains("ERROR"), "{output}");
     let maintained = trail.errors(AUGUST, "CALL audit.maintain()");
-    assert!(maintained.contains("was not archived and stays") && !maintained.contains("ERROR"), "{maintained}");
+    assert!(maintained.contains("was not archived and is kept") && !maintained.contains("ERROR"), "{maintained}");
     expect_nothing_gone(trail);
 }
 
@@ -61,7 +61,7 @@ fn expect_nothing_gone(trail: &Trail) {
     assert_eq!(trail.at(AUGUST, events), "300");
 }
 
-/// What was in the way has gone: the leaf is archived and let go.
+/// What was in the way has gone: the partition is archived and let go.
 #[track_caller]
 fn expect_mended(trail: &Trail) {
     trail.at(AUGUST, &format!("{SEE}CALL audit.maintain()"));
@@ -140,7 +140,7 @@ fn programs_that_are_missing_or_die() {
     program("#!/bin/sh\ncat >/dev/null\n", "755");
     expect_refused(&trail, "38000", "audit-archive");
     program("#!/bin/sh\ncat >/dev/null\necho '{\"manifest\": {\"events\": 299}}'\n", "755");
-    expect_refused(&trail, "XX001", "300 were counted when it closed");
+    expect_refused(&trail, "XX001", "but 300 were recorded at close");
     trail.configure(&[("audit.archive_program", real.to_str().unwrap())]);
     expect_mended(&trail);
 }

@@ -26,8 +26,8 @@ fn shop(server: &Server) {
            CREATE TABLE app.later (id int PRIMARY KEY);
            INSERT INTO app.later VALUES (1);"#,
     );
-    // A leaf whose time is over has indexes of its own.
-    server.query("shop", "SELECT audit.make_leaves_of('events_data', '2021-01-01', '2021-01-01')");
+    // A partition whose time is over has indexes of its own.
+    server.query("shop", "SELECT audit.create_partitions_of('events_data', '2021-01-01', '2021-01-01')");
     server.query("shop", "CALL audit.maintain()");
     assert_eq!(
         server.query("shop", "SELECT count(*) FROM pg_indexes i WHERE i.tablename = 'events_data_20210101'"),
@@ -149,7 +149,7 @@ fn a_table_restored_alone_is_recorded() {
     let server = Server::start(&[]);
     shop(&server);
     server.create_database("other");
-    server.query("other", "CREATE EXTENSION audit; SELECT audit.make_leaves()");
+    server.query("other", "CREATE EXTENSION audit; SELECT audit.create_partitions()");
     let output = server.psql("other", &format!("\\set ON_ERROR_STOP on\n{}", server.dump("shop", &["--table=item"])));
     server::expect_success("the restore", &output);
     server.query(
@@ -172,16 +172,16 @@ row.insert public.item {"id": 4, "name": "jar", "secret": {"$audit": "masked"}, 
     assert_eq!(server.query("other", gaps), "");
 }
 
-/// The background worker, which visits databases all the time, waits for the end of a restore.
+/// The background worker, which runs all the time, waits for the end of a restore.
 #[test]
 fn a_restore_is_not_disturbed_by_the_worker() {
     let server = Server::start(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1s")]);
     shop(&server);
     let text = server.dump("shop", &[]);
-    // Time for visits: when only the extension is there, among the tables, which are not yet partitions, after they have been
-    // made, after they have been loaded, before the last of the triggers.
+    // Time for runs: when only the extension is there, among the tables, which are not yet partitions, after they have
+    // been made, after they have been loaded, before the last of the triggers.
     let parts: Vec<_> = text.split_inclusive("\n\n\n").collect();
-    let is_last = |part: &&str| part.starts_with("--\n-- Name: sessions_rest refuse_change;");
+    let is_last = |part: &&str| part.starts_with("--\n-- Name: sessions_default reject_change;");
     let places = [
         parts.iter().position(|part| part.contains("\nCREATE TABLE ")),
         parts.iter().position(|part| part.contains("\nCREATE TABLE audit.nodes_all ")),
@@ -202,7 +202,7 @@ fn a_restore_is_not_disturbed_by_the_worker() {
     expect_restored(&server, &server, "plain");
 }
 
-/// Without its privileges a restored trail is nobody's until maintenance has set the rights of its leaves.
+/// Without its privileges a restored trail is nobody's until maintenance has set the rights of its partitions.
 #[test]
 fn a_restore_without_privileges_is_readable_after_maintenance() {
     let server = Server::start(&[]);

@@ -51,13 +51,15 @@ fn failures_are_told_in_any_encoding() {
             "CREATE EXTENSION audit;
              CREATE TABLE t (id int PRIMARY KEY);
              SELECT audit.enable('t');
-             CREATE OR REPLACE FUNCTION audit.gather_own(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
+             CREATE OR REPLACE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
                  'BEGIN RAISE EXCEPTION ''bad %'', chr(233) USING ERRCODE = ''22000''; END';
-             CREATE OR REPLACE FUNCTION audit.summarize_leaves() RETURNS void LANGUAGE plpgsql AS
+             CREATE OR REPLACE FUNCTION audit.summarize_partitions() RETURNS void LANGUAGE plpgsql AS
                  'BEGIN CREATE TABLE IF NOT EXISTS public.all_else_is_done (); END'",
         );
         let words = "SELECT worker FROM audit.status()";
-        wait_until("it fails", || server.query(&database, words).contains("could not gather a table's events: bad "));
+        wait_until("it fails", || {
+            server.query(&database, words).contains("could not move events to dedicated partitions: bad ")
+        });
         assert_eq!(server.query(&database, "SELECT to_regclass('all_else_is_done') IS NOT NULL"), "t");
     }
 }

@@ -15,15 +15,15 @@ fn the_trails_of_two_servers_and_the_centre_are_one() {
         &centre,
         "CREATE TABLE orders (id int PRIMARY KEY, status text); SELECT audit.enable('orders'); INSERT INTO orders VALUES (1, 'central')",
     );
-    // Events that have no leaf when the copy begins: whoever holds this lock keeps maintenance from moving them.
+    // Events that have no partition when the copy begins: whoever holds this lock keeps maintenance from moving them.
     let mut busy = first.connect("postgres");
     busy.batch_execute("BEGIN; SELECT audit.lock('maintenance')").unwrap();
     query(
         &first,
         "BEGIN;
-         DO $$ DECLARE leaf regclass;
+         DO $$ DECLARE partition regclass;
          BEGIN
-             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_application' LOOP PERFORM audit.execute_permitted(format('DROP TABLE %s', leaf)); END LOOP;
+             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_application' LOOP PERFORM audit.execute_permitted(format('DROP TABLE %s', partition)); END LOOP;
          END $$; COMMIT;
          SELECT audit.record('invoice.approved', NULL, 'invoice', 'INV-late') FROM generate_series(1, 50)",
     );
@@ -166,7 +166,7 @@ fn nobody_but_a_first_copy_loads_evidence() {
     let count = "SELECT count(*) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e";
     for attempt in [
         "SET session_replication_role = replica; INSERT INTO audit.events SELECT * FROM forged",
-        "SET session_replication_role = replica; INSERT INTO audit.events_system_gate SELECT * FROM forged",
+        "SET session_replication_role = replica; INSERT INTO audit.events_system_default SELECT * FROM forged",
         "SELECT audit.admit_copy('audit.events'); INSERT INTO audit.events SELECT * FROM forged",
     ] {
         let before = query(&centre, count);
@@ -176,7 +176,7 @@ fn nobody_but_a_first_copy_loads_evidence() {
     }
     let output = centre.psql(
         "postgres",
-        "CREATE TRIGGER arrive BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit.arrive('divert'); INSERT INTO forged SELECT * FROM forged",
+        "CREATE TRIGGER accept_row BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit.accept_row('route_to_overflow'); INSERT INTO forged SELECT * FROM forged",
     );
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("not called as the trigger"), "{errors}");
@@ -197,9 +197,9 @@ fn nobody_but_a_first_copy_loads_evidence() {
 
     // What cannot work is said, where it can be put right.
     for (sql, message) in [
-        ("SELECT audit.publish(''); ", "a publication needs a name"),
+        ("SELECT audit.publish(''); ", "publication must not be null or empty"),
         ("SELECT audit.publish(); SELECT audit.publish()", "already exists"),
-        ("SELECT audit.gather(now() + interval '1 day')", "since is in the future"),
+        ("SELECT audit.gather(now() + interval '1 day')", "since must not be in the future"),
         ("SELECT audit.server_history('nowhere', 'public.t', '1')", "has no events of public.t"),
         ("SELECT audit.server_history(NULL, 'public.t', '1')", "must not be null"),
     ] {
@@ -225,5 +225,5 @@ fn nobody_but_a_first_copy_loads_evidence() {
     assert!(refused("SELECT audit.publish()").contains("wal_level is replica"));
     source.set(&[("wal_level", "logical")]);
     source.restart();
-    assert!(refused("SET audit.replicate = on; SELECT audit.publish()").contains("not on for everybody"));
+    assert!(refused("SET audit.replicate = on; SELECT audit.publish()").contains("must be on for all sessions"));
 }

@@ -1,4 +1,4 @@
-//! A gathered trail over the years: networks that are cut, clocks that are wrong, leaves that close and go.
+//! A gathered trail over the years: networks that are cut, clocks that are wrong, partitions that close and go.
 
 mod events;
 mod gathering;
@@ -14,7 +14,7 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     gather(&centre, &source, "a");
     expect_same(&centre, &source, "a");
 
-    // The network is cut for longer than a leaf of the centre is open.
+    // The network is cut for longer than a partition of the centre is open.
     query(&centre, "ALTER SUBSCRIPTION audit_a DISABLE");
     query(
         &source,
@@ -25,7 +25,7 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     centre.launch();
     set_clock(&centre, 70 * 24);
     query(&centre, "CALL audit.maintain()");
-    let closed = "SELECT count(*) FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL AND f.events > 100";
+    let closed = "SELECT count(*) FROM audit.partition_catalog f WHERE f.closed_at IS NOT NULL AND f.events > 100";
     assert_eq!(query(&centre, closed), "1");
     let loaded = "SELECT string_agg(t.parameters ->> 'server', ' '), sum((t.parameters ->> 'events')::int)
                   FROM audit.trail t WHERE t.event = 'evidence.load' AND t.entity LIKE 'audit.events\\_%'";
@@ -34,12 +34,12 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
         query(
             &centre,
             "SELECT string_agg('a', ' '), sum(e.n) FROM (SELECT count(*) AS n FROM audit.events e
-                            JOIN audit.gathered_nodes g USING (node_id) GROUP BY e.category) e"
+                            JOIN audit.remote_nodes g USING (node_id) GROUP BY e.category) e"
         )
     );
     query(&centre, "ALTER SUBSCRIPTION audit_a ENABLE");
     expect_same(&centre, &source, "a");
-    wait_until("late events are in their leaves", || {
+    wait_until("late events are in their partitions", || {
         query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
     });
     expect_same(&centre, &source, "a");
@@ -66,19 +66,19 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     assert_eq!(
         query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = '9000'"),
         "1",
-        "what has no leaf is seen at once"
+        "what has no partition is seen at once"
     );
-    wait_until("events ahead have a leaf", || {
+    wait_until("events ahead have a partition", || {
         query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
     });
     let after: i64 = query(&centre, "SELECT count(*) FROM audit.events WHERE category = 'data'").parse().unwrap();
     assert_eq!(after, before + 1);
     events::expect_whole(&centre, "postgres");
-    // A year later the leaves of contexts that then are made take what had come before them.
-    assert_ne!(query(&centre, "SELECT count(*) FROM audit.contexts_rest"), "0");
+    // A year later the partitions of contexts that then are made take what had come before them.
+    assert_ne!(query(&centre, "SELECT count(*) FROM audit.contexts_default"), "0");
     set_clock(&centre, 400 * 24);
     query(&centre, "CALL audit.maintain()");
-    assert_eq!(query(&centre, "SELECT count(*) FROM audit.contexts_rest"), "0");
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.contexts_default"), "0");
     events::expect_whole(&centre, "postgres");
     expect_facts(&centre);
 
@@ -113,34 +113,37 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     // A dump carries all of it: the same trail, and the same knowledge of whose it is.
     centre.dump_and_restore("postgres", &centre, "restored", &["--no-subscriptions"]);
     let content =
-        format!("{TRAIL}; SELECT count(*), count(g) FROM audit.nodes LEFT JOIN audit.gathered_nodes g USING (node_id)");
+        format!("{TRAIL}; SELECT count(*), count(g) FROM audit.nodes LEFT JOIN audit.remote_nodes g USING (node_id)");
     assert_eq!(centre.query("restored", &content), query(&centre, &content));
     assert_eq!(errors(&source), "");
     assert_eq!(errors(&centre).replace("ERROR:  canceling statement due to user request", ""), "");
 }
 
-/// While a leaf is being cut a check is on it, which an event of a clock that is ahead must not fail.
+/// While a partition is being split a check is on it, which an event of a clock that is ahead must not fail.
 #[test]
-fn a_leaf_may_be_cut_while_events_arrive() {
+fn a_partition_may_be_split_while_events_arrive() {
     let source = source("a");
     let centre = start("centre");
     gather(&centre, &source, "a");
-    query(&centre, "SELECT audit.clock(); ALTER SYSTEM SET audit.leaf_size = '1MB'");
+    query(&centre, "SELECT audit.clock(); ALTER SYSTEM SET audit.partition_size = '1MB'");
     query(&centre, "SELECT pg_reload_conf()");
     query(&source, "UPDATE parts SET note = note || id");
     catch_up(&source);
-    wait_until("the cut begins", || query(&centre, "SELECT audit.cut_leaf()") == "t");
-    assert_eq!(query(&centre, "SELECT f.parent, f.cut_at > audit.clock() FROM audit.leaf_facts f"), "events_data|t");
+    wait_until("the split begins", || query(&centre, "SELECT audit.split_partition()") == "t");
+    assert_eq!(
+        query(&centre, "SELECT f.parent, f.split_at > audit.clock() FROM audit.partition_catalog f"),
+        "events_data|t"
+    );
     set_clock(&source, 1);
     query(&source, "INSERT INTO parts VALUES (9000, 'ahead')");
     expect_same(&centre, &source, "a");
-    // The event is in the leaf, which then ends behind it.
-    let leaves = "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = l.leaf::oid AND t.tgname = 'cut'))
-                  FROM audit.leaves l WHERE l.parent = 'events_data' AND l.since < audit.clock() + interval '2 hours'";
-    wait_until("the leaf is cut", || query(&centre, &format!("CALL audit.maintain(); {leaves}")) == "2|0");
+    // The event is in the partition, which then ends behind it.
+    let partitions = "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = l.partition::oid AND t.tgname = 'split'))
+                  FROM audit.partitions l WHERE l.parent = 'events_data' AND l.since < audit.clock() + interval '2 hours'";
+    wait_until("the partition is split", || query(&centre, &format!("CALL audit.maintain(); {partitions}")) == "2|0");
     assert_eq!(
         query(&centre, "SELECT (SELECT count(*) FROM audit.events_overflow), l.until - e.occurred_at BETWEEN interval '14 minutes' AND interval '15 minutes'
-                        FROM audit.events e JOIN audit.leaves l ON l.leaf::oid = e.tableoid WHERE e.entity_id = '9000'"),
+                        FROM audit.events e JOIN audit.partitions l ON l.partition::oid = e.tableoid WHERE e.entity_id = '9000'"),
         "0|t"
     );
     expect_same(&centre, &source, "a");

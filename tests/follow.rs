@@ -212,11 +212,11 @@ fn a_restored_trail_is_followed() {
 fn a_gathered_trail_is_refused() {
     let server = audited(&[]);
     let other = audited(&[("audit.replicate", "on")]);
-    let leaf = other.query(
+    let partition = other.query(
         "postgres",
-        "SELECT leaf FROM audit.leaves WHERE parent = 'events_data' AND since <= now() AND until > now()",
+        "SELECT partition FROM audit.partitions WHERE parent = 'events_data' AND since <= now() AND until > now()",
     );
-    other.query("postgres", &format!("CREATE PUBLICATION p FOR TABLE {leaf}"));
+    other.query("postgres", &format!("CREATE PUBLICATION p FOR TABLE {partition}"));
     let connection = format!("host={} port={} user=postgres dbname=postgres", other.host().display(), other.port());
     server.query("postgres", &format!("CREATE SUBSCRIPTION s CONNECTION '{connection}' PUBLICATION p"));
     let output = server.psql("postgres", "SELECT * FROM audit.follow()");

@@ -26,7 +26,7 @@ fn evidence_is_not_dropped() {
         "shop",
         "CREATE TABLE item (id int PRIMARY KEY); SELECT audit.enable('item'); INSERT INTO item VALUES (1)",
     );
-    let leaf =
+    let partition =
         server.query("shop", "SELECT e.tableoid::regclass FROM audit.events e WHERE e.category = 'data' LIMIT 1");
     let forms = [
         "DROP EXTENSION audit".to_owned(),
@@ -38,11 +38,11 @@ fn evidence_is_not_dropped() {
         "DROP EXTENSION plpgsql CASCADE".to_owned(),
         "DROP TABLE audit.events CASCADE".to_owned(),
         "DROP TABLE audit.nodes CASCADE".to_owned(),
-        format!("DROP TABLE {leaf}"),
-        format!("DROP TABLE {leaf} CASCADE"),
+        format!("DROP TABLE {partition}"),
+        format!("DROP TABLE {partition} CASCADE"),
         "DO $$ BEGIN EXECUTE 'DROP EXTENSION audit CASCADE'; END $$".to_owned(),
-        format!("TRUNCATE {leaf}"),
-        format!("DELETE FROM {leaf}"),
+        format!("TRUNCATE {partition}"),
+        format!("DELETE FROM {partition}"),
         "SET session_replication_role = replica; DELETE FROM audit.events".to_owned(),
     ];
     for sql in &forms {

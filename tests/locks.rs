@@ -75,19 +75,19 @@ fn a_session_at_work_is_met() {
     assert_eq!(overflow(&server, "postgres"), 1);
     let mut other = server.connect("postgres");
     let error = other.batch_execute("SELECT audit.prune()").unwrap_err();
-    assert_eq!(error.as_db_error().unwrap().message(), "maintenance is at work in another session");
+    assert_eq!(error.as_db_error().unwrap().message(), "maintenance is running in another session");
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
     let error = other.batch_execute("SET lock_timeout = '100ms'; SELECT audit.hold('case', 'why')").unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
 
     // Who waits for locks in another order is told so.
-    other.batch_execute("RESET lock_timeout; BEGIN; SELECT audit.lock('leaves')").unwrap();
+    other.batch_execute("RESET lock_timeout; BEGIN; SELECT audit.lock('partitions')").unwrap();
     let waiting = thread::spawn(move || other.batch_execute("SELECT audit.lock('retention'); COMMIT"));
     wait_until("it waits", || {
         server.query("postgres", "SELECT count(*) FROM pg_locks l WHERE l.locktype = 'object' AND NOT l.granted") == "1"
     });
     let deadlocked = |error: &postgres::Error| error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED);
-    let first = busy.batch_execute("SELECT audit.lock('leaves')");
+    let first = busy.batch_execute("SELECT audit.lock('partitions')");
     busy.batch_execute("ROLLBACK").unwrap();
     let second = waiting.join().unwrap();
     assert!(first.as_ref().err().is_some_and(deadlocked) != second.as_ref().err().is_some_and(deadlocked));

@@ -91,8 +91,8 @@ fn a_subscriber_audits_what_it_applies() {
     assert_eq!(errors(&subscriber), "");
 }
 
-/// The subscriber knows nothing of us: neither the extension's tables, nor new leaves, nor events, nor their move from
-/// the overflow may reach it, and the user's own tables go on.
+/// The subscriber knows nothing of us: neither the extension's tables, nor new partitions, nor events, nor their move
+/// from the overflow may reach it, and the user's own tables go on.
 #[test]
 fn a_publication_for_all_tables_goes_on() {
     let publisher = Server::start(&[]);
@@ -123,10 +123,10 @@ fn a_publication_for_all_tables_goes_on() {
         "postgres",
         "BEGIN;
          DO $$
-         DECLARE leaf regclass;
+         DECLARE partition regclass;
          BEGIN
-             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' LOOP
-                 PERFORM audit.execute_permitted(format('DROP TABLE %s', leaf));
+             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' LOOP
+                 PERFORM audit.execute_permitted(format('DROP TABLE %s', partition));
              END LOOP;
          END $$;
          COMMIT;

@@ -1,5 +1,5 @@
-//! Two years of a trail: leaves that close and merge, policies by age, size and table, holds, archives. Then every event
-//! that was ever made is accounted for.
+//! Two years of a trail: partitions that close and merge, policies by age, size and table, holds, archives. Then every
+//! event that was ever made is accounted for.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
@@ -25,10 +25,10 @@ const SETUP: &str = "
     SELECT audit.define_event_type('order.paid', parameters => '{\"amount\": \"numeric\"}');
     SELECT audit.set_retention('data', '1 year', archive => true);
     SELECT audit.set_retention('data', '30 days', archive => false, target => 'click');
-    SELECT audit.set_retention('data', max_bytes => 1000000, target => 'measure', leaf_interval => '21 days');
+    SELECT audit.set_retention('data', max_bytes => 1000000, target => 'measure', partition_interval => '21 days');
     SELECT audit.set_retention('read', '28 days');
     SELECT audit.set_retention('security', '6 months', archive => true);
-    SELECT audit.set_retention('schema', '1 year', leaf_interval => '14 days');
+    SELECT audit.set_retention('schema', '1 year', partition_interval => '14 days');
     SELECT audit.set_retention('system', '1 year', archive => true);
     SELECT audit.set_retention('application', '90 days', archive => true, archive_keep => '1 year');";
 
@@ -98,7 +98,7 @@ fn two_years_of_life_are_accounted_for() {
         }
         trail.at(&time(step), &format!("{SEE}{};{};{SEE}CALL audit.maintain()", work(step), special(step)));
         if step == 17 {
-            // A clock that is wrong by months leads to leaves that have closed.
+            // A clock that is wrong by months leads to partitions that have closed.
             trail.at(&time(13), &format!("{};{SEE}", work(1000)));
             assert_ne!(trail.at(&time(17), "SELECT count(*) FROM audit.events_overflow"), "0");
         }
@@ -115,9 +115,9 @@ fn two_years_of_life_are_accounted_for() {
         }
         if step % 9 == 8 {
             // Two are ahead.
-            let many = "SELECT l.parent, count(*) FROM audit.leaves l WHERE l.since <= audit.clock() AND l.parent LIKE 'events%'
+            let many = "SELECT l.parent, count(*) FROM audit.partitions l WHERE l.since <= audit.clock() AND l.parent LIKE 'events%'
                         GROUP BY 1 HAVING count(*) > 24";
-            assert_eq!(trail.at(&time(step), many), "", "too many leaves at step {step}");
+            assert_eq!(trail.at(&time(step), many), "", "too many partitions at step {step}");
             events::expect_whole(&trail.server, "postgres");
         }
     }
@@ -128,14 +128,14 @@ fn two_years_of_life_are_accounted_for() {
     assert!(!errors.contains("ERROR") && !errors.contains("WARNING"), "{errors}");
 }
 
-/// The leaves' owner as prunes and archives name it: a category, or a retention of a table.
+/// The partitions' owner as prunes and archives name it: a category, or a retention of a table.
 const OWNERS: &str = "
     CREATE VIEW proof.notes AS
-    SELECT s.event, substring(s.entity FROM '^audit\\.events_(own_\\d+|[a-z]+)') AS owner, (s.parameters->>'events')::bigint AS events,
+    SELECT s.event, substring(s.entity FROM '^audit\\.events_(dedicated_\\d+|[a-z]+)') AS owner, (s.parameters->>'events')::bigint AS events,
            s.parameters->>'archive_id' AS archive_id, s.parameters->>'action' AS action
     FROM proof.seen s WHERE s.event IN ('retention.prune', 'retention.archive');
     CREATE VIEW proof.owned AS
-    SELECT s.*, coalesce((SELECT 'own_' || p.retention_id FROM audit.retention_settings p
+    SELECT s.*, coalesce((SELECT 'dedicated_' || p.retention_id FROM audit.retention_settings p
                           WHERE s.category = 'data' AND p.lineage IS NOT NULL AND p.entity = s.entity), s.category) AS owner
     FROM proof.seen s;";
 
@@ -143,8 +143,8 @@ fn expect_accounts(trail: &Trail, end: &str) {
     trail.at(end, OWNERS);
     assert_eq!(trail.at(end, "SELECT count(*) FROM audit.holds"), "0");
     trail.expect_unchanged(end);
-    // Nothing is left of the time that no policy keeps: no leaf, no context, no session.
-    let old = "SELECT l.leaf_name FROM audit.leaves l
+    // Nothing is left of the time that no policy keeps: no partition, no context, no session.
+    let old = "SELECT l.partition_name FROM audit.partitions l
                WHERE l.until < audit.clock() - interval '20 months'";
     assert_eq!(trail.at(end, old), "");
     let live =
@@ -164,7 +164,8 @@ fn expect_accounts(trail: &Trail, end: &str) {
     let noted = "SELECT n.owner, sum(n.events) FROM proof.notes n WHERE n.event = 'retention.prune'
                    AND (n.archive_id IS NULL OR n.action = 'delete archive') GROUP BY 1 ORDER BY 1";
     assert_eq!(count(gone), count(noted), "events that have gone, and prunes");
-    let click = count("SELECT 'own_' || retention_id FROM audit.retention_settings WHERE entity = 'public.click'");
+    let click =
+        count("SELECT 'dedicated_' || retention_id FROM audit.retention_settings WHERE entity = 'public.click'");
     let owners = count(&format!("SELECT string_agg(g.owner, ' ') FROM ({gone}) g"));
     assert_eq!(owners, format!("application {click} read schema"));
 
@@ -211,7 +212,7 @@ fn a_connection_outlives_its_session() {
     assert_eq!(
         trail.at(
             "2030-09-20",
-            "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'sessions' AND l.until < '2030-09-01'"
+            "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'sessions' AND l.until < '2030-09-01'"
         ),
         "0"
     );
@@ -224,7 +225,7 @@ fn the_worker_archives_and_prunes() {
         &[("shared_preload_libraries", "audit"), ("audit.naptime", "1s")],
         "2030-01-01",
         "CREATE TABLE t (id int PRIMARY KEY);
-         SELECT audit.enable('t'), audit.set_retention('data', '2 months', archive => true, archive_keep => '4 months', leaf_interval => '1 month');",
+         SELECT audit.enable('t'), audit.set_retention('data', '2 months', archive => true, archive_keep => '4 months', partition_interval => '1 month');",
     );
     let query = |sql: &str| trail.server.query("postgres", sql);
     for month in 0..8 {
@@ -237,7 +238,7 @@ fn the_worker_archives_and_prunes() {
     // June and later are live, April and May in archives; what is older has gone with its archive.
     let state = "SELECT (SELECT count(*) FROM audit.trail WHERE event = 'row.insert'),
                         (SELECT string_agg(to_char(since, 'MM'), ' ' ORDER BY since) FROM audit.archives WHERE category = 'data'),
-                        (SELECT count(*) FROM audit.leaves l LEFT JOIN audit.leaf_facts f USING (leaf_name)
+                        (SELECT count(*) FROM audit.partitions l LEFT JOIN audit.partition_catalog f USING (partition_name)
                          WHERE l.parent = 'events_data' AND l.until < audit.clock() AND f.closed_at IS NULL)";
     wait_until("the worker has let go what is due", || query(state) == "300|04 05|0");
     let archives = "SELECT count(*), sum(events), count(*) FILTER (WHERE pruned_at IS NULL) FROM audit.archives";

@@ -1,5 +1,5 @@
-//! Captures, readers and dumps beside maintenance that never rests: small leaves that are cut, closed, merged, archived
-//! and pruned while the clock runs fast.
+//! Captures, readers and dumps beside maintenance that never rests: small partitions that are split, closed, merged,
+//! archived and pruned while the clock runs fast.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -48,7 +48,7 @@ fn capture(trail: &Trail, number: u32, ends: &AtomicBool) -> Duration {
     longest
 }
 
-/// Transactions that are open for longer than leaves are, some of them prepared.
+/// Transactions that are open for longer than partitions are, some of them prepared.
 fn capture_late(trail: &Trail, ends: &AtomicBool) -> Duration {
     let mut client = trail.server.connect("postgres");
     let (mut longest, mut turn) = (Duration::ZERO, 0);
@@ -95,27 +95,29 @@ fn number(text: &str, name: &str) -> u32 {
 #[test]
 fn captures_readers_and_dumps_go_on() {
     let trail = Trail::start(
-        &[("shared_preload_libraries", "audit"), ("audit.naptime", "1s"), ("audit.leaf_size", "1MB")],
+        &[("shared_preload_libraries", "audit"), ("audit.naptime", "1s"), ("audit.partition_size", "1MB")],
         "2030-01-01",
         "CREATE TABLE entry (id int PRIMARY KEY, note text);
          CREATE TABLE click (id int PRIMARY KEY);
          CREATE TABLE counter (id int PRIMARY KEY, n int);
          INSERT INTO counter SELECT n, 0 FROM generate_series(1, 3) n;
          SELECT audit.enable('entry'), audit.enable('click'), audit.enable('counter');
-         SELECT audit.set_retention('data', leaf_interval => '1 hour');
-         SELECT audit.set_retention('data', '2 hours', archive => true, target => 'click', leaf_interval => '1 hour');",
+         SELECT audit.set_retention('data', partition_interval => '1 hour');
+         SELECT audit.set_retention('data', '2 hours', archive => true, target => 'click', partition_interval => '1 hour');",
     );
-    // Leaves to merge, which maintenance meets as it begins.
-    let old = "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data'";
+    // Partitions to merge, which maintenance meets as it begins.
+    let old = "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'events_data'";
     let query = |sql: &str| trail.server.query("postgres", sql);
     let offset: i64 =
         query("SELECT extract(epoch FROM timestamptz '2030-02-01' - clock_timestamp())::int").parse().unwrap();
-    // The worker drops the leaves of whole months, in whose place they come.
-    let long =
-        "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > l.since + interval '1 hour'";
+    // The worker drops the partitions of whole months, in whose place they come.
+    let long = "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'events_data' AND l.until > l.since + interval '1 hour'";
     wait_until("the interval has been changed", || query(long) == "0");
     for hour in 0..30 {
-        trail.at(&format!("2030-01-30 12:30+00'::timestamptz + interval '{hour} hours"), "SELECT audit.make_leaves()");
+        trail.at(
+            &format!("2030-01-30 12:30+00'::timestamptz + interval '{hour} hours"),
+            "SELECT audit.create_partitions()",
+        );
     }
     assert!(query(old).parse::<u32>().unwrap() > 24);
 
@@ -159,12 +161,12 @@ fn captures_readers_and_dumps_go_on() {
     // Everything that is due goes, now that nobody is in the way.
     let last = (offset + 8 * 3600).to_string();
     trail.configure(&[("audit.test_clock_offset", &last)]);
-    let waiting = "SELECT (SELECT count(*) FROM audit.due_leaves()) + (SELECT count(*) FROM audit.leaves_to_close())
-                        + (SELECT count(*) FROM audit.leaves_to_merge()) + (SELECT count(*) FROM audit.events_overflow)";
+    let waiting = "SELECT (SELECT count(*) FROM audit.due_partitions()) + (SELECT count(*) FROM audit.partitions_to_close())
+                        + (SELECT count(*) FROM audit.partitions_to_merge()) + (SELECT count(*) FROM audit.events_overflow)";
     wait_until("maintenance has done all that there is", || query(waiting) == "0");
     let done = query(DONE);
     assert!(["drop", "archive", "move"].iter().all(|kind| number(&done, kind) > 2), "{done}");
-    assert!(query(old).parse::<u32>().unwrap() <= 26, "too many leaves");
+    assert!(query(old).parse::<u32>().unwrap() <= 26, "too many partitions");
     query("SELECT audit.restore_archive(archive_id) FROM audit.archives");
     assert_eq!(query(DIFFERENCE), "0", "changes without event, or events without change");
     events::expect_whole(&trail.server, "postgres");
@@ -172,7 +174,7 @@ fn captures_readers_and_dumps_go_on() {
     assert!(!errors.contains("ERROR") && !errors.contains("PANIC"), "{errors}");
 }
 
-/// A transaction that has read the trail and stays open keeps leaves from being dropped, and nobody from writing.
+/// A transaction that has read the trail and stays open keeps partitions from being dropped, and nobody from writing.
 fn read_for_long(trail: &Trail) {
     let mut reader = trail.server.connect("postgres");
     let mut reading =
@@ -184,7 +186,7 @@ fn read_for_long(trail: &Trail) {
         "postgres",
         "SELECT count(*) FILTER (WHERE action = 'drop'), count(*) FILTER (WHERE action = 'busy') FROM audit.prune()",
     );
-    assert!(busy.starts_with("0|"), "a leaf that was read has been dropped: {busy}");
+    assert!(busy.starts_with("0|"), "a partition that was read has been dropped: {busy}");
     thread::sleep(Duration::from_secs(3).saturating_sub(began.elapsed()));
     assert_eq!(reading.query_one(count, &[]).unwrap().get::<_, i64>(0), before, "a snapshot has changed");
     reading.commit().unwrap();
@@ -199,7 +201,7 @@ fn dump_of(trail: &Trail) -> String {
         }
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(errors.contains("does not exist"), "{errors}");
-        eprintln!("pg_dump met a leaf that went: {errors}");
+        eprintln!("pg_dump met a partition that went: {errors}");
     }
     panic!("pg_dump was never done");
 }
@@ -226,13 +228,16 @@ fn writers_do_not_wait_for_archives() {
         &[ALONE],
         "2030-01-15",
         "CREATE TABLE t (id int PRIMARY KEY);
-         SELECT audit.enable('t'), audit.set_retention('data', '2 months', archive => true, leaf_interval => '1 month');
+         SELECT audit.enable('t'), audit.set_retention('data', '2 months', archive => true, partition_interval => '1 month');
          INSERT INTO t VALUES (1);",
     );
     trail.at("2030-02-15", "CALL audit.maintain(); INSERT INTO t VALUES (2)");
     trail.at("2030-03-15", "CALL audit.maintain(); INSERT INTO t VALUES (3)");
     let now = "2030-06-15";
-    trail.at(now, "SELECT audit.hold('all', 'while leaves close'); CALL audit.maintain(); SELECT audit.release('all')");
+    trail.at(
+        now,
+        "SELECT audit.hold('all', 'while partitions close'); CALL audit.maintain(); SELECT audit.release('all')",
+    );
     let slow = trail.server.host().join("slow");
     std::fs::write(&slow, format!("#!/bin/sh\nsleep 3\nexec {} \"$@\"\n", server::program("audit-archive").display()))
         .unwrap();
@@ -246,7 +251,7 @@ fn writers_do_not_wait_for_archives() {
             if pruning.is_finished() {
                 break;
             }
-            // A session that has to look for its leaf, and a reader of all of them.
+            // A session that has to look for its partition, and a reader of all of them.
             let began = Instant::now();
             trail.at(
                 now,
@@ -260,7 +265,7 @@ fn writers_do_not_wait_for_archives() {
     assert!(longest < Duration::from_millis(2500), "a writer waited for {longest:?}");
 }
 
-/// After a month off, many events come before anybody has made leaves for them; in the midst of moving them, more.
+/// After a month off, many events come before anybody has made partitions for them; in the midst of moving them, more.
 #[test]
 fn a_large_overflow_comes_out_whole() {
     let trail = Trail::start(&[ALONE], "2030-01-15", "CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');");

@@ -1,4 +1,4 @@
-//! Which database the launcher visits next, without a server.
+//! Which database the launcher runs maintenance in next, without a server.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::expect_used)]
@@ -16,13 +16,13 @@ fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
 }
 
-/// A schedule of these databases, each visited once at `now` with this outcome.
-fn visited(databases: &[u32], outcome: Outcome, now: Instant) -> Schedule {
+/// A schedule of these databases, each with one run at `now` with this outcome.
+fn after_a_run(databases: &[u32], outcome: Outcome, now: Instant) -> Schedule {
     let mut schedule = Schedule::default();
     assert!(schedule.needs_list(now, NAP));
     schedule.list(databases, now);
     for _ in databases {
-        let next = schedule.next(now, NAP).expect("one that was never visited is due");
+        let next = schedule.next(now, NAP).expect("one without a run is due");
         schedule.settle(next, outcome, now);
     }
     schedule
@@ -31,8 +31,8 @@ fn visited(databases: &[u32], outcome: Outcome, now: Instant) -> Schedule {
 #[test]
 fn every_database_has_its_turn_after_the_nap() {
     let now = Instant::now();
-    let mut schedule = visited(&[3, 1, 2], Outcome::Done, now);
-    // Whatever has more to do waits until the others, which are due as long, have been visited.
+    let mut schedule = after_a_run(&[3, 1, 2], Outcome::Done, now);
+    // Whatever has more to do waits until the others, which are due as long, have had theirs.
     for (second, database) in [(0, 1), (1, 2), (2, 3)] {
         schedule.settle(database, Outcome::Done, now + seconds(second));
     }
@@ -51,7 +51,7 @@ fn every_database_has_its_turn_after_the_nap() {
 #[test]
 fn a_shorter_nap_holds_at_once() {
     let now = Instant::now();
-    let schedule = visited(&[1], Outcome::Done, now);
+    let schedule = after_a_run(&[1], Outcome::Done, now);
     assert_eq!(schedule.next(now + seconds(2), NAP), None);
     assert_eq!(schedule.next(now + seconds(2), seconds(2)), Some(1));
     assert!(schedule.needs_list(now + seconds(2), seconds(2)));
@@ -60,7 +60,7 @@ fn a_shorter_nap_holds_at_once() {
 #[test]
 fn who_asks_comes_first_and_not_more_than_once_a_second() {
     let now = Instant::now();
-    let mut schedule = visited(&[1, 2], Outcome::Done, now);
+    let mut schedule = after_a_run(&[1, 2], Outcome::Done, now);
     let later = now + NAP;
     schedule.ask(2);
     assert_eq!(schedule.next(now, NAP), None);
@@ -78,7 +78,7 @@ fn who_asks_comes_first_and_not_more_than_once_a_second() {
 #[test]
 fn who_asks_and_is_not_listed_makes_the_list_be_read() {
     let now = Instant::now();
-    let mut schedule = visited(&[1], Outcome::Done, now);
+    let mut schedule = after_a_run(&[1], Outcome::Done, now);
     assert!(!schedule.needs_list(now, NAP));
     schedule.ask(2);
     assert!(schedule.needs_list(now, NAP));
@@ -90,19 +90,19 @@ fn who_asks_and_is_not_listed_makes_the_list_be_read() {
 }
 
 #[test]
-fn a_database_without_the_extension_is_visited_hourly_or_when_it_asks() {
+fn a_database_without_the_extension_is_checked_hourly_or_on_request() {
     let now = Instant::now();
-    let mut schedule = visited(&[1], Outcome::Absent, now);
+    let mut schedule = after_a_run(&[1], Outcome::Absent, now);
     assert_eq!(schedule.next(now + seconds(3599), NAP), None);
     assert_eq!(schedule.next(now + seconds(3600), NAP), Some(1));
     schedule.ask(1);
     assert_eq!(schedule.next(now + seconds(1), NAP), Some(1));
 }
 
-/// The rest after each of several visits that end so one after another.
+/// The rest after each of several runs that end so one after another.
 fn rests(outcome: Outcome, nap: Duration) -> Vec<u64> {
     let mut now = Instant::now();
-    let mut schedule = visited(&[1], outcome, now);
+    let mut schedule = after_a_run(&[1], outcome, now);
     let rest_again = |_| {
         schedule.list(&[1], now);
         let due =
@@ -115,7 +115,7 @@ fn rests(outcome: Outcome, nap: Duration) -> Vec<u64> {
 }
 
 #[test]
-fn failures_and_waiting_make_visits_rarer() {
+fn failures_and_waiting_make_runs_rarer() {
     assert_eq!(rests(Outcome::Failed, NAP), [180, 360, 720, 900, 900, 900, 900, 900]);
     assert_eq!(rests(Outcome::Failed, seconds(1)), [1, 2, 4, 8, 16, 32, 64, 128]);
     assert_eq!(rests(Outcome::Failed, seconds(5000))[..2], [5000, 5000]);
@@ -124,7 +124,7 @@ fn failures_and_waiting_make_visits_rarer() {
     assert_eq!(rests(Outcome::Early, NAP)[..2], [180, 180]);
     // Asking does not hurry one that fails, and a success forgets the failures.
     let now = Instant::now();
-    let mut schedule = visited(&[1], Outcome::Failed, now);
+    let mut schedule = after_a_run(&[1], Outcome::Failed, now);
     schedule.ask(1);
     assert_eq!(schedule.next(now + seconds(100), NAP), None);
     schedule.settle(1, Outcome::Done, now);

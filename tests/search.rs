@@ -1,4 +1,4 @@
-//! What searching reads: the leaves that its filters leave, and it can be cancelled.
+//! What searching reads: the partitions that its filters leave, and it can be cancelled.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 use server::Server;
 
-/// A server with leaves of the last year, an event of now, and the plans of nested statements shown.
+/// A server with partitions of the last year, an event of now, and the plans of nested statements shown.
 fn explained() -> Server {
     let server = Server::start(&[]);
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY, note text); SELECT audit.enable('t');
-         SELECT audit.make_leaves_of('events_data', now() - interval '12 months', now());
+         SELECT audit.create_partitions_of('events_data', now() - interval '12 months', now());
          INSERT INTO t VALUES (1, 'needle')",
     );
     server
 }
 
-/// The leaves of events in the plans of a query and of what it runs inside.
-fn leaves(server: &Server, sql: &str) -> Vec<String> {
+/// The partitions of events in the plans of a query and of what it runs inside.
+fn partitions(server: &Server, sql: &str) -> Vec<String> {
     let output = server.psql(
         "postgres",
         &format!(
@@ -31,31 +31,31 @@ fn leaves(server: &Server, sql: &str) -> Vec<String> {
         ),
     );
     let plans = String::from_utf8_lossy(&output.stderr).into_owned();
-    let is_leaf = |word: &&str| {
+    let is_partition = |word: &&str| {
         let name = word.trim_start_matches("events_");
         name.len() < word.len() && name.bytes().last().is_some_and(|byte| byte.is_ascii_digit()) && name.contains("_20")
     };
     let scans = plans.lines().filter(|line| line.contains("Scan") && line.contains(" on "));
-    let mut leaves: Vec<_> = scans
-        .filter_map(|line| line.split(" on ").nth(1)?.split(' ').next().filter(is_leaf).map(str::to_owned))
+    let mut partitions: Vec<_> = scans
+        .filter_map(|line| line.split(" on ").nth(1)?.split(' ').next().filter(is_partition).map(str::to_owned))
         .collect();
-    leaves.sort();
-    leaves.dedup();
+    partitions.sort();
+    partitions.dedup();
     assert!(plans.contains("plan:"), "no plan is shown:\n{plans}");
-    leaves
+    partitions
 }
 
 #[test]
-fn only_the_leaves_of_the_time_and_category_are_read() {
+fn only_the_partitions_of_the_time_and_category_are_read() {
     let server = explained();
     let find = |sql: &str| server.query("postgres", sql).lines().map(str::to_owned).collect::<Vec<_>>();
     let of = |filter: &str| {
         find(&format!(
-            "SELECT l.leaf_name FROM audit.leaves l WHERE l.parent LIKE 'events%' AND l.since IS NOT NULL AND {filter} ORDER BY 1"
+            "SELECT l.partition_name FROM audit.partitions l WHERE l.parent LIKE 'events%' AND l.since IS NOT NULL AND {filter} ORDER BY 1"
         ))
     };
 
-    let all = leaves(&server, "SELECT * FROM audit.search('needle', max_rows => NULL)");
+    let all = partitions(&server, "SELECT * FROM audit.search('needle', max_rows => NULL)");
     assert_eq!(all, of("true"));
     assert!(all.len() > 20);
 
@@ -69,22 +69,25 @@ fn only_the_leaves_of_the_time_and_category_are_read() {
         ", query => 'needle public.t', sort => 'actor'",
         ", entity => 'public.t', entity_id => '1'",
     ] {
-        let read = leaves(&server, &format!("SELECT * FROM audit.search({month}{filter})"));
-        assert!(read.iter().all(|leaf| wanted.contains(leaf)), "{filter}: {read:?}");
+        let read = partitions(&server, &format!("SELECT * FROM audit.search({month}{filter})"));
+        assert!(read.iter().all(|partition| wanted.contains(partition)), "{filter}: {read:?}");
     }
     // By category, and by events of which it follows.
     for filter in ["categories => '{system}'", "events => '{config.enable}'"] {
-        let read = leaves(&server, &format!("SELECT * FROM audit.search({filter}, query => 'public.t')"));
-        assert!(!read.is_empty() && read.iter().all(|leaf| leaf.starts_with("events_system_")), "{filter}: {read:?}");
+        let read = partitions(&server, &format!("SELECT * FROM audit.search({filter}, query => 'public.t')"));
+        assert!(
+            !read.is_empty() && read.iter().all(|partition| partition.starts_with("events_system_")),
+            "{filter}: {read:?}"
+        );
     }
     // What continues a listing begins where that ended.
     let id = server.query("postgres", "SELECT event_id FROM audit.search('needle')");
-    let read = leaves(
+    let read = partitions(
         &server,
         &format!("SELECT * FROM audit.search(after => '{id}', sort => 'occurred_at asc', categories => '{{data}}')"),
     );
     let earlier = of("l.until < now()");
-    assert!(!earlier.is_empty() && !read.iter().any(|leaf| earlier.contains(leaf)), "{read:?}");
+    assert!(!earlier.is_empty() && !read.iter().any(|partition| earlier.contains(partition)), "{read:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use server::wait_until;
 /// Fifty databases, of which half have the extension; one that takes no connections, one that is a template. The one
 /// slot that is free is enough.
 #[test]
-fn all_databases_are_visited_in_one_pass() {
+fn all_databases_are_maintained_in_one_pass() {
     let server = start(&[("max_worker_processes", "3"), ("audit.naptime", "1h")]);
     server.create_database("with_work");
     server.query("postgres", "ALTER DATABASE with_work IS_TEMPLATE true");
@@ -29,14 +29,14 @@ fn all_databases_are_visited_in_one_pass() {
     server.restart();
     for number in 0..25 {
         let database = format!("a{number}");
-        wait_until("it has been visited", || {
+        wait_until("it has been maintained", || {
             overflow(&server, &database) == 0 && worker(&server, &database).ends_with("(ok)")
         });
-        let sql = "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()";
+        let sql = "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'events_data' AND l.until > now()";
         assert_ne!(server.query(&database, sql), "0");
     }
     assert_eq!(overflow(&server, "with_work"), 1);
-    assert!(worker(&server, "with_work").starts_with("never visits a template"));
+    assert!(worker(&server, "with_work").starts_with("never runs in a template"));
     server.query("postgres", "ALTER DATABASE closed ALLOW_CONNECTIONS true");
     assert_eq!(overflow(&server, "closed"), 1);
     expect_quiet(&server);
@@ -44,24 +44,24 @@ fn all_databases_are_visited_in_one_pass() {
 
 /// A database without the extension is left alone until it has one.
 #[test]
-fn databases_without_the_extension_are_visited_rarely() {
+fn databases_without_the_extension_are_checked_rarely() {
     let server = start(&[("audit.naptime", "1s")]);
     server.create_database("plain");
     server.create_database("audited");
     make_work(&server, "audited");
-    wait_until("it is visited", || overflow(&server, "audited") == 0);
-    // By now the launcher has seen both. What a visit reads, and nobody else does.
+    wait_until("it is maintained", || overflow(&server, "audited") == 0);
+    // By now the launcher has seen both. What a run reads, and no other session does.
     let sql = "SELECT sum(xact_commit) FROM pg_stat_database WHERE datname = 'plain'";
-    wait_until("the visit has been counted", || server.query("postgres", sql) != "0");
+    wait_until("the run has been counted", || server.query("postgres", sql) != "0");
     let before = server.query("postgres", sql);
-    let last = || server.query("audited", "SELECT worker_visited_at FROM audit.status()");
-    let (first, mut visits) = (last(), 0);
+    let last = || server.query("audited", "SELECT worker_ran_at FROM audit.status()");
+    let (first, mut runs) = (last(), 0);
     let mut seen = first;
-    wait_until("others are visited again and again", || {
+    wait_until("others are maintained again and again", || {
         let now = last();
-        visits += i32::from(now != seen);
+        runs += i32::from(now != seen);
         seen = now;
-        visits > 3
+        runs > 3
     });
     assert_eq!(server.query("postgres", sql), before);
     make_work(&server, "plain");
@@ -69,7 +69,7 @@ fn databases_without_the_extension_are_visited_rarely() {
     expect_quiet(&server);
 }
 
-/// Whoever asks is served at once, though the next visit would be far away.
+/// A request is served at once, though the next run would be far away.
 #[test]
 fn a_backend_that_asks_is_served_at_once() {
     let server = start(&[("audit.naptime", "1h")]);
@@ -80,13 +80,13 @@ fn a_backend_that_asks_is_served_at_once() {
     let asked = Instant::now();
     wait_until("the event is moved", || overflow(&server, "a") == 0);
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
-    // A shorter time between visits holds from the reload on.
+    // A shorter time between runs holds from the reload on.
     server.set(&[("audit.naptime", "1s")]);
-    let last = || server.query("a", "SELECT worker_visited_at FROM audit.status()");
+    let last = || server.query("a", "SELECT worker_ran_at FROM audit.status()");
     let before = last();
     server.query("postgres", "SELECT pg_reload_conf()");
     wait_until("it comes by itself", || last() != before);
-    assert!(worker(&server, "a").starts_with("visits every 1 s, last "));
+    assert!(worker(&server, "a").starts_with("runs every 1 s, last "));
     expect_quiet(&server);
 }
 
@@ -119,7 +119,7 @@ fn long_work_makes_way_for_whoever_wants_the_database() {
 
 /// The same in loops, while the worker comes and goes as often as it can.
 #[test]
-fn visits_are_in_nobodys_way() {
+fn runs_block_no_other_session() {
     let server = start(&[("audit.naptime", "1s"), ("allow_in_place_tablespaces", "on")]);
     server.query("postgres", "CREATE TABLESPACE elsewhere LOCATION ''");
     server.create_database("a");
@@ -149,7 +149,7 @@ fn visits_are_in_nobodys_way() {
             });
         }
     });
-    wait_until("all are visited again", || {
+    wait_until("all are maintained again", || {
         (0..12).all(|number| worker(server, &format!("a{number}")).ends_with("(ok)"))
     });
     expect_quiet(server);
@@ -160,7 +160,7 @@ fn visits_are_in_nobodys_way() {
 fn a_missing_slot_is_a_status() {
     let server = start(&[("max_worker_processes", "3"), ("audit.naptime", "1s")]);
     server.query("postgres", "CREATE EXTENSION audit");
-    wait_until("it is visited", || worker(&server, "postgres").ends_with("(ok)"));
+    wait_until("it is maintained", || worker(&server, "postgres").ends_with("(ok)"));
     // A parallel query takes the last slot; what maintenance itself does in parallel may not.
     let mut client = server.connect("template1");
     client
@@ -178,7 +178,7 @@ fn a_missing_slot_is_a_status() {
     assert_eq!(server.log().matches("no free worker slot").count(), 1);
 }
 
-/// What fails in one database is told there and keeps no other from being visited.
+/// What fails in one database is told there and keeps no other from being maintained.
 #[test]
 fn a_database_that_fails_stops_no_other() {
     let server = start(&[("audit.naptime", "1s")]);
@@ -186,25 +186,26 @@ fn a_database_that_fails_stops_no_other() {
         server.create_database(database);
         make_work(&server, database);
     }
-    wait_until("both are visited", || ["broken", "whole"].iter().all(|database| overflow(&server, database) == 0));
-    // A table of somebody else's where the next leaf would be.
-    let leaf = server.query("broken", "SELECT audit.leaf_name('events_data', date_trunc('month', now(), 'UTC'))");
-    drop_leaves_and(&server, "broken", &format!("CREATE TABLE audit.{leaf} ()"));
+    wait_until("both are maintained", || ["broken", "whole"].iter().all(|database| overflow(&server, database) == 0));
+    // A table of somebody else's where the next partition would be.
+    let partition =
+        server.query("broken", "SELECT audit.partition_name('events_data', date_trunc('month', now(), 'UTC'))");
+    drop_partitions_and(&server, "broken", &format!("CREATE TABLE audit.{partition} ()"));
     server.query("broken", "INSERT INTO t SELECT max(id) + 1 FROM t");
-    // Neither can the leaf be made nor its event be moved.
-    let problem = format!("audit.events_data: relation \"{leaf}\" already exists");
-    let failed = format!("could not make leaves: {problem}; could not empty the overflow: {problem}");
+    // Neither can the partition be made nor its event be moved.
+    let problem = format!("audit.events_data: relation \"{partition}\" already exists");
+    let failed = format!("could not create partitions: {problem}; could not empty the overflow: {problem}");
     wait_until("status says so", || worker(&server, "broken").ends_with(&format!("): {failed}")));
     let words = worker(&server, "broken");
     assert!(words.starts_with("failed in this database at "), "{words}");
     assert_eq!(server.query("broken", "SELECT worker_error FROM audit.status()"), failed);
     make_work(&server, "whole");
-    wait_until("the other is visited", || overflow(&server, "whole") == 0);
+    wait_until("the other is maintained", || overflow(&server, "whole") == 0);
     // It rests twice as long after each failure.
     wait_until("it is tried again", || worker(&server, "broken").contains("(3 times)"));
     let failures = server.log().matches("audit maintenance failed in database \"broken\"").count();
     assert!((3..=4).contains(&failures), "{failures}");
-    server.query("broken", &format!("DROP TABLE audit.{leaf}"));
+    server.query("broken", &format!("DROP TABLE audit.{partition}"));
     wait_until("it recovers", || overflow(&server, "broken") == 0 && worker(&server, "broken").ends_with("(ok)"));
     assert_eq!(server.query("broken", "SELECT worker_error IS NULL FROM audit.status()"), "t");
 }
@@ -228,11 +229,10 @@ fn settings_of_the_database_do_not_matter() {
                     SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET audit.enabled = on;";
     let sql = "CREATE EXTENSION audit; CREATE TABLE public.t (id int PRIMARY KEY); SELECT audit.enable('public.t')";
     server.query("a", &format!("{settings} SET lock_timeout = 0; {sql}"));
-    let leaf =
-        "SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until";
-    let leaf = server.query("a", &format!("{settings} {leaf}"));
+    let partition = "SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until";
+    let partition = server.query("a", &format!("{settings} {partition}"));
     let mut client = server.connect("a");
-    client.batch_execute(&format!("{settings} BEGIN READ WRITE; LOCK TABLE {leaf} IN SHARE MODE")).unwrap();
+    client.batch_execute(&format!("{settings} BEGIN READ WRITE; LOCK TABLE {partition} IN SHARE MODE")).unwrap();
     server.query("a", &format!("{settings} INSERT INTO public.t VALUES (1)"));
     client.batch_execute("COMMIT").unwrap();
     wait_until("the event is moved", || {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use databases::*;
 use server::{is_alive, signal, wait_until};
 
-/// A worker or launcher that is killed takes the server through recovery, as any process does. Nothing is visited for a
-/// while then: had the visit been the cause, the next one would be the next crash.
+/// A worker or launcher that is killed takes the server through recovery, as any process does. Nothing runs for a
+/// while then: had the run been the cause, the next one would be the next crash.
 #[test]
 fn a_crash_is_survived_and_not_repeated_at_once() {
     let server = start(&[("audit.naptime", "4s")]);
@@ -86,17 +86,17 @@ fn every_kind_of_shutdown_ends_the_worker() {
 
 /// A standby is left alone: what it shows is the primary's. Once promoted, it is kept as any other.
 #[test]
-fn a_standby_is_visited_after_its_promotion() {
+fn a_standby_is_maintained_after_its_promotion() {
     let primary = start(&[("audit.naptime", "1s")]);
     primary.query("postgres", "CREATE EXTENSION audit");
-    wait_until("the primary is visited", || worker(&primary, "postgres").ends_with("(ok)"));
+    wait_until("the primary is maintained", || worker(&primary, "postgres").ends_with("(ok)"));
     let standby = primary.standby();
     assert_eq!(worker(&standby, "postgres"), "waits for the end of recovery");
     assert_eq!(launcher(&standby), None);
     thread::sleep(Duration::from_secs(2));
     assert_eq!(worker(&standby, "postgres"), "waits for the end of recovery");
     standby.promote();
-    wait_until("the former standby is visited", || worker(&standby, "postgres").ends_with("(ok)"));
+    wait_until("the former standby is maintained", || worker(&standby, "postgres").ends_with("(ok)"));
     make_work(&standby, "postgres");
     wait_until("its event is moved", || overflow(&standby, "postgres") == 0);
 }
@@ -117,7 +117,7 @@ fn an_extension_that_goes_is_no_failure() {
         server.query("a", "SELECT audit.uninstall('remove the audit trail of a')");
     }
     server.query("a", "CREATE EXTENSION audit");
-    wait_until("the last one is visited", || worker(&server, "a").ends_with("(ok)"));
+    wait_until("the last one is maintained", || worker(&server, "a").ends_with("(ok)"));
     expect_quiet(&server);
 }
 
@@ -127,7 +127,7 @@ fn maintenance_modes_have_no_launcher() {
     let server = start(&[("audit.naptime", "1s")]);
     server.create_database("a");
     make_work(&server, "a");
-    wait_until("it is visited", || overflow(&server, "a") == 0);
+    wait_until("it is maintained", || overflow(&server, "a") == 0);
     make_work(&server, "a");
     server.stop();
     let output = server.single_user("a", "SELECT s.worker FROM audit.status() s\nINSERT INTO t VALUES (100)\n");
@@ -137,7 +137,7 @@ fn maintenance_modes_have_no_launcher() {
     assert_eq!(launcher(&server), None);
     server.stop();
     server.launch();
-    wait_until("it is visited again", || overflow(&server, "a") == 0);
+    wait_until("it is maintained again", || overflow(&server, "a") == 0);
     assert_eq!(server.query("a", "SELECT count(*) FROM audit.trail t WHERE t.entity_id = '100'"), "1");
     expect_quiet(&server);
 }

@@ -6,7 +6,7 @@ COMMENT ON FUNCTION audit.capture_row() IS 'AFTER ROW trigger that records the c
 
 CREATE FUNCTION audit.capture_truncate() RETURNS trigger
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_capture_truncate';
-COMMENT ON FUNCTION audit.capture_truncate() IS 'BEFORE TRUNCATE trigger that records what goes; audit.enable creates it';
+COMMENT ON FUNCTION audit.capture_truncate() IS 'BEFORE TRUNCATE trigger that records what is removed; audit.enable creates it';
 
 CREATE FUNCTION audit.baseline(target regclass) RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_baseline';

@@ -1,6 +1,7 @@
--- Changes of definitions: auditing follows tables through CREATE, RENAME, ATTACH, DETACH and DROP. What is done here goes by the OIDs
--- that PostgreSQL has altered, after it has asked for the rights to. At the start of a command nothing is known but names, which
--- somebody may have chosen to mislead a superuser's function: nothing is locked or changed there.
+-- Changes of definitions: auditing follows tables through CREATE, RENAME, ATTACH, DETACH and DROP. What is
+-- done here goes by the OIDs that PostgreSQL has altered, after it has asked for the rights to. At the start
+-- of a command only names are known, which a role may have chosen to mislead a superuser's function: nothing
+-- is locked or changed there.
 
 CREATE FUNCTION audit.definition_starts() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'audit_definition_starts';
@@ -36,19 +37,19 @@ BEGIN
                     PERFORM audit.partition_detached(moved.partition, command.relation);
                 END IF;
             END LOOP;
-            PERFORM audit.note_triggers(command.relation, command.command_tag);
+            PERFORM audit.record_triggers(command.relation, command.command_tag);
         ELSIF NOT command.in_extension THEN
             PERFORM audit.table_created(command.relation, command.command_tag);
         END IF;
-        PERFORM audit.note_name(command.relation);
+        PERFORM audit.record_reused_name(command.relation);
     END LOOP;
-    PERFORM audit.note_triggers(t.tgrelid, c.command_tag)
+    PERFORM audit.record_triggers(t.tgrelid, c.command_tag)
     FROM pg_event_trigger_ddl_commands() c JOIN pg_trigger t ON t.oid = c.objid WHERE c.classid = 'pg_trigger'::regclass;
     PERFORM audit.schema_altered(c.objid)
     FROM pg_event_trigger_ddl_commands() c WHERE c.object_type = 'schema' AND c.command_tag = 'ALTER SCHEMA';
 END;
 $$;
-COMMENT ON FUNCTION audit.definition_ends() IS 'Lets auditing follow new, renamed, attached and detached tables, and records what is done to its triggers';
+COMMENT ON FUNCTION audit.definition_ends() IS 'Keeps auditing up to date with new, renamed, attached and detached tables, and records changes of its triggers';
 
 -- After ATTACH PARTITION to an audited table, whose triggers PostgreSQL has cloned: they take the place of the table's own, and the
 -- settings of the table go. Columns that it redacts have to be redacted in the parent too, which may be another owner's and has its
@@ -81,7 +82,7 @@ BEGIN
         END IF;
         PERFORM audit.emit('config.disable', jsonb_build_object('previous', own.options - 'columns', 'reason', format('attached to %s', parent)),
                            NULL, NULL, own.relation_oid, NULL);
-        PERFORM audit.remove(own);
+        PERFORM audit.delete_config(own);
         has_own := has_own OR own.relation_oid = partition::oid;
     END LOOP;
     -- Where the parent's own triggers are not what they should be, the table keeps those that it has.
@@ -128,12 +129,12 @@ DECLARE
     member regclass;
 BEGIN
     IF old_row.schema_name <> new_name THEN
-        PERFORM audit.remove(old_row);
-        PERFORM audit.put(ROW(new_name, target, old_row.options, old_row.enabled_at, old_row.enabled_by)::audit.schema_settings);
+        PERFORM audit.delete_config(old_row);
+        PERFORM audit.upsert_config(ROW(new_name, target, old_row.options, old_row.enabled_at, old_row.enabled_by)::audit.schema_settings);
     END IF;
     FOR member IN SELECT c.oid FROM pg_class c WHERE c.relnamespace = target AND c.relkind IN ('r', 'p', 'f') LOOP
         PERFORM audit.table_altered(member);
-        PERFORM audit.note_name(member);
+        PERFORM audit.record_reused_name(member);
     END LOOP;
 END;
 $$;
@@ -208,8 +209,8 @@ BEGIN
     END IF;
     options := audit.renamed_options(target, old_row.options);
     IF (old_row.schema_name, old_row.table_name, old_row.options) IS DISTINCT FROM (names[1], names[2], options) THEN
-        PERFORM audit.remove(old_row);
-        PERFORM audit.put(ROW(names[1], names[2], target::oid, options, old_row.enabled_at, old_row.enabled_by)::audit.table_settings);
+        PERFORM audit.delete_config(old_row);
+        PERFORM audit.upsert_config(ROW(names[1], names[2], target::oid, options, old_row.enabled_at, old_row.enabled_by)::audit.table_settings);
         IF audit.trigger_seed(old_row.options) IS DISTINCT FROM audit.trigger_seed(options) THEN
             PERFORM audit.write_triggers(target, options);
         END IF;
@@ -229,7 +230,7 @@ DECLARE
     gone_schema audit.schema_settings;
 BEGIN
     -- No error is caught, as in definition_ends. A table that was dropped with its triggers is not found.
-    PERFORM audit.note_triggers(t.relation, 'DROP TRIGGER')
+    PERFORM audit.record_triggers(t.relation, 'DROP TRIGGER')
     FROM (SELECT to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) AS relation
           FROM pg_event_trigger_dropped_objects() d WHERE d.classid = 'pg_trigger'::regclass) t
     WHERE t.relation IS NOT NULL;
@@ -237,7 +238,7 @@ BEGIN
         SELECT s.* FROM pg_event_trigger_dropped_objects() d CROSS JOIN LATERAL audit.settings_of(d.objid) s
         WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND s.schema_name IS NOT NULL
     LOOP
-        PERFORM audit.remove(gone);
+        PERFORM audit.delete_config(gone);
         PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone.options - 'columns', 'reason', 'table dropped'),
                            format('%I.%I', gone.schema_name, gone.table_name), NULL, NULL, NULL);
     END LOOP;
@@ -247,7 +248,7 @@ BEGIN
         SELECT s.* FROM pg_event_trigger_dropped_objects() d CROSS JOIN LATERAL audit.current_row(NULL::audit.schema_settings, d.objid) s
         WHERE d.classid = 'pg_namespace'::regclass AND s.schema_name IS NOT NULL
     LOOP
-        PERFORM audit.remove(gone_schema);
+        PERFORM audit.delete_config(gone_schema);
         PERFORM audit.emit('config.disable', jsonb_build_object('previous', gone_schema.options, 'reason', 'schema dropped'),
                            'schema ' || quote_ident(gone_schema.schema_name), NULL, NULL, NULL);
     END LOOP;
@@ -279,7 +280,7 @@ ALTER EVENT TRIGGER audit_definition_starts ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_definition_ends ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_objects_dropped ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_table_rewritten ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER audit_definition_starts IS 'Guards the evidence against DROP';
-COMMENT ON EVENT TRIGGER audit_definition_ends IS 'Lets auditing follow tables';
+COMMENT ON EVENT TRIGGER audit_definition_starts IS 'Protects the evidence against DROP';
+COMMENT ON EVENT TRIGGER audit_definition_ends IS 'Keeps auditing up to date with changes of tables';
 COMMENT ON EVENT TRIGGER audit_objects_dropped IS 'Records that an audited table was dropped';
 COMMENT ON EVENT TRIGGER audit_table_rewritten IS 'Records that rows were rewritten';

@@ -8,7 +8,7 @@ CREATE FUNCTION audit.set_context(actor text DEFAULT NULL, trace_id text DEFAULT
                                   context jsonb DEFAULT NULL, local boolean DEFAULT true) RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'audit_set_context';
 COMMENT ON FUNCTION audit.set_context(text, text, text, jsonb, boolean) IS
-    'Says who works and why; null leaves a value as it is, an empty string unsets it';
+    'Sets who works and why; null leaves a value as it is, an empty string unsets it';
 
 -- The settings row of a table, by its OID alone: a name may be another table's by now.
 CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
@@ -16,7 +16,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT audit.current_row(NULL::audit.table_settings, target::oid);
 END;
-COMMENT ON FUNCTION audit.settings_of(regclass) IS 'What audit.enable was asked for of this table; internal';
+COMMENT ON FUNCTION audit.settings_of(regclass) IS 'The options that audit.enable was called with for this table; internal';
 
 CREATE FUNCTION audit.stale_settings_of(target regclass) RETURNS audit.table_settings
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'audit_stale_settings_of';
@@ -104,7 +104,7 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Audit the tables behind a view.';
     ELSIF relation.relpersistence = 't' THEN
         RAISE EXCEPTION 'cannot audit %: it is a temporary table', target
-            USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables end with their session.';
+            USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables are dropped when their session ends.';
     END IF;
     IF relation.relispartition THEN
         parent := audit.enabled_table(target);
@@ -206,13 +206,13 @@ BEGIN
     SELECT c INTO name FROM jsonb_array_elements_text(options->'ignore_columns') c WHERE c = ANY (key_columns) LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'key column "%" of % cannot be ignored', name, target
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail identifies rows by their key.';
     END IF;
     SELECT r.key INTO name FROM jsonb_each_text(options->'redact') r
     WHERE r.key = ANY (key_columns) AND r.value <> 'hash' LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'key column "%" of % can be hashed, not masked or omitted', name, target
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail files rows under their key.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The trail identifies rows by their key.';
     END IF;
     IF options->'redact' ? (options->>'label_column') OR options->'ignore_columns' ? (options->>'label_column') THEN
         RAISE EXCEPTION 'label column "%" of % cannot be redacted or ignored', options->>'label_column', target
@@ -236,7 +236,7 @@ DECLARE
     options jsonb;
 BEGIN
     PERFORM audit.check_target(target);
-    -- Whoever else enables this table waits here, so that options are merged one after the other.
+    -- Other sessions that enable this table wait here, so that options are merged one after the other.
     PERFORM audit.lock_table(target);
     previous := coalesce(audit.renamed_options(target, (audit.settings_of(target)).options), (audit.stale_settings_of(target)).options);
     options := audit.merge_options(target, previous - 'from_schema', level, operations, ignore_columns, redact, reads, label_column);
@@ -259,15 +259,15 @@ DECLARE
 BEGIN
     SELECT n.nspname::text AS schema_name, c.relname::text AS table_name INTO relation
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
-    PERFORM audit.make_leaves();
+    PERFORM audit.create_partitions();
     -- The settings come first: a plan that is made from now on goes by them.
     IF old_row.schema_name IS NOT NULL AND (old_row.schema_name, old_row.table_name) <> (relation.schema_name, relation.table_name) THEN
-        PERFORM audit.remove(old_row);
+        PERFORM audit.delete_config(old_row);
     END IF;
     IF stale_row.schema_name IS NOT NULL THEN
-        PERFORM audit.remove(stale_row);
+        PERFORM audit.delete_config(stale_row);
     END IF;
-    PERFORM audit.put(ROW(relation.schema_name, relation.table_name, target::oid, options,
+    PERFORM audit.upsert_config(ROW(relation.schema_name, relation.table_name, target::oid, options,
                           coalesce(old_row.enabled_at, now()), coalesce(old_row.enabled_by, session_user))::audit.table_settings);
     PERFORM audit.write_triggers(target, options);
     -- Partitions that were audited by themselves follow from now on.
@@ -275,7 +275,7 @@ BEGIN
         SELECT s.* FROM pg_partition_tree(target) p CROSS JOIN LATERAL audit.settings_of(p.relid) s
         WHERE p.relid <> target AND s.schema_name IS NOT NULL
     LOOP
-        PERFORM audit.remove(member);
+        PERFORM audit.delete_config(member);
     END LOOP;
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options - 'columns', 'previous', previous - 'columns')),
                        NULL, NULL, target, NULL);
@@ -349,15 +349,15 @@ DECLARE
 BEGIN
     weakened := audit.current_row(NULL::audit.weakened_triggers, target::oid);
     IF weakened.relation_oid IS NOT NULL THEN
-        PERFORM audit.remove(weakened);
+        PERFORM audit.delete_config(weakened);
         IF command IS NOT NULL AND NOT weakened.is_restored THEN
             PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
         END IF;
     END IF;
-    PERFORM audit.remove(ROW(target, audit.clock())::audit.unconfigured_tables);
+    PERFORM audit.delete_config(ROW(target, audit.clock())::audit.unconfigured_tables);
 END;
 $$;
-COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Forgets what was noted of the triggers of a table; internal';
+COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Deletes what was recorded about the triggers of a table; internal';
 
 -- SET keeps the planner from looking inside, where it would expect a thousand partitions.
 CREATE FUNCTION audit.with_partitions(target regclass) RETURNS SETOF regclass
@@ -368,7 +368,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.with_partitions(regclass) IS 'A table and its partitions; internal';
 
--- The triggers of ours that a table and its partitions have of their own: by their functions, whatever their names, clones left out.
+-- The audit triggers that a table and its partitions have of their own: by their functions, whatever their
+-- names, clones left out.
 CREATE FUNCTION audit.own_triggers(target regclass) RETURNS TABLE (oid oid, member regclass, name text, is_row boolean)
 LANGUAGE sql STABLE ROWS 2
 SET search_path = pg_catalog, pg_temp
@@ -377,7 +378,7 @@ BEGIN ATOMIC
     FROM audit.with_partitions(target) m JOIN pg_trigger t ON t.tgrelid = m::oid
     WHERE t.tgparentid = 0 AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc);
 END;
-COMMENT ON FUNCTION audit.own_triggers(regclass) IS 'Triggers of ours on a table and its partitions that are no clones; internal';
+COMMENT ON FUNCTION audit.own_triggers(regclass) IS 'Audit triggers on a table and its partitions that are not clones; internal';
 
 -- PostgreSQL 15 has no TRUNCATE triggers on foreign tables.
 CREATE FUNCTION audit.takes_truncate_trigger(target regclass) RETURNS boolean
@@ -407,7 +408,7 @@ BEGIN
     PERFORM audit.emit('config.disable', jsonb_build_object('previous', old_row.options - 'columns'), NULL, NULL, target, NULL);
     PERFORM audit.remove_trigger(t.oid) FROM audit.own_triggers(target) t;
     PERFORM audit.forget_state(t, CASE WHEN t <> target THEN 'audit.disable' END) FROM audit.with_partitions(target) t;
-    PERFORM audit.remove(old_row);
+    PERFORM audit.delete_config(old_row);
 END;
 $$;
 COMMENT ON FUNCTION audit.disable(regclass) IS 'Stops auditing a table; its events stay';
@@ -437,8 +438,8 @@ BEGIN
     END IF;
     schema_row := audit.current_row(NULL::audit.schema_settings, target::oid);
     options := audit.merge_options(NULL, schema_row.options, level, operations, ignore_columns, redact, reads, label_column);
-    PERFORM audit.make_leaves();
-    PERFORM audit.put(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
+    PERFORM audit.create_partitions();
+    PERFORM audit.upsert_config(ROW((SELECT n.nspname::text FROM pg_namespace n WHERE n.oid = target), target::oid, options,
                           coalesce(schema_row.enabled_at, now()), coalesce(schema_row.enabled_by, session_user))::audit.schema_settings);
     PERFORM audit.emit('config.enable', jsonb_strip_nulls(jsonb_build_object('options', options, 'previous', schema_row.options)),
                        'schema ' || target::text, NULL, NULL, NULL);
@@ -492,7 +493,7 @@ BEGIN
         RAISE EXCEPTION 'schema % is not audited', target
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.schema_settings lists the audited schemas.';
     END IF;
-    PERFORM audit.remove(schema_row);
+    PERFORM audit.delete_config(schema_row);
     PERFORM audit.emit('config.disable', jsonb_build_object('previous', schema_row.options), 'schema ' || target::text, NULL, NULL, NULL);
     FOR member IN
         SELECT c.oid FROM pg_class c WHERE c.relnamespace = target AND (audit.settings_of(c.oid)).schema_name IS NOT NULL ORDER BY c.oid

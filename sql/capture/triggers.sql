@@ -1,4 +1,4 @@
--- The triggers that record: whether they are as audit.enable left them, and what somebody else did to them.
+-- The triggers that record: whether they are as audit.enable left them, and which other commands have changed them.
 
 -- How much the best trigger that calls this function records: 3 everything, 2 not in every mode of session_replication_role, 1 it is
 -- disabled, 0 there is none that fires for just these operations, every row and at once. Triggers are known by function, not by name.
@@ -45,21 +45,21 @@ COMMENT ON FUNCTION audit.trigger_problem(integer, integer) IS 'What is wrong wi
 
 -- After a command that may have touched the triggers of a table or partition. Whatever fails here fails the command, which would else
 -- go unseen. Partitions whose triggers were weaker may have got clones of better ones.
-CREATE FUNCTION audit.note_triggers(target regclass, command text) RETURNS void
+CREATE FUNCTION audit.record_triggers(target regclass, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM audit.note_state(target, command);
-    PERFORM audit.note_state(m, command)
+    PERFORM audit.record_trigger_state(target, command);
+    PERFORM audit.record_trigger_state(m, command)
     FROM audit.with_partitions(target) m
     WHERE m <> target AND (audit.current_row(NULL::audit.weakened_triggers, m::oid)).relation_oid IS NOT NULL;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
+COMMENT ON FUNCTION audit.record_triggers(regclass, text) IS 'Records that the triggers of a table have changed; internal';
 
 -- An event where the triggers record less than before, and one where they record everything again.
-CREATE FUNCTION audit.note_state(target regclass, command text) RETURNS void
+CREATE FUNCTION audit.record_trigger_state(target regclass, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -77,7 +77,7 @@ BEGIN
     IF (state.row_state, state.truncate_state) = (coalesce(known.row_state, 3), coalesce(known.truncate_state, 3)) THEN
         RETURN;
     ELSIF (state.row_state, state.truncate_state) = (3, 3) THEN
-        PERFORM audit.remove(known);
+        PERFORM audit.delete_config(known);
         IF NOT known.is_restored THEN
             PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
         END IF;
@@ -90,14 +90,14 @@ BEGIN
     END IF;
     state.since := coalesce(known.since, audit.clock());
     state.is_restored := coalesce(state.is_restored, known.is_restored, false);
-    PERFORM audit.put(state);
+    PERFORM audit.upsert_config(state);
 END;
 $$;
-COMMENT ON FUNCTION audit.note_state(regclass, text) IS 'Compares the triggers of a table with what was noted of them; internal';
+COMMENT ON FUNCTION audit.record_trigger_state(regclass, text) IS 'Compares the triggers of a table with what was recorded about them; internal';
 
 -- A table that is not audited may have come in the place of one that is, whose settings have followed it elsewhere: by its creation, by
 -- ALTER TABLE, or with its schema.
-CREATE FUNCTION audit.note_name(target regclass) RETURNS void
+CREATE FUNCTION audit.record_reused_name(target regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -106,15 +106,15 @@ BEGIN
         RETURN;
     END IF;
     IF audit.has_name_of_another(target) THEN
-        PERFORM audit.put(ROW(target, audit.clock())::audit.unconfigured_tables);
+        PERFORM audit.upsert_config(ROW(target, audit.clock())::audit.unconfigured_tables);
         PERFORM audit.emit('table.unconfigured', '{"reason": "it has the name of a table that is enabled"}', NULL, NULL, target, NULL);
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_name(regclass) IS 'Records that a table that is not audited has the name of one that is; internal';
+COMMENT ON FUNCTION audit.record_reused_name(regclass) IS 'Records that a table that is not audited has the name of one that is; internal';
 
--- Settings come by SQL from a restore alone, as audit.put goes past triggers. Their table has another OID and other numbers of columns
--- by now, and as yet no triggers, whose creation is no news.
+-- Settings come by SQL from a restore alone, as audit.upsert_config goes past triggers. Their table has
+-- another OID and other numbers of columns by now, and as yet no triggers, whose creation is not a change of them.
 CREATE FUNCTION audit.adopt_settings() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -126,7 +126,7 @@ BEGIN
                                   WHERE n.nspname = NEW.schema_name AND c.relname = NEW.table_name AND c.relkind IN ('r', 'p', 'f')), 0);
     NEW.options := NEW.options || jsonb_build_object('columns', audit.column_numbers(NEW.relation_oid, NEW.options));
     FOR member IN SELECT t FROM audit.with_partitions(NEW.relation_oid) t WHERE NEW.relation_oid <> 0 LOOP
-        PERFORM audit.put(ROW(member, audit.row_state(member, NEW.options), audit.truncate_state(member, NEW.options), audit.clock(),
+        PERFORM audit.upsert_config(ROW(member, audit.row_state(member, NEW.options), audit.truncate_state(member, NEW.options), audit.clock(),
                               true)::audit.weakened_triggers);
     END LOOP;
     RETURN NEW;

@@ -19,7 +19,7 @@ BEGIN
             EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted.role_name);
             EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', wanted.role_name, wanted.description);
         ELSIF (existing.rolcanlogin OR existing.has_members) AND existing.is_ours IS NOT TRUE THEN
-            -- A role of this name that people already have would give them rights that nobody granted.
+            -- The members of an existing role of this name would get rights that were never granted to them.
             RAISE EXCEPTION 'role "%" already exists and is in use', wanted.role_name
                 USING ERRCODE = 'duplicate_object',
                       HINT = pg_catalog.format('Rename it, or accept it with COMMENT ON ROLE %I IS %L.', wanted.role_name, wanted.description);
@@ -27,14 +27,14 @@ BEGIN
     END LOOP;
 END $$;
 
--- Whatever default privileges have added, nobody but the owner has anything from here on.
+-- Whatever default privileges have added, only the owner has privileges from here on.
 DO $$
 BEGIN
     PERFORM audit.revoke_grants('SCHEMA', 'audit', n.nspowner, n.nspacl)
     FROM pg_catalog.pg_namespace n WHERE n.nspname = 'audit';
     PERFORM audit.revoke_grants(CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass::text, c.relowner, c.relacl)
     FROM pg_catalog.pg_class c WHERE c.relnamespace = 'audit'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'S');
-    -- Where no privileges are set, everybody may execute a routine and use a type.
+    -- Where no privileges are set, PUBLIC may execute a routine and use a type.
     PERFORM audit.revoke_grants('ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proowner,
                                 coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)))
     FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'audit'::pg_catalog.regnamespace;
@@ -51,20 +51,22 @@ GRANT EXECUTE ON FUNCTION
     audit.row(anyelement, jsonb),
     audit.diff(jsonb, jsonb)
 TO PUBLIC;
--- PostgreSQL asks the owner of an audited table for this when a partition is added, to which it clones the trigger. The function works
--- as a trigger only and records what really changed, by the settings of the table; in a table that nobody enabled it says so.
+-- PostgreSQL asks the owner of an audited table for this when a partition is added, to which it clones the
+-- trigger. The function works as a trigger only and records what really changed, by the settings of the
+-- table; in a table without settings it records that.
 GRANT EXECUTE ON FUNCTION audit.capture_row() TO PUBLIC;
 
--- Readers: the whole trail, its configuration, and what reads them. All of it runs with the reader's own rights, but for
--- attribution, which shows dictionaries that he may read anyway, and for status, unseen_rows and retention_overview.
+-- Readers: the whole trail, its configuration, and what reads them. All of it runs with the reader's own
+-- rights, but for attribution, which shows dictionaries that a reader may read anyway, and for status,
+-- unseen_rows and retention_overview.
 GRANT SELECT ON
     audit.events, audit.events_by_category, audit.events_data, audit.events_read, audit.events_security, audit.events_schema,
     audit.events_system, audit.events_application, audit.events_overflow,
     audit.nodes, audit.sessions, audit.contexts, audit.relations, audit.event_types, audit.event_parameters,
     audit.table_settings, audit.schema_settings, audit.weakened_triggers, audit.unconfigured_tables,
-    audit.leaf_settings, audit.leaf_facts, audit.retention_settings, audit.holds,
-    audit.archives, audit.gathered_nodes, audit.gather_settings,
-    audit.leaves, audit.local_nodes, audit.covered_tables, audit.trail_events
+    audit.partition_settings, audit.partition_catalog, audit.retention_settings, audit.holds,
+    audit.archives, audit.remote_nodes, audit.gather_settings,
+    audit.partitions, audit.local_nodes, audit.covered_tables, audit.trail_events
 TO audit_reader;
 GRANT SELECT ON
     audit.trail, audit.changes, audit.event_parameter_values, audit.tables, audit.coverage, audit.retention, audit.servers,
@@ -81,14 +83,14 @@ GRANT EXECUTE ON FUNCTION
     audit.activity_by_hour(timestamptz, timestamptz), audit.execution(text),
     audit.report_html(text, timestamptz, timestamptz, text[]), audit.dashboard_html(), audit.status()
 TO audit_reader;
--- What views call, for which PostgreSQL asks whoever reads the view.
+-- What views call, which PostgreSQL checks for the reader of the view.
 GRANT EXECUTE ON FUNCTION
     audit.attribution(integer, bigint), audit.summary(text, text, text, text, text, integer, jsonb),
     audit.changed_columns(integer, jsonb), audit.old_values(integer, jsonb, jsonb, jsonb), audit.new_values(integer, jsonb, jsonb, jsonb),
     audit.column_changes(integer, jsonb, jsonb), audit.shown(jsonb), audit.details(jsonb), audit.parameter_number(jsonb, text),
     audit.stack_fingerprint(text), audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(),
     audit.unseen_rows(), audit.retention_overview(), audit.figures(),
-    audit.leaf_figures(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text), audit.leaf_bounds(pg_node_tree),
+    audit.partition_counts(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text), audit.partition_bounds(pg_node_tree),
     audit.row_state(regclass, jsonb), audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer),
     audit.row_operations(jsonb), audit.trigger_gap(integer)
 TO audit_reader;
@@ -104,7 +106,7 @@ TO audit_reader;
 -- of search, follow and activity,
 GRANT EXECUTE ON FUNCTION
     audit.check_range(timestamptz, timestamptz), audit.check_choice(text, text[], text[]), audit.event_types_named(text[]),
-    audit.words(text), audit.holds(text, text, text, text, text, jsonb, jsonb, jsonb), audit.word_condition(text),
+    audit.words(text), audit.contains_word(text, text, text, text, text, jsonb, jsonb, jsonb), audit.word_condition(text),
     audit.reference_condition(regclass, text, text), audit.context_condition(text, text),
     audit.search_conditions(text, timestamptz, timestamptz, text[], text[], text[], text, text, text, text[]),
     audit.sort_key(text), audit.after_condition(uuid, text, text, boolean),
@@ -133,14 +135,14 @@ GRANT EXECUTE ON FUNCTION
 TO audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT SELECT ON
-    audit.tables, audit.coverage, audit.retention, audit.servers, audit.leaves, audit.leaf_facts, audit.archives, audit.holds,
+    audit.tables, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.partition_catalog, audit.archives, audit.holds,
     audit.event_types, audit.event_parameters, audit.table_settings, audit.schema_settings, audit.weakened_triggers,
-    audit.unconfigured_tables, audit.leaf_settings, audit.retention_settings, audit.gathered_nodes, audit.gather_settings
+    audit.unconfigured_tables, audit.partition_settings, audit.retention_settings, audit.remote_nodes, audit.gather_settings
 TO audit_admin;
 -- What these views and audit.maintain call.
 GRANT EXECUTE ON FUNCTION
     audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(), audit.unseen_rows(),
-    audit.retention_overview(), audit.leaf_bounds(pg_node_tree), audit.row_state(regclass, jsonb),
+    audit.retention_overview(), audit.partition_bounds(pg_node_tree), audit.row_state(regclass, jsonb),
     audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer), audit.row_operations(jsonb),
     audit.trigger_gap(integer), audit.maintenance_step(jsonb), audit.raise_failures(jsonb)
 TO audit_admin;

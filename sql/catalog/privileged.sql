@@ -1,32 +1,33 @@
--- Functions in Rust that act past privileges and triggers: they write and delete rows of the trail and its configuration, and put triggers
--- on tables of others. Nobody is granted any of them; who else calls one is a function of the extension that has checked what it does.
+-- Functions in Rust that act past privileges and triggers: they write and delete rows of the trail and its
+-- configuration, and put triggers on tables of others. No role is granted any of them: they are called by
+-- functions of the extension that check what they do.
 
 CREATE FUNCTION audit.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) RETURNS uuid
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_emit';
 COMMENT ON FUNCTION audit.emit(text, jsonb, text, text, regclass, text) IS 'Writes an event and returns its id; for the extension itself';
 
-CREATE FUNCTION audit.put(settings_row anyelement) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_put';
-COMMENT ON FUNCTION audit.put(anyelement) IS
-    'Stores a row of a configuration table in place of the one with the same key, past publications';
+CREATE FUNCTION audit.upsert_config(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_upsert_config';
+COMMENT ON FUNCTION audit.upsert_config(anyelement) IS
+    'Stores a row of a configuration table in place of the one with the same key, without logical replication';
 
-CREATE FUNCTION audit.remove(settings_row anyelement) RETURNS void
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_remove';
-COMMENT ON FUNCTION audit.remove(anyelement) IS 'Deletes the row of a configuration table that has this key, past publications';
+CREATE FUNCTION audit.delete_config(settings_row anyelement) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_config';
+COMMENT ON FUNCTION audit.delete_config(anyelement) IS 'Deletes the row of a configuration table that has this key, without logical replication';
 
-CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, is_news boolean) RETURNS bigint
+CREATE FUNCTION audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, replicates boolean) RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_move_rows';
 COMMENT ON FUNCTION audit.move_rows(regclass, tid[], regclass, integer, boolean) IS
-    'Moves events from one table of the trail to another and returns how many; publications carry those that are news';
+    'Moves events from one table of the trail to another and returns how many; publications carry those that have not been replicated yet';
 
-CREATE FUNCTION audit.copy_leaf(source regclass, destination regclass) RETURNS bigint
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_leaf';
-COMMENT ON FUNCTION audit.copy_leaf(regclass, regclass) IS
-    'Copies every row of a leaf into a table that is to take its place, past publications, and returns how many';
+CREATE FUNCTION audit.copy_partition(source regclass, destination regclass) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_copy_partition';
+COMMENT ON FUNCTION audit.copy_partition(regclass, regclass) IS
+    'Copies every row of a partition into a table that is to take its place, without logical replication, and returns how many';
 
-CREATE FUNCTION audit.delete_rows(leaf regclass, rows tid[]) RETURNS bigint
+CREATE FUNCTION audit.delete_rows(partition regclass, rows tid[]) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_delete_rows';
-COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a leaf, past publications; for retention';
+COMMENT ON FUNCTION audit.delete_rows(regclass, tid[]) IS 'Deletes these rows of a partition, without logical replication; for retention';
 
 CREATE FUNCTION audit.read_archive(request jsonb, destination regclass, retention_id integer) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_read_archive';
@@ -34,7 +35,7 @@ COMMENT ON FUNCTION audit.read_archive(jsonb, regclass, integer) IS 'Loads the e
 
 CREATE FUNCTION audit.execute_permitted(command text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'audit_execute_permitted';
-COMMENT ON FUNCTION audit.execute_permitted(text) IS 'Runs one command that evidence is guarded against; for retention, maintenance and uninstall';
+COMMENT ON FUNCTION audit.execute_permitted(text) IS 'Runs one command that evidence is protected against; for retention, maintenance and uninstall';
 
 CREATE FUNCTION audit.write_row_trigger(target regclass, name text, operations integer, argument text) RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_write_row_trigger';

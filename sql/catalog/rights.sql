@@ -1,7 +1,8 @@
--- Rights are what this extension grants, whatever ALTER DEFAULT PRIVILEGES adds to the objects that it makes: at its installation
--- (sql/catalog/grants.sql) and to each leaf.
+-- Rights are what this extension grants, whatever ALTER DEFAULT PRIVILEGES adds to the objects that it makes:
+-- at its installation (sql/catalog/grants.sql) and to each partition.
 
--- Takes an object away from everybody but its owner. All grants begin with the owner, so that CASCADE meets those that others passed on.
+-- Revokes all privileges on an object but those of its owner. All grants begin with the owner, so that
+-- CASCADE meets those that others passed on.
 CREATE FUNCTION audit.revoke_grants(kind text, object text, owner oid, privileges aclitem[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -18,9 +19,9 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.revoke_grants(text, text, oid, aclitem[]) IS 'Revokes what anybody but the owner has of an object; internal';
+COMMENT ON FUNCTION audit.revoke_grants(text, text, oid, aclitem[]) IS 'Revokes all privileges on an object but those of its owner; internal';
 
--- The rights of a table that holds evidence: audit_reader reads it, and nobody else has any.
+-- The rights of a table that holds evidence: audit_reader reads it, and no other role has any.
 CREATE FUNCTION audit.restrict_to_readers(evidence regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -32,10 +33,10 @@ BEGIN
     EXECUTE format('GRANT SELECT ON %s TO audit_reader', evidence);
 END;
 $$;
-COMMENT ON FUNCTION audit.restrict_to_readers(regclass) IS 'Gives evidence to audit_reader for reading, and to nobody else; internal';
+COMMENT ON FUNCTION audit.restrict_to_readers(regclass) IS 'Grants SELECT on evidence to audit_reader, and nothing to other roles; internal';
 
--- Leaves, and parents that were made at run time, whose rights are others: a restore without privileges has given them none, and an
--- administrator may have granted more.
+-- Partitions, and parents that were made at run time, whose rights are others: a restore without privileges
+-- has given them none, and an administrator may have granted more.
 CREATE FUNCTION audit.repair_rights() RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -63,4 +64,4 @@ BEGIN
     RETURN repaired;
 END;
 $$;
-COMMENT ON FUNCTION audit.repair_rights() IS 'Sets the rights of leaves where they are not as they should be; returns of how many; internal';
+COMMENT ON FUNCTION audit.repair_rights() IS 'Sets the rights of partitions where they are not as they should be; returns for how many; internal';

@@ -2,7 +2,7 @@
 -- (sessions, contexts), to what (relations), where (nodes), and the configuration.
 --
 -- Members of the extension are the parents, the views, the functions and the configuration. A table
--- that holds evidence is a leaf made at run time and not a member, so that pg_dump carries it whole.
+-- that holds evidence is a partition made at run time and not a member, so that pg_dump carries it whole.
 
 DO $$
 BEGIN
@@ -62,7 +62,7 @@ CREATE TABLE audit.events (
     retention_id           integer
 ) PARTITION BY LIST (retention_id);
 COMMENT ON TABLE audit.events IS
-    'The events, partitioned by category and then by time; audit.trail is the readable form. Tables with a retention of their own, and archives brought back, have partitions beside the categories';
+    'The events, partitioned by category and then by time; audit.trail is the readable form. Tables with a retention of their own and restored archives have partitions beside the categories';
 COMMENT ON COLUMN audit.events.event_id IS 'UUID version 7, increasing within one connection';
 COMMENT ON COLUMN audit.events.transaction_id IS 'The top-level transaction that wrote the event';
 COMMENT ON COLUMN audit.events.relation_id IS 'The version of the table in audit.relations, 0 for an event that concerns no audited table';
@@ -73,12 +73,12 @@ COMMENT ON COLUMN audit.events.image IS 'The whole old row of an update at level
 COMMENT ON COLUMN audit.events.new_entity_id IS 'The new key where an update changed it; entity_id is then the old one';
 COMMENT ON COLUMN audit.events.entity IS 'The object concerned where it is not the audited table of relation_id';
 COMMENT ON COLUMN audit.events.result IS 'failure, or null for success';
-COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it for somebody else';
+COMMENT ON COLUMN audit.events.subject_transaction_id IS 'The transaction the event is about where a worker wrote it on behalf of another transaction';
 COMMENT ON COLUMN audit.events.retention_id IS
-    'The table''s own retention, in whose leaves the event is; negative where an archive was brought back; null for the leaves of the category';
+    'The table''s own retention, in whose dedicated partitions the event is; negative where an archive was restored; null for the partitions of the category';
 
 CREATE TABLE audit.events_by_category PARTITION OF audit.events FOR VALUES IN (NULL) PARTITION BY LIST (category);
-COMMENT ON TABLE audit.events_by_category IS 'Events that live as long as their category';
+COMMENT ON TABLE audit.events_by_category IS 'Events with the retention of their category';
 
 CREATE TABLE audit.events_data        PARTITION OF audit.events_by_category FOR VALUES IN ('data')        PARTITION BY RANGE (occurred_at);
 CREATE TABLE audit.events_read        PARTITION OF audit.events_by_category FOR VALUES IN ('read')        PARTITION BY RANGE (occurred_at);
@@ -93,13 +93,13 @@ COMMENT ON TABLE audit.events_schema      IS 'Changes of definitions';
 COMMENT ON TABLE audit.events_system      IS 'What happened to auditing itself';
 COMMENT ON TABLE audit.events_application IS 'What applications record';
 
--- What found no leaf in time waits here, in one leaf that never ends, until maintenance moves it. It is not a
--- default partition, which would have to be locked and searched for every new leaf.
+-- What found no partition in time waits here, in one partition that never ends, until maintenance moves it. It is not a
+-- default partition, which would have to be locked and searched for every new partition.
 CREATE TABLE audit.events_overflow (LIKE audit.events) PARTITION BY RANGE (occurred_at);
-COMMENT ON TABLE audit.events_overflow IS 'Events whose leaf was missing; audit.maintain() moves them to it';
+COMMENT ON TABLE audit.events_overflow IS 'Events whose partition was missing; audit.maintain() moves them to it';
 
 -- Dictionary keys are unique within a node; node_id is random, so that trails of many servers can be gathered.
--- The upper bits of context_id and session_id are the hour since 2000, which is what their leaves are cut by.
+-- The upper bits of context_id and session_id are the hour since 2000, which is what their partitions are divided by.
 CREATE TABLE audit.nodes (
     node_id           integer NOT NULL,
     name              text NOT NULL,
@@ -171,18 +171,18 @@ CREATE TABLE audit.table_settings (
     enabled_by  text NOT NULL,
     PRIMARY KEY (relation_oid, schema_name, table_name)
 );
-COMMENT ON TABLE audit.table_settings IS 'What audit.enable was asked for; audit.tables is the readable form';
+COMMENT ON TABLE audit.table_settings IS 'The options that audit.enable was called with; audit.tables is the readable form';
 COMMENT ON COLUMN audit.table_settings.relation_oid IS 'The table that the options hold for, 0 for one that a restore did not find';
 
--- Tables that have triggers of ours and that nobody enabled, and when the first change of one was recorded.
+-- Tables that have audit triggers but no settings, and when the first change of one was recorded.
 CREATE TABLE audit.unconfigured_tables (
     relation_oid oid PRIMARY KEY,
-    noted_at     timestamptz NOT NULL
+    recorded_at  timestamptz NOT NULL
 );
-COMMENT ON TABLE audit.unconfigured_tables IS 'Tables with triggers of ours that nobody enabled, and that have been written to';
+COMMENT ON TABLE audit.unconfigured_tables IS 'Tables that have audit triggers but no settings, and have been written to';
 
--- Audited tables and partitions whose triggers somebody has weakened: 3 fires in every mode or is not needed, 2 in some modes, 1 is
--- disabled, 0 is missing. What a restore has yet to create is no weakening.
+-- Audited tables and partitions whose triggers have been weakened: 3 fires in every mode or is not needed, 2
+-- in some modes, 1 is disabled, 0 is missing. What a restore has yet to create is no weakening.
 CREATE TABLE audit.weakened_triggers (
     relation_oid   oid PRIMARY KEY,
     row_state      integer NOT NULL,
@@ -201,31 +201,32 @@ CREATE TABLE audit.schema_settings (
 );
 COMMENT ON TABLE audit.schema_settings IS 'Schemas whose future tables are audited';
 
-CREATE TABLE audit.leaf_settings (
+CREATE TABLE audit.partition_settings (
     parent        text PRIMARY KEY,
-    leaf_interval interval NOT NULL CHECK (leaf_interval >= interval '1 hour')
+    partition_interval interval NOT NULL CHECK (partition_interval >= interval '1 hour')
 );
-COMMENT ON TABLE audit.leaf_settings IS 'How much time one leaf of a partitioned table holds, where it is not the default of one month';
+COMMENT ON TABLE audit.partition_settings IS 'How much time one partition of a partitioned table holds, where it is not the default of one month';
 
--- What is known of a leaf beside its bounds, which are in the catalog. The row comes when the leaf is about to be cut, closes or is
--- made by a merge, and is right ever after: nobody but the mover writes to a closed leaf.
-CREATE TABLE audit.leaf_facts (
-    leaf_name         text PRIMARY KEY,
+-- What is known of a partition beside its bounds, which are in the catalog. The row is written when the
+-- partition is about to be split, closes or is made by a merge, and is exact from then on, because only
+-- move_rows writes to a closed partition.
+CREATE TABLE audit.partition_catalog (
+    partition_name    text PRIMARY KEY,
     parent            text NOT NULL,
     closed_at         timestamptz,
     events            bigint,
     first_at          timestamptz,
     last_at           timestamptz,
     lowest_context_id bigint,
-    cut_at            timestamptz,
+    split_at          timestamptz,
     merged_from       text[],
     pruned_at         timestamptz
 );
-COMMENT ON TABLE audit.leaf_facts IS 'Closed leaves: how many events they hold, from when to when; and leaves that are being cut or merged';
-COMMENT ON COLUMN audit.leaf_facts.lowest_context_id IS 'No event of the leaf refers to an older context';
-COMMENT ON COLUMN audit.leaf_facts.cut_at IS 'The open leaf is to end here';
-COMMENT ON COLUMN audit.leaf_facts.pruned_at IS 'When retention last deleted events from among others that are held; it looks again when a hold is placed or released';
-COMMENT ON COLUMN audit.leaf_facts.merged_from IS 'The leaves that this one, not yet in their place, holds the events of';
+COMMENT ON TABLE audit.partition_catalog IS 'Closed partitions: how many events they hold, from when to when; and partitions that are being split or merged';
+COMMENT ON COLUMN audit.partition_catalog.lowest_context_id IS 'No event of the partition refers to an older context';
+COMMENT ON COLUMN audit.partition_catalog.split_at IS 'The open partition is to end here';
+COMMENT ON COLUMN audit.partition_catalog.pruned_at IS 'When retention last deleted events from among others that are held; it looks again when a hold is placed or released';
+COMMENT ON COLUMN audit.partition_catalog.merged_from IS 'The partitions that this one, not yet in their place, holds the events of';
 
 -- Retention by category, and by table within data. Nothing is set at first: everything is kept.
 CREATE TABLE audit.retention_settings (
@@ -237,10 +238,10 @@ CREATE TABLE audit.retention_settings (
     archive      boolean,
     archive_keep interval,
     max_bytes    bigint,
-    is_gathered  boolean NOT NULL DEFAULT false
+    is_moved     boolean NOT NULL DEFAULT false
 );
-COMMENT ON TABLE audit.retention_settings IS 'What audit.set_retention was asked for; audit.retention is the readable form';
-COMMENT ON COLUMN audit.retention_settings.is_gathered IS 'Whether what the table had in the category''s leaves has been moved to its own';
+COMMENT ON TABLE audit.retention_settings IS 'The policies that audit.set_retention was called with; audit.retention is the readable form';
+COMMENT ON COLUMN audit.retention_settings.is_moved IS 'Whether what the table had in the category''s partitions has been moved to its dedicated ones';
 COMMENT ON COLUMN audit.retention_settings.lineage IS 'The table, whatever its name; null for the whole category';
 
 CREATE TABLE audit.holds (
@@ -259,7 +260,7 @@ COMMENT ON TABLE audit.holds IS 'Legal holds: what they cover is neither pruned 
 CREATE TABLE audit.archives (
     archive_id      uuid PRIMARY KEY,
     category        text NOT NULL,
-    leaf            text NOT NULL,
+    partition       text NOT NULL,
     entity          text,
     since           timestamptz NOT NULL,
     until           timestamptz NOT NULL,
@@ -280,19 +281,19 @@ CREATE TABLE audit.archives (
     restored_as     text
 );
 COMMENT ON TABLE audit.archives IS 'What has been archived: where the files are and what they hold';
-COMMENT ON COLUMN audit.archives.leaf IS 'The leaf that it was made of; where events of it are still held, the one that they are in now';
-COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has leaves of its own';
-COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose own leaf it was, null for a category''s';
+COMMENT ON COLUMN audit.archives.partition IS 'The partition that it was made of; where events of it are still held, the one that they are in now';
+COMMENT ON COLUMN audit.archives.entity IS 'The table, where it has dedicated partitions';
+COMMENT ON COLUMN audit.archives.retention_id IS 'The retention whose dedicated partition it was, null for a category''s';
 COMMENT ON COLUMN audit.archives.bytes IS 'Of the files';
-COMMENT ON COLUMN audit.archives.live_bytes IS 'Of the leaf when it was archived, with indexes';
+COMMENT ON COLUMN audit.archives.live_bytes IS 'Of the partition when it was archived, with indexes';
 COMMENT ON COLUMN audit.archives.manifest IS 'The manifest''s path below the location';
-COMMENT ON COLUMN audit.archives.pruned_at IS 'When retention let the events themselves go';
-COMMENT ON COLUMN audit.archives.restored_as IS 'The leaf it has been brought back as, null otherwise';
+COMMENT ON COLUMN audit.archives.pruned_at IS 'When retention deleted the events themselves';
+COMMENT ON COLUMN audit.archives.restored_as IS 'The partition it has been restored as, null otherwise';
 
 CREATE SEQUENCE audit.dictionary_ids AS bigint CACHE 32;
 COMMENT ON SEQUENCE audit.dictionary_ids IS 'Keys of sessions, contexts and relations';
 
--- Configuration is written by audit.put, whose changes no publication carries: a FOR ALL TABLES
+-- Configuration is written by audit.upsert_config, whose changes no publication carries: a FOR ALL TABLES
 -- publication must not send a subscriber rows of tables that it does not have.
 ALTER TABLE audit.event_types      REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.event_parameters REPLICA IDENTITY NOTHING;
@@ -300,19 +301,19 @@ ALTER TABLE audit.table_settings   REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.schema_settings  REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.unconfigured_tables REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.weakened_triggers REPLICA IDENTITY NOTHING;
-ALTER TABLE audit.leaf_settings    REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.partition_settings REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.archives REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.holds REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.retention_settings REPLICA IDENTITY NOTHING;
-ALTER TABLE audit.leaf_facts REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.partition_catalog REPLICA IDENTITY NOTHING;
 
 SELECT pg_catalog.pg_extension_config_dump('audit.event_types', 'WHERE NOT built_in');
 SELECT pg_catalog.pg_extension_config_dump('audit.event_parameters', 'WHERE event_type >= 1000');
 SELECT pg_catalog.pg_extension_config_dump('audit.table_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.schema_settings', '');
-SELECT pg_catalog.pg_extension_config_dump('audit.leaf_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.partition_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.archives', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.holds', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.retention_settings', '');
-SELECT pg_catalog.pg_extension_config_dump('audit.leaf_facts', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.partition_catalog', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.dictionary_ids', '');

@@ -1,27 +1,28 @@
--- Closing leaves: the indexes of readers, the facts, the seal; and the summaries of open ones.
+-- Closing partitions: the indexes of readers, the facts, the closing trigger; and the summaries of open ones.
 
--- Leaves of events whose time is over and that have not closed, or lack an index of closed leaves, oldest first. For some minutes
--- more a clock that is set right may still lead writers to them.
-CREATE FUNCTION audit.leaves_to_close() RETURNS TABLE (leaf regclass, leaf_name text, parent text, suffixes text[])
+-- Partitions of events whose time is over and that have not closed, or lack an index of closed partitions,
+-- oldest first. For some minutes more a clock that is set right may still lead writers to them.
+CREATE FUNCTION audit.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT l.leaf, l.leaf_name, l.parent, array_agg(d.suffix ORDER BY d.suffix) FILTER (WHERE m.is_missing)
-    FROM audit.leaves l
-    CROSS JOIN LATERAL audit.leaf_indexes(l.parent) d
+    SELECT l.partition, l.partition_name, l.parent, array_agg(d.suffix ORDER BY d.suffix) FILTER (WHERE m.is_missing)
+    FROM audit.partitions l
+    CROSS JOIN LATERAL audit.partition_indexes(l.parent) d
     CROSS JOIN LATERAL (
         SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-                           WHERE i.indrelid = l.leaf::oid AND i.indisvalid AND c.relname = l.leaf_name || d.suffix) AS is_missing) m
-    LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+                           WHERE i.indrelid = l.partition::oid AND i.indisvalid AND c.relname = l.partition_name || d.suffix) AS is_missing) m
+    LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
     WHERE l.parent LIKE 'events\_%' AND l.until < audit.clock() - interval '10 minutes' AND NOT audit.awaits_events(l.since, l.until)
-    GROUP BY l.leaf, l.leaf_name, l.parent, l.until, f.closed_at
+    GROUP BY l.partition, l.partition_name, l.parent, l.until, f.closed_at
     HAVING f.closed_at IS NULL OR bool_or(m.is_missing)
     ORDER BY l.until, l.parent;
 END;
-COMMENT ON FUNCTION audit.leaves_to_close() IS 'Leaves whose time is over and the indexes that they lack; internal';
+COMMENT ON FUNCTION audit.partitions_to_close() IS 'Partitions whose time is over and the indexes that they lack; internal';
 
--- Closes one leaf in one transaction. Readers go on. The lock that keeps late writers out is taken only where nobody has to be
--- waited for; a leaf that somebody still writes to is left to the next call. One that cannot be closed keeps no other open.
-CREATE FUNCTION audit.close_leaf() RETURNS boolean
+-- Closes one partition in one transaction, without blocking readers. The lock that keeps late writers out is
+-- taken only where it need not be waited for; a partition that a transaction still writes to is left to the
+-- next call. A partition that cannot be closed does not keep others open.
+CREATE FUNCTION audit.close_partition() RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -30,12 +31,12 @@ DECLARE
     problem text;
     problem_code text;
 BEGIN
-    FOR closing IN SELECT * FROM audit.leaves_to_close() LOOP
+    FOR closing IN SELECT * FROM audit.partitions_to_close() LOOP
         BEGIN
-            EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE NOWAIT', closing.leaf_name);
-            PERFORM audit.note_gathered(closing.leaf_name);
-            PERFORM audit.finish_leaf(closing.leaf_name, closing.parent, closing.suffixes);
-            PERFORM audit.reached('close.finished');
+            EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE NOWAIT', closing.partition_name);
+            PERFORM audit.record_remote_counts(closing.partition_name);
+            PERFORM audit.finish_partition(closing.partition_name, closing.parent, closing.suffixes);
+            PERFORM audit.injection_point('close.finished');
             RETURN true;
         EXCEPTION
             WHEN lock_not_available THEN
@@ -43,7 +44,7 @@ BEGIN
             WHEN deadlock_detected OR operator_intervention THEN
                 RAISE;
             WHEN OTHERS THEN
-                problem := coalesce(problem, format('leaf %s: %s', closing.leaf_name, sqlerrm));
+                problem := coalesce(problem, format('partition %s: %s', closing.partition_name, sqlerrm));
                 problem_code := coalesce(problem_code, sqlstate);
         END;
     END LOOP;
@@ -53,10 +54,10 @@ BEGIN
     RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION audit.close_leaf() IS 'Closes one leaf whose time is over; false where there is none; internal';
+COMMENT ON FUNCTION audit.close_partition() IS 'Closes one partition whose time is over; false where there is none; internal';
 
--- Gives a leaf the indexes of a closed one, its statistics, its seal and its facts.
-CREATE FUNCTION audit.finish_leaf(leaf_name text, parent text, suffixes text[]) RETURNS void
+-- Gives a partition the indexes of a closed one, its statistics, its closing trigger and its facts.
+CREATE FUNCTION audit.finish_partition(partition_name text, parent text, suffixes text[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET default_tablespace = ''
@@ -67,56 +68,58 @@ DECLARE
 BEGIN
     PERFORM audit.use_tablespace();
     FOR wanted IN
-        SELECT d.*, finish_leaf.leaf_name || d.suffix AS index_name
-        FROM audit.leaf_indexes(parent) d WHERE d.suffix = ANY (suffixes)
+        SELECT d.*, finish_partition.partition_name || d.suffix AS index_name
+        FROM audit.partition_indexes(parent) d WHERE d.suffix = ANY (suffixes)
     LOOP
         BEGIN
-            EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, leaf_name, wanted.definition);
+            EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, partition_name, wanted.definition);
         EXCEPTION WHEN program_limit_exceeded THEN
-            EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, leaf_name, wanted.otherwise);
+            EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, partition_name, wanted.otherwise);
         END;
     END LOOP;
-    EXECUTE format('ANALYZE audit.%I', leaf_name);
-    IF EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = finish_leaf.leaf_name AND f.closed_at IS NOT NULL) THEN
+    EXECUTE format('ANALYZE audit.%I', partition_name);
+    IF EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = finish_partition.partition_name AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
-    -- The writer knows the seal and passes by; the trigger refuses everybody else, as another one does already.
-    PERFORM audit.execute_permitted(format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf_name));
-    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', leaf_name));
-    -- The next vacuum is the last: it freezes what nobody changes any more.
+    -- The event writer looks for this trigger by name and writes to the overflow instead; any other INSERT is
+    -- rejected, as UPDATE and DELETE already are.
+    PERFORM audit.execute_permitted(format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', partition_name));
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', partition_name));
+    -- The next vacuum is the last: it freezes rows that never change again.
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
-                   'autovacuum_vacuum_insert_scale_factor = 0)', leaf_name));
+                   'autovacuum_vacuum_insert_scale_factor = 0)', partition_name));
     EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, min(e.context_id) AS lowest '
-                   'FROM audit.%I e', leaf_name) INTO known;
-    PERFORM audit.put(ROW(leaf_name, parent, audit.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit.leaf_facts);
+                   'FROM audit.%I e', partition_name) INTO known;
+    PERFORM audit.upsert_config(ROW(partition_name, parent, audit.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit.partition_catalog);
 END;
 $$;
-COMMENT ON FUNCTION audit.finish_leaf(text, text, text[]) IS 'Gives a leaf what a closed one has; whoever calls has locked it; internal';
+COMMENT ON FUNCTION audit.finish_partition(text, text, text[]) IS 'Gives a partition what a closed one has; the caller has locked it; internal';
 
--- Brings the summaries of open leaves up to date where autovacuum has not yet. Nobody is kept waiting. The range that is still
--- being filled stays without: every event that came to it would have to change its summary.
-CREATE FUNCTION audit.summarize_leaves() RETURNS void
+-- Brings the summaries of open partitions up to date where autovacuum has not yet, without blocking other sessions.
+-- The range that is still being filled stays without: every event that came to it would have to change its
+-- summary.
+CREATE FUNCTION audit.summarize_partitions() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    open_leaf record;
+    open_partition record;
     range_pages CONSTANT integer := 32;
     filled bigint;
 BEGIN
-    FOR open_leaf IN
-        SELECT l.leaf, i.indexrelid AS index
-        FROM audit.leaves l JOIN pg_index i ON i.indrelid = l.leaf::oid JOIN pg_class c ON c.oid = i.indexrelid
-        WHERE l.parent LIKE 'events\_%' AND l.since <= audit.clock() AND l.until > audit.clock() AND c.relname = l.leaf_name || '_key' AND i.indisvalid
+    FOR open_partition IN
+        SELECT l.partition, i.indexrelid AS index
+        FROM audit.partitions l JOIN pg_index i ON i.indrelid = l.partition::oid JOIN pg_class c ON c.oid = i.indexrelid
+        WHERE l.parent LIKE 'events\_%' AND l.since <= audit.clock() AND l.until > audit.clock() AND c.relname = l.partition_name || '_key' AND i.indisvalid
     LOOP
-        filled := pg_relation_size(open_leaf.leaf) / current_setting('block_size')::integer / range_pages * range_pages;
+        filled := pg_relation_size(open_partition.partition) / current_setting('block_size')::integer / range_pages * range_pages;
         CONTINUE WHEN filled = 0;
-        PERFORM brin_summarize_new_values(open_leaf.index);
-        FOR page IN filled .. pg_relation_size(open_leaf.leaf) / current_setting('block_size')::integer BY range_pages LOOP
-            PERFORM brin_desummarize_range(open_leaf.index, page);
+        PERFORM brin_summarize_new_values(open_partition.index);
+        FOR page IN filled .. pg_relation_size(open_partition.partition) / current_setting('block_size')::integer BY range_pages LOOP
+            PERFORM brin_desummarize_range(open_partition.index, page);
         END LOOP;
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.summarize_leaves() IS 'Summarises the pages of open leaves that are full; internal';
+COMMENT ON FUNCTION audit.summarize_partitions() IS 'Summarises the pages of open partitions that are full; internal';
 

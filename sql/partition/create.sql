@@ -1,27 +1,28 @@
--- Leaves: the tables that hold evidence, made at run time so that they are no members of the extension.
+-- Partitions: the tables that hold evidence, made at run time so that they are no members of the extension.
 
--- Leaves of events have one of these parents: a category, or a table with a retention of its own. The planner may ask the functions
--- below of any name in the database, whatever a query joins: they have an answer for each.
+-- Partitions of events have one of these parents: a category, or a table with a retention of its own. The
+-- planner may ask the functions below of any name in the database, whatever a query joins: they have an
+-- answer for each.
 CREATE FUNCTION audit.parent_of(category text, retention_id integer) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT CASE WHEN retention_id IS NULL THEN 'events_' || category ELSE 'events_own_' || retention_id END;
+    SELECT CASE WHEN retention_id IS NULL THEN 'events_' || category ELSE 'events_dedicated_' || retention_id END;
 END;
-COMMENT ON FUNCTION audit.parent_of(text, integer) IS 'The parent of the leaves of a category, or of those that belong to a retention alone; internal';
+COMMENT ON FUNCTION audit.parent_of(text, integer) IS 'The parent of the partitions of a category, or of those dedicated to a retention; internal';
 
 CREATE FUNCTION audit.retention_of_parent(parent text) RETURNS integer
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT substring(parent FROM '^events_own_([1-9][0-9]{0,8})$')::integer;
+    SELECT substring(parent FROM '^events_dedicated_([1-9][0-9]{0,8})$')::integer;
 END;
-COMMENT ON FUNCTION audit.retention_of_parent(text) IS 'The retention that has these leaves for itself, null for a category''s; internal';
+COMMENT ON FUNCTION audit.retention_of_parent(text) IS 'The retention that these partitions are dedicated to, null for a category''s; internal';
 
 CREATE FUNCTION audit.category_of_parent(parent text) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT CASE WHEN parent LIKE 'events\_own\_%' THEN 'data' WHEN parent LIKE 'events\_%' THEN substr(parent, 8) ELSE parent END;
+    SELECT CASE WHEN parent LIKE 'events\_dedicated\_%' THEN 'data' WHEN parent LIKE 'events\_%' THEN substr(parent, 8) ELSE parent END;
 END;
-COMMENT ON FUNCTION audit.category_of_parent(text) IS 'The category of the events in leaves of this parent; internal';
+COMMENT ON FUNCTION audit.category_of_parent(text) IS 'The category of the events in partitions of this parent; internal';
 
 CREATE FUNCTION audit.kept(parent text) RETURNS interval
 LANGUAGE sql STABLE
@@ -29,35 +30,36 @@ BEGIN ATOMIC
     SELECT coalesce((SELECT s.keep FROM audit.retention_settings s WHERE s.retention_id = audit.retention_of_parent(parent)),
                     (SELECT s.keep FROM audit.retention_settings s WHERE s.category = audit.category_of_parent(parent) AND s.lineage IS NULL));
 END;
-COMMENT ON FUNCTION audit.kept(text) IS 'How long events of this parent are kept, null for ever; internal';
+COMMENT ON FUNCTION audit.kept(text) IS 'How long events of this parent are kept, null without limit; internal';
 
--- What is set, or else what lets events go in time: leaves of at most a quarter of what is kept, never more than a month.
-CREATE FUNCTION audit.leaf_interval(parent text) RETURNS interval
+-- What is set, or else what lets retention drop events in time: partitions of at most a quarter of what is kept, never
+-- more than a month.
+CREATE FUNCTION audit.partition_interval(parent text) RETURNS interval
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT coalesce(
-        (SELECT s.leaf_interval FROM audit.leaf_settings s WHERE s.parent = leaf_interval.parent),
+        (SELECT s.partition_interval FROM audit.partition_settings s WHERE s.parent = partition_interval.parent),
         (SELECT CASE WHEN k >= interval '120 days' THEN interval '1 month' WHEN k >= interval '28 days' THEN interval '7 days'
                      WHEN k >= interval '4 days' THEN interval '1 day' WHEN k >= interval '1 day' THEN interval '6 hours'
                      ELSE interval '1 hour' END
-         FROM audit.kept(leaf_interval.parent) k WHERE k IS NOT NULL),
+         FROM audit.kept(partition_interval.parent) k WHERE k IS NOT NULL),
         interval '1 month');
 END;
-COMMENT ON FUNCTION audit.leaf_interval(text) IS 'How much time a leaf of this parent holds';
+COMMENT ON FUNCTION audit.partition_interval(text) IS 'How much time a partition of this parent holds';
 
--- The grid that leaves of an interval stand on: whole months and years by the calendar, all else from 2000 on.
-CREATE FUNCTION audit.leaf_start(at timestamptz, leaf_interval interval) RETURNS timestamptz
+-- The grid that partitions of an interval stand on: whole months and years by the calendar, all else from 2000 on.
+CREATE FUNCTION audit.partition_start(at timestamptz, partition_interval interval) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT CASE
-        WHEN extract(year FROM leaf_interval) * 12 + extract(month FROM leaf_interval) > 0
+        WHEN extract(year FROM partition_interval) * 12 + extract(month FROM partition_interval) > 0
         THEN date_trunc('month', timezone('UTC', at)) AT TIME ZONE 'UTC'
-        ELSE date_bin(leaf_interval, at, timestamptz '2000-01-01 00:00:00+00')
+        ELSE date_bin(partition_interval, at, timestamptz '2000-01-01 00:00:00+00')
     END;
 END;
-COMMENT ON FUNCTION audit.leaf_start(timestamptz, interval) IS 'Where a leaf that holds this time begins';
+COMMENT ON FUNCTION audit.partition_start(timestamptz, interval) IS 'Where a partition that holds this time begins';
 
--- The hour since 2000 in the upper bits of an id, which leaves of sessions and contexts are cut by.
+-- The hour since 2000 in the upper bits of an id, which partitions of sessions and contexts are divided by.
 CREATE FUNCTION audit.first_id(at timestamptz) RETURNS bigint
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -65,12 +67,13 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.first_id(timestamptz) IS 'The lowest session or context id of the hour';
 
--- The indexes of a leaf of events. All have that of the time, which the writer inserts into first. A row's history needs more of
--- row events: while the leaf is open, a summary of the keys and ids of each range of pages, made behind the writers, who only see
--- that their range has none yet, and the few keys that updates changed; a B-tree over the keys, which would cost writers as much
--- as the event itself, when it has closed. Of other events the id, which ascends with the pages, is summarised when they close.
--- A key may be too long for a B-tree, which must fail no statement: a hash index is over any.
-CREATE FUNCTION audit.leaf_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
+-- The indexes of a partition of events. All have that of the time, which the writer inserts into first. A
+-- row's history needs more of row events: while the partition is open, a summary of the keys and ids of each
+-- range of pages, made behind the writers, who only see that their range has none yet, and the few keys that
+-- updates changed; a B-tree over the keys, which would cost writers as much as the event itself, when it has
+-- closed. Of other events the id, which ascends with the pages, is summarised when they close. A key may be
+-- too long for a B-tree, which must fail no statement: a hash index is over any.
+CREATE FUNCTION audit.partition_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT i.suffix, i.definition, i.otherwise, i.is_open
@@ -81,12 +84,12 @@ BEGIN ATOMIC
         ('events_data', '_row', '(entity_id, relation_id)', 'USING hash (entity_id)', false),
         ('other', '_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL, false)
     ) i (parent, suffix, definition, otherwise, is_open)
-    WHERE i.parent = CASE audit.category_of_parent(leaf_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
+    WHERE i.parent = CASE audit.category_of_parent(partition_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
 END;
-COMMENT ON FUNCTION audit.leaf_indexes(text) IS 'What a leaf of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
+COMMENT ON FUNCTION audit.partition_indexes(text) IS 'What a partition of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
 
--- New leaves and their indexes go to audit.tablespace, where there is one of that name. For functions that set default_tablespace, so
--- that it is as before when they are done.
+-- New partitions and their indexes go to audit.tablespace, where there is one of that name. For functions
+-- that set default_tablespace, so that it is as before when they are done.
 CREATE FUNCTION audit.use_tablespace() RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -95,8 +98,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.use_tablespace() IS 'Makes the tablespace of the trail the default one; internal';
 
--- The table of a leaf with its guard, without indexes and in no tree yet.
-CREATE FUNCTION audit.make_leaf_table(parent text, leaf text) RETURNS void
+-- The table of a partition with its triggers, without indexes and in no tree yet.
+CREATE FUNCTION audit.create_partition_table(parent text, partition text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -104,25 +107,25 @@ SET default_tablespace = ''
 AS $$
 BEGIN
     PERFORM audit.use_tablespace();
-    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
+    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent);
     -- Rows are never updated, and rows of a few kilobytes are better off inline than compressed by the writer.
     IF parent LIKE 'events%' THEN
         EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
-                       'autovacuum_vacuum_insert_scale_factor = 0.2)', leaf);
+                       'autovacuum_vacuum_insert_scale_factor = 0.2)', partition);
     END IF;
-    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', leaf);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', leaf);
-    -- What a subscription brings; it lets pass whatever else may insert.
-    EXECUTE format('CREATE TRIGGER arrive BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.arrive()', leaf);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER arrive', leaf);
-    PERFORM audit.restrict_to_readers(format('audit.%I', leaf)::regclass);
-    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, 'A leaf of audit.' || parent);
+    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', partition);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', partition);
+    -- For what a subscription brings; all else that may insert passes.
+    EXECUTE format('CREATE TRIGGER accept_row BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.accept_row()', partition);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER accept_row', partition);
+    PERFORM audit.restrict_to_readers(format('audit.%I', partition)::regclass);
+    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, 'A partition of audit.' || parent);
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaf_table(text, text) IS 'Makes the table of a leaf, not yet in its place; internal';
+COMMENT ON FUNCTION audit.create_partition_table(text, text) IS 'Creates the table of a partition, not yet attached; internal';
 
-CREATE FUNCTION audit.create_leaf(parent text, leaf text, bounds text) RETURNS void
+CREATE FUNCTION audit.create_partition(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -132,28 +135,28 @@ DECLARE
     wanted record;
 BEGIN
     PERFORM audit.use_tablespace();
-    PERFORM audit.make_leaf_table(parent, leaf);
+    PERFORM audit.create_partition_table(parent, partition);
     IF parent LIKE 'events%' THEN
-        EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf || '_time', leaf);
-        FOR wanted IN SELECT i.* FROM audit.leaf_indexes(parent) i WHERE i.is_open LOOP
-            EXECUTE format('CREATE INDEX %I ON audit.%I %s', leaf || wanted.suffix, leaf, wanted.definition);
+        EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
+        FOR wanted IN SELECT i.* FROM audit.partition_indexes(parent) i WHERE i.is_open LOOP
+            EXECUTE format('CREATE INDEX %I ON audit.%I %s', partition || wanted.suffix, partition, wanted.definition);
             IF wanted.definition LIKE 'USING brin%' THEN
                 -- The first range of an empty table has a summary, which each event to come would change.
-                PERFORM brin_desummarize_range(format('audit.%I', leaf || wanted.suffix)::regclass, 0);
+                PERFORM brin_desummarize_range(format('audit.%I', partition || wanted.suffix)::regclass, 0);
             END IF;
         END LOOP;
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
-        EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', leaf || '_id', leaf, rtrim(parent, 's') || '_id');
+        EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', partition || '_id', partition, rtrim(parent, 's') || '_id');
     END IF;
     IF parent IN ('sessions', 'contexts') AND bounds <> 'DEFAULT' THEN
-        PERFORM audit.take_from_rest(parent, leaf, bounds);
+        PERFORM audit.take_from_default(parent, partition, bounds);
     END IF;
-    EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, leaf, bounds);
+    EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, partition, bounds);
 END;
 $$;
-COMMENT ON FUNCTION audit.create_leaf(text, text, text) IS 'Makes one leaf; internal';
+COMMENT ON FUNCTION audit.create_partition(text, text, text) IS 'Creates one partition; internal';
 
-CREATE FUNCTION audit.create_own_parent(parent text) RETURNS void
+CREATE FUNCTION audit.create_dedicated_parent(parent text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -165,37 +168,37 @@ BEGIN
     -- The check tells the planner what the category's partition bound would.
     EXECUTE format('CREATE TABLE audit.%I (LIKE audit.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS, '
                    'CONSTRAINT category CHECK (category = ''data'')) PARTITION BY RANGE (occurred_at)', parent);
-    EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
+    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', parent);
+    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', parent);
     PERFORM audit.restrict_to_readers(format('audit.%I', parent)::regclass);
     EXECUTE format('COMMENT ON TABLE audit.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
     EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
 END;
 $$;
-COMMENT ON FUNCTION audit.create_own_parent(text) IS 'Makes the parent of leaves that belong to one retention; internal';
+COMMENT ON FUNCTION audit.create_dedicated_parent(text) IS 'Creates the parent of the partitions dedicated to one retention; internal';
 
-CREATE FUNCTION audit.leaf_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
-    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_leaf_bounds';
-COMMENT ON FUNCTION audit.leaf_bounds(pg_node_tree) IS
-    'The time that a leaf holds by its partition bound, and whether it is the default partition; null for the bound of anything else; internal';
+CREATE FUNCTION audit.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_partition_bounds';
+COMMENT ON FUNCTION audit.partition_bounds(pg_node_tree) IS
+    'The time that a partition holds by its partition bound, and whether it is the default partition; null for the bound of anything else; internal';
 
--- A statement on a parent meets the parent's trigger, one on a leaf the leaf's.
+-- A statement on a parent meets the parent's trigger, one on a partition the partition's.
 DO $$
 DECLARE
     parent text;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['events', 'events_by_category', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
                                   'events_application', 'events_overflow', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
-        EXECUTE format('CREATE TRIGGER refuse_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                       'FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', parent);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER refuse_change', parent);
+        EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', parent);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', parent);
     END LOOP;
 END $$;
 
 -- The bounds of other tables are not even looked at.
-CREATE VIEW audit.leaves AS
-SELECT p.relname::text AS parent, c.oid::regclass AS leaf, c.relname::text AS leaf_name, b.since, b.until
+CREATE VIEW audit.partitions AS
+SELECT p.relname::text AS parent, c.oid::regclass AS partition, c.relname::text AS partition_name, b.since, b.until
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'
 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
@@ -203,12 +206,13 @@ CROSS JOIN LATERAL (
     SELECT p.relnamespace = 'audit'::regnamespace AND p.relname LIKE 'events\_%' AS is_of_events,
            p.relnamespace = 'audit'::regnamespace AND p.relname IN ('sessions', 'contexts') AS is_of_dictionary
 ) k
-CROSS JOIN LATERAL audit.leaf_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
+CROSS JOIN LATERAL audit.partition_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
 WHERE k.is_of_events AND NOT b.is_default OR k.is_of_dictionary;
-COMMENT ON VIEW audit.leaves IS 'The leaves of the trail and the time they hold; no time where a leaf holds all';
+COMMENT ON VIEW audit.partitions IS 'The partitions of the trail and the time they hold; no time where a partition holds all';
 
--- Makes what is missing: the leaves that never end, and for each parent leaves from now to two intervals ahead.
-CREATE FUNCTION audit.make_leaves() RETURNS integer
+-- Creates what is missing: the partitions that never end, and for each parent partitions from now to two
+-- intervals ahead.
+CREATE FUNCTION audit.create_partitions() RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -221,30 +225,30 @@ DECLARE
     problem text;
     problem_code text;
 BEGIN
-    -- Whoever else makes leaves waits, but only where one is missing: this runs with every CREATE TABLE in an audited
-    -- schema, and must not wait for the end of transactions that did the same.
+    -- Other sessions that create partitions wait, but only where one is missing: this runs with every CREATE TABLE
+    -- in an audited schema, and must not wait for the end of transactions that did the same.
     IF to_regclass('audit.events_overflow_all') IS NULL OR to_regclass('audit.nodes_all') IS NULL OR to_regclass('audit.relations_all') IS NULL
-       OR to_regclass('audit.sessions_rest') IS NULL OR to_regclass('audit.contexts_rest') IS NULL THEN
-        PERFORM audit.lock('leaves');
+       OR to_regclass('audit.sessions_default') IS NULL OR to_regclass('audit.contexts_default') IS NULL THEN
+        PERFORM audit.lock('partitions');
     END IF;
     FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
         IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
-            PERFORM audit.create_leaf(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
+            PERFORM audit.create_partition(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
             made := made + 1;
         END IF;
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['sessions', 'contexts'] LOOP
-        IF to_regclass(format('audit.%I', parent || '_rest')) IS NULL THEN
-            PERFORM audit.create_leaf(parent, parent || '_rest', 'DEFAULT');
+        IF to_regclass(format('audit.%I', parent || '_default')) IS NULL THEN
+            PERFORM audit.create_partition(parent, parent || '_default', 'DEFAULT');
             made := made + 1;
         END IF;
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
                                   'events_system', 'events_application']
-                            || ARRAY(SELECT DISTINCT 'events_own_' || (t.options->>'retention')
+                            || ARRAY(SELECT DISTINCT 'events_dedicated_' || (t.options->>'retention')
                                      FROM audit.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') LOOP
         BEGIN
-            made := made + audit.make_leaves_of(parent, audit.clock(), audit.clock() + 2 * audit.leaf_interval(parent));
+            made := made + audit.create_partitions_of(parent, audit.clock(), audit.clock() + 2 * audit.partition_interval(parent));
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR operator_intervention THEN
                 RAISE;
@@ -257,16 +261,16 @@ BEGIN
     IF problem IS NOT NULL AND made = 0 THEN
         RAISE EXCEPTION '%', problem USING ERRCODE = problem_code;
     ELSIF problem IS NOT NULL THEN
-        RAISE WARNING 'not all leaves were made: %', problem USING ERRCODE = problem_code;
+        RAISE WARNING 'could not create all partitions: %', problem USING ERRCODE = problem_code;
     END IF;
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaves() IS 'Makes the leaves that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
+COMMENT ON FUNCTION audit.create_partitions() IS 'Makes the partitions that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
 
--- Makes the leaves of one parent that are missing between two times. A leaf stands on the grid of its interval, but
--- never over one that is there.
-CREATE FUNCTION audit.make_leaves_of(parent text, since timestamptz, until timestamptz) RETURNS integer
+-- Creates the partitions of one parent that are missing between two times. A partition stands on the grid of
+-- its interval, but never over one that is there.
+CREATE FUNCTION audit.create_partitions_of(parent text, since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -274,7 +278,7 @@ SET timezone = 'UTC'
 SET datestyle = 'ISO'
 AS $$
 DECLARE
-    step interval := audit.leaf_interval(parent);
+    step interval := audit.partition_interval(parent);
     next_time timestamptz := since;
     lower_bound timestamptz;
     upper_bound timestamptz;
@@ -282,24 +286,24 @@ DECLARE
     made integer := 0;
 BEGIN
     IF audit.retention_of_parent(parent) IS NOT NULL AND to_regclass(format('audit.%I', parent)) IS NULL THEN
-        PERFORM audit.lock('leaves');
+        PERFORM audit.lock('partitions');
         is_locked := true;
-        PERFORM audit.create_own_parent(parent);
+        PERFORM audit.create_dedicated_parent(parent);
     END IF;
-    WHILE next_time <= make_leaves_of.until LOOP
-        SELECT l.until INTO upper_bound FROM audit.leaves l
-        WHERE l.parent = make_leaves_of.parent AND l.since <= next_time AND l.until > next_time;
+    WHILE next_time <= create_partitions_of.until LOOP
+        SELECT l.until INTO upper_bound FROM audit.partitions l
+        WHERE l.parent = create_partitions_of.parent AND l.since <= next_time AND l.until > next_time;
         IF NOT FOUND AND NOT is_locked THEN
-            -- Whoever was here first may have made it meanwhile.
-            PERFORM audit.lock('leaves');
+            -- Another session may have created it meanwhile.
+            PERFORM audit.lock('partitions');
             is_locked := true;
             CONTINUE;
         ELSIF NOT FOUND THEN
-            SELECT greatest(audit.leaf_start(next_time, step), max(l.until)) INTO lower_bound
-            FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.until <= next_time;
-            SELECT least(audit.leaf_start(next_time, step) + step, min(l.since)) INTO upper_bound
-            FROM audit.leaves l WHERE l.parent = make_leaves_of.parent AND l.since > next_time;
-            PERFORM audit.create_leaf(parent, audit.leaf_name(parent, lower_bound),
+            SELECT greatest(audit.partition_start(next_time, step), max(l.until)) INTO lower_bound
+            FROM audit.partitions l WHERE l.parent = create_partitions_of.parent AND l.until <= next_time;
+            SELECT least(audit.partition_start(next_time, step) + step, min(l.since)) INTO upper_bound
+            FROM audit.partitions l WHERE l.parent = create_partitions_of.parent AND l.since > next_time;
+            PERFORM audit.create_partition(parent, audit.partition_name(parent, lower_bound),
                 CASE WHEN parent IN ('sessions', 'contexts')
                      THEN format('FOR VALUES FROM (%L) TO (%L)', audit.first_id(lower_bound), audit.first_id(upper_bound))
                      ELSE format('FOR VALUES FROM (%L) TO (%L)', lower_bound, upper_bound) END);
@@ -310,13 +314,13 @@ BEGIN
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_leaves_of(text, timestamptz, timestamptz) IS 'Makes the leaves of one parent that are missing between two times; internal';
+COMMENT ON FUNCTION audit.create_partitions_of(text, timestamptz, timestamptz) IS 'Creates the partitions of one parent that are missing between two times; internal';
 
-CREATE FUNCTION audit.leaf_name(parent text, since timestamptz) RETURNS text
+CREATE FUNCTION audit.partition_name(parent text, since timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT parent || to_char(timezone('UTC', since), CASE
         WHEN date_trunc('day', timezone('UTC', since)) = timezone('UTC', since) THEN '_YYYYMMDD'
         ELSE '_YYYYMMDD_HH24MI' END);
 END;
-COMMENT ON FUNCTION audit.leaf_name(text, timestamptz) IS 'The name of the leaf that begins at a time';
+COMMENT ON FUNCTION audit.partition_name(text, timestamptz) IS 'The name of the partition that begins at a time';

@@ -1,7 +1,8 @@
--- Letting go of what nothing refers to any more: contexts and sessions.
+-- Pruning contexts and sessions that no event refers to any more.
 
--- Contexts and sessions go by leaves too, once no event refers to them any more. A backend writes its context anew each day, so that,
--- but for statements that last for days, an event's is at most two days older than the event; of closed leaves it is known.
+-- Contexts and sessions are dropped by partition too, once no event refers to them any more. A backend writes its
+-- context anew each day, so that, but for statements that last for days, an event's is at most two days older
+-- than the event; of closed partitions it is known.
 CREATE FUNCTION audit.lowest_context() RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -13,33 +14,34 @@ BEGIN
     IF audit.is_copying() THEN
         RETURN 0;
     END IF;
-    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit.leaf_facts f WHERE f.closed_at IS NOT NULL));
-    lowest := least(lowest, (SELECT audit.first_id(min(l.since) - interval '2 days') FROM audit.leaves l
+    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit.partition_catalog f WHERE f.closed_at IS NOT NULL));
+    lowest := least(lowest, (SELECT audit.first_id(min(l.since) - interval '2 days') FROM audit.partitions l
                              WHERE l.parent LIKE 'events\_%' AND NOT EXISTS (
-                                 SELECT FROM audit.leaf_facts f WHERE f.leaf_name = l.leaf_name AND f.closed_at IS NOT NULL)));
+                                 SELECT FROM audit.partition_catalog f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)));
     RETURN least(lowest, (SELECT audit.first_id(min(o.occurred_at) - interval '2 days') FROM audit.events_overflow o));
 END;
 $$;
 COMMENT ON FUNCTION audit.lowest_context() IS 'No event refers to an older context, unless its statement lasted for days; internal';
 
--- Whether an event of a leaf that has not closed, or a transaction under way, may refer to contexts before this one after all.
+-- Whether an event of a partition that has not closed, or a transaction under way, may refer to contexts
+-- before this one after all.
 CREATE FUNCTION audit.refers_before(context_id bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    leaf text;
+    partition text;
     refers boolean;
 BEGIN
     IF EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start < now() - interval '1 day') THEN
         RETURN true;
     END IF;
-    FOR leaf IN
-        SELECT l.leaf_name FROM audit.leaves l
+    FOR partition IN
+        SELECT l.partition_name FROM audit.partitions l
         WHERE l.parent LIKE 'events\_%' AND (l.since IS NULL OR l.since <= audit.clock())
-          AND NOT EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = l.leaf_name AND f.closed_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I e WHERE e.context_id < $1)', leaf) INTO refers USING context_id;
+        EXECUTE format('SELECT EXISTS (SELECT FROM audit.%I e WHERE e.context_id < $1)', partition) INTO refers USING context_id;
         IF refers THEN
             RETURN true;
         END IF;
@@ -47,10 +49,10 @@ BEGIN
     RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION audit.refers_before(bigint) IS 'Whether an event that is not in a closed leaf may refer to an older context; internal';
+COMMENT ON FUNCTION audit.refers_before(bigint) IS 'Whether an event that is not in a closed partition may refer to an older context; internal';
 
--- Looks first and drops last: captures look for leaves of contexts and sessions, and wait while a parent is locked.
-CREATE FUNCTION audit.prune_dictionaries(dry_run boolean) RETURNS TABLE (parent text, leaf text, bytes bigint, action text, reason text)
+-- Looks first and drops last: captures look for partitions of contexts and sessions, and wait while a parent is locked.
+CREATE FUNCTION audit.prune_dictionaries(dry_run boolean) RETURNS TABLE (parent text, partition text, bytes bigint, action text, reason text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -60,54 +62,55 @@ DECLARE
     candidate record;
     gone record;
     parents text[] := '{}';
-    leaves text[] := '{}';
+    partitions text[] := '{}';
 BEGIN
     FOR candidate IN
-        SELECT l.* FROM audit.leaves l WHERE l.parent = 'contexts' AND audit.first_id(l.until) <= lowest ORDER BY l.until
+        SELECT l.* FROM audit.partitions l WHERE l.parent = 'contexts' AND audit.first_id(l.until) <= lowest ORDER BY l.until
     LOOP
         EXIT WHEN audit.refers_before(audit.first_id(candidate.until));
         parents := parents || candidate.parent;
-        leaves := leaves || candidate.leaf_name;
+        partitions := partitions || candidate.partition_name;
     END LOOP;
     -- Where contexts go, their sessions may too; that is looked up in all contexts and therefore only then.
-    IF leaves <> '{}' THEN
+    IF partitions <> '{}' THEN
         lowest_session := (SELECT min(k.session_id) FROM audit.contexts k WHERE k.context_id >= lowest);
         FOR candidate IN
-            SELECT l.* FROM audit.leaves l
+            SELECT l.* FROM audit.partitions l
             WHERE l.parent = 'sessions' AND audit.first_id(l.until) <= least(lowest, lowest_session) AND lowest_session IS NOT NULL ORDER BY l.until
         LOOP
             parents := parents || candidate.parent;
-            leaves := leaves || candidate.leaf_name;
+            partitions := partitions || candidate.partition_name;
         END LOOP;
     END IF;
-    -- What found no leaf, and what restored archives had brought; the leaves are missing where somebody is about to make the first ones.
-    IF NOT dry_run AND to_regclass('audit.contexts_rest') IS NOT NULL AND to_regclass('audit.sessions_rest') IS NOT NULL THEN
-        PERFORM audit.delete_rows('audit.contexts_rest', ARRAY(SELECT k.ctid FROM audit.contexts_rest k WHERE k.context_id < lowest LIMIT 50000));
-        PERFORM audit.delete_rows('audit.sessions_rest', ARRAY(
-            SELECT s.ctid FROM audit.sessions_rest s
+    -- What found no partition, and what restored archives had brought; the partitions are missing where
+    -- another session is about to create the first ones.
+    IF NOT dry_run AND to_regclass('audit.contexts_default') IS NOT NULL AND to_regclass('audit.sessions_default') IS NOT NULL THEN
+        PERFORM audit.delete_rows('audit.contexts_default', ARRAY(SELECT k.ctid FROM audit.contexts_default k WHERE k.context_id < lowest LIMIT 50000));
+        PERFORM audit.delete_rows('audit.sessions_default', ARRAY(
+            SELECT s.ctid FROM audit.sessions_default s
             WHERE s.session_id < lowest
               AND NOT EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = s.node_id AND k.session_id = s.session_id) LIMIT 50000));
     END IF;
-    FOR gone IN SELECT g.* FROM unnest(parents, leaves) WITH ORDINALITY g (of_parent, leaf_name, place) ORDER BY g.place LOOP
+    FOR gone IN SELECT g.* FROM unnest(parents, partitions) WITH ORDINALITY g (of_parent, partition_name, place) ORDER BY g.place LOOP
         parent := gone.of_parent;
-        leaf := gone.leaf_name;
-        bytes := pg_total_relation_size(format('audit.%I', leaf)::regclass);
+        partition := gone.partition_name;
+        bytes := pg_total_relation_size(format('audit.%I', partition)::regclass);
         action := 'drop';
         reason := 'no event refers to it';
         IF NOT dry_run THEN
             BEGIN
                 EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent);
-                PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', leaf));
+                PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', partition));
             EXCEPTION WHEN lock_not_available THEN
                 action := 'busy';
-                reason := reason || ', but somebody is reading it';
+                reason := reason || ', but it is in use by another session';
             END;
         END IF;
         RETURN NEXT;
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.prune_dictionaries(boolean) IS 'Drops the leaves of contexts and sessions that no event refers to; internal';
+COMMENT ON FUNCTION audit.prune_dictionaries(boolean) IS 'Drops the partitions of contexts and sessions that no event refers to; internal';
 
 -- What maintenance does of it. True where another call may find more.
 CREATE FUNCTION audit.prune_unused() RETURNS boolean

@@ -1,23 +1,25 @@
--- Leaves that end before their time: because they have grown, or because a shorter interval was set.
+-- Partitions that end before their time: because they have grown, or because a shorter interval was set.
 
--- Where an open leaf ought to end, null where its bound is right: some minutes ahead for one that has grown to audit.leaf_size, which
--- is the time that the cut may take; at the next bound of the interval for one that is longer than that.
-CREATE FUNCTION audit.wanted_end(parent text, since timestamptz, until timestamptz, bytes bigint) RETURNS timestamptz
+-- Where an open partition ought to end, null where its bound is right: some minutes ahead for one that has
+-- grown to audit.partition_size, which is the time that the split may take; at the next bound of the interval
+-- for one that is longer than that.
+CREATE FUNCTION audit.target_end(parent text, since timestamptz, until timestamptz, bytes bigint) RETURNS timestamptz
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT CASE WHEN w.wanted >= audit.clock() + interval '5 minutes' AND w.wanted < until - interval '5 minutes' THEN w.wanted END
     FROM (SELECT least(
-              CASE WHEN bytes >= pg_size_bytes(current_setting('audit.leaf_size'))
+              CASE WHEN bytes >= pg_size_bytes(current_setting('audit.partition_size'))
                    THEN date_bin(interval '1 minute', audit.clock(), timestamptz '2000-01-01 00:00:00+00') + interval '15 minutes' END,
-              CASE WHEN until > audit.leaf_start(audit.clock(), i.step) + i.step * 1.5
-                   THEN audit.leaf_start(audit.clock(), i.step) + i.step END) AS wanted
-          FROM audit.leaf_interval(parent) i (step)) w;
+              CASE WHEN until > audit.partition_start(audit.clock(), i.step) + i.step * 1.5
+                   THEN audit.partition_start(audit.clock(), i.step) + i.step END) AS wanted
+          FROM audit.partition_interval(parent) i (step)) w;
 END;
-COMMENT ON FUNCTION audit.wanted_end(text, timestamptz, timestamptz, bigint) IS 'Where an open leaf is to end before its bound, null where it is not; internal';
+COMMENT ON FUNCTION audit.target_end(text, timestamptz, timestamptz, bigint) IS 'Where an open partition is to end before its bound, null where it is not; internal';
 
--- Cuts in three steps, each of which a crash may fall between: a check is added that the leaf ends there, validated while all go on,
--- and then the bounds are exchanged, for which the check saves the search of the leaf. Done when true: there is more to do.
-CREATE FUNCTION audit.cut_leaf() RETURNS boolean
+-- Splits in three steps, each of which a crash may fall between: a check is added that the partition ends
+-- there, validated while all go on, and then the bounds are exchanged, for which the check saves the search
+-- of the partition. Done when true: there is more to do.
+CREATE FUNCTION audit.split_partition() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -25,88 +27,89 @@ SET timezone = 'UTC'
 SET datestyle = 'ISO'
 AS $$
 DECLARE
-    cutting record;
+    splitting record;
     is_empty boolean;
     last_at timestamptz;
 BEGIN
-    FOR cutting IN
-        SELECT l.*, f.cut_at, k.convalidated,
-               coalesce(f.cut_at, audit.wanted_end(l.parent, l.since, l.until, pg_total_relation_size(l.leaf))) AS ends
-        FROM audit.leaves l
-        LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
-        LEFT JOIN pg_constraint k ON k.conrelid = l.leaf::oid AND k.conname = 'cut'
+    FOR splitting IN
+        SELECT l.*, f.split_at, k.convalidated,
+               coalesce(f.split_at, audit.target_end(l.parent, l.since, l.until, pg_total_relation_size(l.partition))) AS ends
+        FROM audit.partitions l
+        LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
+        LEFT JOIN pg_constraint k ON k.conrelid = l.partition::oid AND k.conname = 'split'
         WHERE l.parent LIKE 'events\_%' AND l.since <= audit.clock() AND l.until > audit.clock() AND f.closed_at IS NULL
         ORDER BY l.parent
     LOOP
-        CONTINUE WHEN cutting.ends IS NULL;
-        IF cutting.convalidated IS NULL AND cutting.cut_at IS NULL THEN
+        CONTINUE WHEN splitting.ends IS NULL;
+        IF splitting.convalidated IS NULL AND splitting.split_at IS NULL THEN
             -- Clocks that are ahead, as other servers' may be, have filled it further: it ends behind them, or not before its time.
-            EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', cutting.leaf_name) INTO last_at;
-            IF last_at >= cutting.ends - interval '5 minutes' THEN
-                cutting.ends := date_bin(interval '1 minute', last_at, timestamptz '2000-01-01 00:00:00+00') + interval '15 minutes';
-                CONTINUE WHEN cutting.ends >= cutting.until - interval '5 minutes';
+            EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', splitting.partition_name) INTO last_at;
+            IF last_at >= splitting.ends - interval '5 minutes' THEN
+                splitting.ends := date_bin(interval '1 minute', last_at, timestamptz '2000-01-01 00:00:00+00') + interval '15 minutes';
+                CONTINUE WHEN splitting.ends >= splitting.until - interval '5 minutes';
             END IF;
         END IF;
-        IF cutting.convalidated IS NULL THEN
-            IF cutting.cut_at IS NULL THEN
-                PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT cut CHECK ((%s) AND occurred_at < %L) NOT VALID', cutting.leaf_name,
-                               pg_get_partition_constraintdef(cutting.leaf), cutting.ends));
+        IF splitting.convalidated IS NULL THEN
+            IF splitting.split_at IS NULL THEN
+                PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT split CHECK ((%s) AND occurred_at < %L) NOT VALID', splitting.partition_name,
+                               pg_get_partition_constraintdef(splitting.partition), splitting.ends));
                 -- The writer goes past the check; an event of another server, whose clock may be ahead, must not fail on it.
-                PERFORM audit.execute_permitted(format('CREATE TRIGGER cut BEFORE INSERT ON audit.%I FOR EACH ROW WHEN (NEW.occurred_at >= %L) EXECUTE FUNCTION audit.arrive(''cut'')',
-                               cutting.leaf_name, cutting.ends));
-                PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER cut', cutting.leaf_name));
+                PERFORM audit.execute_permitted(format('CREATE TRIGGER split BEFORE INSERT ON audit.%I FOR EACH ROW WHEN (NEW.occurred_at >= %L) EXECUTE FUNCTION audit.accept_row(''split'')',
+                               splitting.partition_name, splitting.ends));
+                PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER split', splitting.partition_name));
             END IF;
-            PERFORM audit.put(ROW(cutting.leaf_name, cutting.parent, NULL, NULL, NULL, NULL, NULL,
-                                  CASE WHEN cutting.cut_at IS NULL THEN cutting.ends END, NULL, NULL)::audit.leaf_facts);
+            PERFORM audit.upsert_config(ROW(splitting.partition_name, splitting.parent, NULL, NULL, NULL, NULL, NULL,
+                                  CASE WHEN splitting.split_at IS NULL THEN splitting.ends END, NULL, NULL)::audit.partition_catalog);
             RETURN true;
         END IF;
-        EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', cutting.leaf_name) INTO last_at;
-        IF greatest(audit.clock(), last_at) >= cutting.ends THEN
-            -- Too late: whoever writes now may be past the end already.
-            PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name));
-            PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS cut ON audit.%I', cutting.leaf_name));
-            PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = cutting.leaf_name;
+        EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', splitting.partition_name) INTO last_at;
+        IF greatest(audit.clock(), last_at) >= splitting.ends THEN
+            -- Too late: transactions may be writing past the end already.
+            PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT split', splitting.partition_name));
+            PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS split ON audit.%I', splitting.partition_name));
+            PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = splitting.partition_name;
             RETURN true;
-        ELSIF NOT cutting.convalidated THEN
-            PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I VALIDATE CONSTRAINT cut', cutting.leaf_name));
+        ELSIF NOT splitting.convalidated THEN
+            PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I VALIDATE CONSTRAINT split', splitting.partition_name));
             RETURN true;
         END IF;
-        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
-        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.leaf_name);
-        EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', cutting.leaf_name) INTO last_at;
-        IF greatest(audit.clock(), last_at) >= cutting.ends THEN
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', splitting.parent);
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', splitting.partition_name);
+        EXECUTE format('SELECT max(e.occurred_at) FROM audit.%I e', splitting.partition_name) INTO last_at;
+        IF greatest(audit.clock(), last_at) >= splitting.ends THEN
             -- The transaction ends with this, and the lock on the parent with it.
             RETURN true;
         END IF;
-        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DETACH PARTITION audit.%I', cutting.parent, cutting.leaf_name));
-        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', cutting.parent, cutting.leaf_name,
-                       cutting.since, cutting.ends));
-        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT cut', cutting.leaf_name));
-        PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS cut ON audit.%I', cutting.leaf_name));
-        PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = cutting.leaf_name;
-        PERFORM audit.make_leaves_of(cutting.parent, cutting.ends, cutting.ends);
-        PERFORM audit.reached('cut.attached');
+        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DETACH PARTITION audit.%I', splitting.parent, splitting.partition_name));
+        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I FOR VALUES FROM (%L) TO (%L)', splitting.parent, splitting.partition_name,
+                       splitting.since, splitting.ends));
+        PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I DROP CONSTRAINT split', splitting.partition_name));
+        PERFORM audit.execute_permitted(format('DROP TRIGGER IF EXISTS split ON audit.%I', splitting.partition_name));
+        PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = splitting.partition_name;
+        PERFORM audit.create_partitions_of(splitting.parent, splitting.ends, splitting.ends);
+        PERFORM audit.injection_point('split.attached');
         RETURN true;
     END LOOP;
 
-    -- Leaves ahead of a longer interval go while they are empty; those of the new one are made in their place.
-    FOR cutting IN
-        SELECT l.* FROM audit.leaves l
+    -- Partitions ahead of a longer interval are dropped while they are empty; those of the new one are
+    -- created in their place.
+    FOR splitting IN
+        SELECT l.* FROM audit.partitions l
         WHERE l.parent LIKE 'events\_%' AND l.since > audit.clock() + interval '5 minutes'
-          AND l.until > l.since + audit.leaf_interval(l.parent) * 1.5
+          AND l.until > l.since + audit.partition_interval(l.parent) * 1.5
         ORDER BY l.since DESC
     LOOP
         -- Looked at without the parent's lock, which would be kept while what comes next is done.
-        EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', splitting.partition_name) INTO is_empty;
         CONTINUE WHEN NOT is_empty;
-        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', cutting.parent);
-        EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', cutting.leaf_name) INTO is_empty;
+        EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', splitting.parent);
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM audit.%I)', splitting.partition_name) INTO is_empty;
         IF is_empty THEN
-            PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', cutting.leaf_name));
+            PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', splitting.partition_name));
         END IF;
         RETURN true;
     END LOOP;
     RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION audit.cut_leaf() IS 'Takes one step towards leaves of the size and interval that are set; false where nothing is to do; internal';
+COMMENT ON FUNCTION audit.split_partition() IS 'Takes one step towards partitions of the size and interval that are set; false where nothing is to do; internal';

@@ -1,5 +1,5 @@
--- The guard of the tables that hold evidence.
+-- Protection of the tables that hold evidence.
 
-CREATE FUNCTION audit.refuse_change() RETURNS trigger
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_refuse_change';
-COMMENT ON FUNCTION audit.refuse_change() IS 'Trigger on every table that holds evidence: it is never changed by SQL';
+CREATE FUNCTION audit.reject_change() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_reject_change';
+COMMENT ON FUNCTION audit.reject_change() IS 'Trigger on every table that holds evidence: it is never changed by SQL';

@@ -70,7 +70,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION audit.user_activity(text, timestamptz, timestamptz) IS
-    'What somebody did from a time until before another, by entity: rows created, modified and removed, reads, exports, all else, and how much of it failed';
+    'What an actor did in a range of time, by entity: rows created, modified and removed, reads, exports, all else, and how much of it failed';
 
 -- A session ends with its logout, or, where that was not captured, with the last event that it wrote.
 CREATE FUNCTION audit.user_sessions(actor text, since timestamptz DEFAULT now() - interval '30 days', until timestamptz DEFAULT now())
@@ -100,7 +100,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION audit.user_sessions(text, timestamptz, timestamptz) IS
-    'Connections in which somebody did something, how long they were used on average from their begin to his last event in the time asked for, and his failed logins';
+    'Sessions with activity in the range, their average duration (start to last event), and failed logins of an actor';
 
 CREATE FUNCTION audit.activity_in_steps(since timestamptz, until timestamptz, step text)
 RETURNS TABLE (begins_at timestamptz, category text, events bigint, failures bigint, high_risk bigint)
@@ -112,8 +112,8 @@ AS $$
 BEGIN
     PERFORM audit.check_range(since, until);
     IF since IS NULL OR until IS NULL OR NOT isfinite(since) OR NOT isfinite(until) THEN
-        RAISE EXCEPTION 'since and until must be moments' USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Empty days and hours are rows too, so both ends have to be known.';
+        RAISE EXCEPTION 'since and until must be finite' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Days and hours without events are rows too, so both ends must be known.';
     END IF;
     RETURN QUERY
     WITH counted AS (

@@ -74,7 +74,7 @@ BEGIN
         FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
         JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
         WHERE e.category = unseen_category AND e.event_type = 7
-          AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
+          AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
         ORDER BY r.lineage, e.occurred_at DESC
     LOOP
         CONTINUE WHEN EXISTS (
@@ -113,7 +113,7 @@ WITH covered AS MATERIALIZED (
     FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
     LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system' AND e.event_type IN (80, 81)
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
     WINDOW later AS (PARTITION BY coalesce(r.lineage::text, e.entity) ORDER BY e.occurred_at, e.event_id)
 ), changed AS (
     SELECT r.lineage, coalesce(e.entity, r.entity) AS object, e.occurred_at, e.parameters->>'problem' AS problem,
@@ -121,7 +121,7 @@ WITH covered AS MATERIALIZED (
     FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
     JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system' AND e.event_type IN (80, 81, 97)
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
 ), weakened AS (
     -- From the first event that says so to the next that says otherwise, or to the next audit.enable.
     SELECT c.object, c.problem, c.occurred_at, c.lineage,
@@ -140,7 +140,7 @@ WITH covered AS MATERIALIZED (
                 FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
                 LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
                 WHERE e.category = 'system' AND e.event_type = 83
-                  AND e.node_id NOT IN (SELECT g.node_id FROM audit.gathered_nodes g)) s) i
+                  AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)) s) i
     GROUP BY i.lineage, i.number
 )
 SELECT 'not audited' AS gap, u.object AS object,
@@ -172,7 +172,7 @@ SELECT 'trigger weakened', w.object, w.problem, w.occurred_at, w.until
 FROM weakened w WHERE w.until IS NOT NULL OR NOT EXISTS (SELECT FROM covered t WHERE t.object = w.object)
 UNION ALL
 SELECT 'settings missing', u.object,
-       'it has triggers of ours, and nobody enabled it: recorded at level standard, by the redaction of its triggers; audit.enable sets its options', NULL, NULL
+       'it has audit triggers but no settings: recorded at level standard, by the redaction of its triggers; audit.enable sets its options', NULL, NULL
 FROM user_tables u WHERE u.is_unconfigured
 UNION ALL
 SELECT 'trigger not first', t.object, format('the trigger %I fires before ours, whose events then come after its own changes', t.earlier_trigger),
@@ -187,23 +187,23 @@ WHERE t.relation = t.enabled AND NOT t.options->'operations' ?& ARRAY['insert', 
    OR t.options->'operations' ? 'truncate' AND NOT t.has_truncate
 UNION ALL
 SELECT 'layer not loaded', 'shared_preload_libraries',
-       'audit is not preloaded: what does not come from triggers is not captured, and leaves are made on demand only', NULL, NULL
+       'audit is not preloaded: what does not come from triggers is not captured, and partitions are made on demand only', NULL, NULL
 WHERE NOT audit.is_preloaded()
 UNION ALL
 SELECT 'event trigger ' || CASE WHEN e.evtenabled IS NULL THEN 'missing' WHEN e.evtenabled = 'D' THEN 'disabled' ELSE 'not always enabled' END,
        w.name, w.purpose, NULL, NULL
-FROM (VALUES ('audit_definition_starts', 'guards the evidence against DROP'),
+FROM (VALUES ('audit_definition_starts', 'protects the evidence against DROP'),
              ('audit_definition_ends', 'lets auditing follow new, renamed and attached tables'),
              ('audit_objects_dropped', 'records that an audited table was dropped'),
              ('audit_table_rewritten', 'records that rows were rewritten')) w (name, purpose)
 LEFT JOIN pg_catalog.pg_event_trigger e ON e.evtname = w.name
 WHERE e.evtenabled IS DISTINCT FROM 'A'
 UNION ALL
-SELECT 'evidence unprotected', format('audit.%I', c.relname), 'the trigger refuse_change is missing or not always enabled', NULL, NULL
+SELECT 'evidence unprotected', format('audit.%I', c.relname), 'the trigger reject_change is missing or not always enabled', NULL, NULL
 FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispartition
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.refuse_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
+                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.reject_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
 UNION ALL
 SELECT 'auditing off',
        concat_ws(' in ', coalesce('role ' || quote_ident(r.rolname), CASE WHEN x.setdatabase = 0 THEN 'every role' END),

@@ -1,8 +1,9 @@
 -- The figures that an overview opens with.
 
--- What one leaf holds since each of three moments and altogether. A large leaf that ended before the first of them is
--- not read: how many events it has, and of what types and results, is what ANALYZE has found. All else is counted.
-CREATE FUNCTION audit.leaf_figures(leaf regclass, of_category text, ends_at timestamptz, moments timestamptz[])
+-- What one partition holds since each of three moments and altogether. A large partition that ended before
+-- the first of them is not read: how many events it has, and of what types and results, is what ANALYZE has
+-- found. All else is counted.
+CREATE FUNCTION audit.partition_counts(partition regclass, of_category text, ends_at timestamptz, moments timestamptz[])
 RETURNS TABLE (category text, period integer, events double precision, failures double precision, high_risk double precision)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -10,7 +11,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     high_types integer[] := ARRAY(SELECT t.event_type FROM audit.event_types t WHERE t.risk = 'high');
-    estimated double precision := (SELECT c.reltuples FROM pg_class c WHERE c.oid = leaf);
+    estimated double precision := (SELECT c.reltuples FROM pg_class c WHERE c.oid = partition);
 BEGIN
     IF estimated > 20000 AND ends_at <= least(moments[1], moments[2], moments[3]) THEN
         RETURN QUERY
@@ -21,7 +22,7 @@ BEGIN
                          CROSS JOIN LATERAL unnest(s.most_common_vals::text::integer[], s.most_common_freqs) f (event_type, frequency)
                          WHERE s.schemaname = 'audit' AND s.tablename = c.relname AND s.attname = 'event_type'
                            AND f.event_type = ANY (high_types)), 0)
-        FROM pg_class c WHERE c.oid = leaf;
+        FROM pg_class c WHERE c.oid = partition;
         RETURN;
     END IF;
     RETURN QUERY EXECUTE format(
@@ -32,25 +33,25 @@ BEGIN
                       count(*) FILTER (WHERE e.event_type = ANY ($2)) AS high_risk
                FROM %s e GROUP BY 1, 2, 3, 4) g
          CROSS JOIN LATERAL (VALUES (1, g.in_1), (2, g.in_2), (3, g.in_3), (4, 1)) p (period, is_in)
-         WHERE p.is_in = 1 GROUP BY g.category, p.period', leaf) USING moments, high_types;
+         WHERE p.is_in = 1 GROUP BY g.category, p.period', partition) USING moments, high_types;
 END;
 $$;
-COMMENT ON FUNCTION audit.leaf_figures(regclass, text, timestamptz, timestamptz[]) IS 'Figures of one leaf for audit.dashboard; internal';
+COMMENT ON FUNCTION audit.partition_counts(regclass, text, timestamptz, timestamptz[]) IS 'Figures of one partition for audit.dashboard; internal';
 
 CREATE FUNCTION audit.figures() RETURNS TABLE (period text, category text, events bigint, failures bigint, high_risk bigint, bytes bigint)
 LANGUAGE sql STABLE
 SET jit = off
 BEGIN ATOMIC
-    WITH leaves AS (
-        SELECT l.leaf, audit.category_of_parent(l.parent) AS category, l.until, pg_total_relation_size(l.leaf) AS bytes
-        FROM audit.leaves l WHERE l.parent LIKE 'events\_%'
+    WITH partitions AS (
+        SELECT l.partition, audit.category_of_parent(l.parent) AS category, l.until, pg_total_relation_size(l.partition) AS bytes
+        FROM audit.partitions l WHERE l.parent LIKE 'events\_%'
     ), counted AS (
-        -- A leaf's bytes are shared out by events; one without events has some too.
+        -- A partition's bytes are shared out by events; one without events has some too.
         SELECT coalesce(f.category, l.category) AS category, coalesce(f.period, 4) AS period, f.events, f.failures, f.high_risk,
                CASE WHEN f.period IS NULL THEN l.bytes
-                    ELSE l.bytes * f.events / nullif(sum(f.events) FILTER (WHERE f.period = 4) OVER (PARTITION BY l.leaf), 0) END AS bytes
-        FROM leaves l
-        LEFT JOIN LATERAL audit.leaf_figures(l.leaf, l.category, l.until,
+                    ELSE l.bytes * f.events / nullif(sum(f.events) FILTER (WHERE f.period = 4) OVER (PARTITION BY l.partition), 0) END AS bytes
+        FROM partitions l
+        LEFT JOIN LATERAL audit.partition_counts(l.partition, l.category, l.until,
             ARRAY[date_trunc('day', now()), date_trunc('week', now()), date_trunc('month', now())]) f ON true
     )
     SELECT p.period, k.category, coalesce(round(sum(c.events)), 0)::bigint, coalesce(round(sum(c.failures)), 0)::bigint,
@@ -66,10 +67,10 @@ COMMENT ON FUNCTION audit.figures() IS 'What audit.dashboard shows; internal';
 CREATE VIEW audit.dashboard AS
 SELECT f.period, f.category, f.events, f.failures, f.high_risk, f.bytes FROM audit.figures() f;
 COMMENT ON VIEW audit.dashboard IS
-    'Events, failures, events of high risk and bytes by period and category; large leaves of earlier months count by the planner''s statistics';
+    'Events, failures, events of high risk and bytes by period and category; large partitions of earlier months count by the planner''s statistics';
 COMMENT ON COLUMN audit.dashboard.period IS 'today, this week, this month, by the session''s time zone, or all';
-COMMENT ON COLUMN audit.dashboard.high_risk IS 'Events of high risk; in large leaves of earlier months those of rare types may be missing';
-COMMENT ON COLUMN audit.dashboard.bytes IS 'Bytes on disk with indexes; of a part of a leaf its share by events';
+COMMENT ON COLUMN audit.dashboard.high_risk IS 'Events of high risk; in large partitions of earlier months those of rare types may be missing';
+COMMENT ON COLUMN audit.dashboard.bytes IS 'Bytes on disk with indexes; of a part of a partition its share by events';
 
 CREATE VIEW audit.recent_high_risk AS
 SELECT e.event_id, e.occurred_at, e.event, e.category, e.risk, e.result, e.summary, e.actor, e.login, e.client_addr, e.entity, e.entity_id,

@@ -1,7 +1,7 @@
 -- One event with all that belongs to it: the page that an application shows of it.
 
 -- The change of the same row before or after an event, by the key that the row had then. It is mostly near, so that
--- leaves are read outwards.
+-- partitions are read outwards.
 CREATE FUNCTION audit.neighbour(of_event audit.events, is_next boolean) RETURNS audit.events
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp

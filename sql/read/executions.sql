@@ -1,7 +1,7 @@
 -- Runs of flows, jobs and queries, and the errors that applications report.
 
--- Contexts know the trace, and the hour inside their ids is when the first of their events was written: leaves before it
--- are not read.
+-- Contexts know the trace, and the hour inside their ids is when the first of their events was written:
+-- partitions before it are not read.
 CREATE FUNCTION audit.execution(trace_id text)
 RETURNS TABLE (event_id uuid, occurred_at timestamptz, part text, event text, run_id text, name text, kind text, path text,
                attempt integer, entity text, entity_id text, result text, duration interval, inputs jsonb, outputs jsonb,

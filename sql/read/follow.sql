@@ -30,7 +30,7 @@ FROM audit.nodes n
 CROSS JOIN LATERAL (
     SELECT n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
        AND n.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-       AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id) AS is_local
+       AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id) AS is_local
 ) i;
 COMMENT ON VIEW audit.local_nodes IS 'The nodes of the trail, and which of them are this database on an earlier or the present timeline; internal';
 
@@ -52,7 +52,7 @@ BEGIN
                   WHERE n.key !~ '^\d{1,10}$' OR jsonb_typeof(n.value) <> 'array' OR n.value->1 IS NULL
                      OR EXISTS (SELECT FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(n.value) = 'array' THEN n.value END) b (bound)
                                 WHERE b.bound !~ '^\d{1,18}$')) THEN
-        RAISE EXCEPTION 'this is not a cursor of audit.follow' USING ERRCODE = 'invalid_parameter_value',
+        RAISE EXCEPTION 'cursor was not returned by audit.follow' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass the cursor of the last row that was read, or null to read from the beginning.';
     ELSIF EXISTS (SELECT FROM jsonb_object_keys(place.nodes) n (node)
                   WHERE NOT EXISTS (SELECT FROM audit.nodes k WHERE k.node_id = n.node::bigint)) THEN
@@ -61,7 +61,7 @@ BEGIN
     ELSIF EXISTS (SELECT FROM audit.local_nodes n
                   WHERE n.is_current AND (place.nodes->n.node_id::text->>1)::bigint > pg_snapshot_xmin(pg_current_snapshot())::text::bigint) THEN
         RAISE EXCEPTION 'this cursor is ahead of the server' USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'It was made where more had happened. Wait until this server has caught up, or pass null to read from the beginning.';
+            HINT = 'It was returned by a server that had recorded more. Wait until this server has caught up, or pass null to read from the beginning.';
     END IF;
     RETURN place;
 END;
@@ -157,8 +157,8 @@ BEGIN
         ELSIF begins_at = '-infinity' THEN
             begins_at := (SELECT min(e.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e);
         END IF;
-        -- A month takes few leaves to plan for, and mostly holds a page. Where the page ends is found first: the planner
-        -- then knows how little there is to join.
+        -- A month takes few partitions to plan for, and mostly holds a page. Where the page ends is found
+        -- first: the planner then knows how little there is to join.
         FOREACH reach IN ARRAY ARRAY[format('t.occurred_at >= %1$L AND t.occurred_at < %2$L', begins_at, begins_at + interval '1 month'),
                                      format('t.occurred_at >= %L', begins_at + interval '1 month')] LOOP
             EXIT WHEN remaining = 0 OR begins_at IS NULL OR filter IS NULL;

@@ -8,8 +8,9 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.event_time(uuid) IS 'The time inside the id of an event, exact to the millisecond';
 
--- The time of an id is that of its event, or later where the clock stood or stepped back: so the search goes back from it in
--- growing steps, each of which meets only the leaves of its time, and ends with everything. The plan must be that of the times.
+-- The time of an id is that of its event, or later where the clock stood or stepped back: so the search goes
+-- back from it in growing steps, each of which meets only the partitions of its time, and ends with
+-- everything. The plan must be that of the times.
 CREATE FUNCTION audit.event_at(event_id uuid) RETURNS audit.events
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -49,7 +50,7 @@ DECLARE
 BEGIN
     IF found_event.event_id IS NULL THEN
         RAISE EXCEPTION 'event % does not exist', coalesce(event_id::text, 'null')
-            USING ERRCODE = 'no_data_found', HINT = 'Event ids are in audit.trail; retention may have let this one go.';
+            USING ERRCODE = 'no_data_found', HINT = 'Event ids are in audit.trail; retention may have deleted this event.';
     END IF;
     RETURN found_event;
 END;
@@ -96,14 +97,14 @@ BEGIN ATOMIC
         JOIN pg_catalog.pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
         WHERE r.relation_oid IN (SELECT a.relation FROM audit.ancestry(target) a)
           AND n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
-          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id)
+          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id)
     ), by_name AS (
         SELECT r.lineage
         FROM audit.relations r
         JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.table_name
         WHERE c.oid IN (SELECT a.relation FROM audit.ancestry(target) a)
-          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = r.node_id)
+          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = r.node_id)
         ORDER BY r.since DESC LIMIT 1
     ), lineages AS (
         SELECT o.lineage FROM by_oid o

@@ -1,14 +1,14 @@
 -- Search: a page of the trail by words, filters and order.
 --
 -- The statement is put together for every call from the filters that are given, as constants, so that the planner sees
--- which leaves it needs and which order an index has. What filters say about dictionaries (event types, relations,
+-- which partitions it needs and which order an index has. What filters say about dictionaries (event types, relations,
 -- contexts) is looked up in those first, and events are compared by id.
 
-CREATE FUNCTION audit.holds(word text, text_1 text, text_2 text, text_3 text, text_4 text,
+CREATE FUNCTION audit.contains_word(word text, text_1 text, text_2 text, text_3 text, text_4 text,
                             values_1 jsonb, values_2 jsonb, values_3 jsonb) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'audit_holds';
-COMMENT ON FUNCTION audit.holds(text, text, text, text, text, jsonb, jsonb, jsonb) IS
-    'Whether one of these texts or objects holds a word, in any case; of objects the values, not their names; internal';
+    LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'audit_contains_word';
+COMMENT ON FUNCTION audit.contains_word(text, text, text, text, text, jsonb, jsonb, jsonb) IS
+    'Whether one of these texts or objects contains a word, in any case; of objects the values, not their names; internal';
 
 CREATE FUNCTION audit.words(query text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -23,8 +23,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF since > until THEN
-        RAISE EXCEPTION 'since is later than until' USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'since is the first moment that counts, until the first that does not.';
+        RAISE EXCEPTION 'since must not be later than until' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'The range includes since and excludes until.';
     END IF;
 END;
 $$;
@@ -40,14 +40,14 @@ BEGIN
     SELECT coalesce(quote_literal(c.choice), 'null') INTO wrong
     FROM unnest(chosen) WITH ORDINALITY c (choice, place) WHERE (c.choice = ANY (choices)) IS NOT TRUE ORDER BY c.place LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION '% of % is unknown', wrong, argument USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('Choose from %s.', array_to_string(choices, ', '));
+        RAISE EXCEPTION 'invalid value % for argument %', wrong, argument USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Valid values are %s.', array_to_string(choices, ', '));
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.check_choice(text, text[], text[]) IS 'Refuses what is not among the choices; internal';
 
--- Event types by name. A name that nobody knows is a mistake: the hint names those that share a part with it.
+-- Event types by name. An unknown name is an error: the hint names those that share a part with it.
 CREATE FUNCTION audit.event_types_named(events text[]) RETURNS SETOF audit.event_types
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -65,7 +65,7 @@ BEGIN
     GROUP BY n.name, n.place ORDER BY n.place LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'event type % does not exist', wrong USING ERRCODE = 'undefined_object',
-            HINT = coalesce('Near it: ' || near || '.', 'All are in audit.event_types.');
+            HINT = coalesce('Perhaps you meant ' || near || '.', 'audit.event_types lists them.');
     END IF;
     RETURN QUERY SELECT t.* FROM audit.event_types t WHERE t.name = ANY (events);
 END;
@@ -100,22 +100,22 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     event_types integer[] := ARRAY(SELECT t.event_type FROM audit.event_types t
-                                   WHERE audit.holds(word, t.name, NULL, NULL, NULL, NULL, NULL, NULL));
+                                   WHERE audit.contains_word(word, t.name, NULL, NULL, NULL, NULL, NULL, NULL));
     relations text := audit.reference_condition('audit.relations', 'relation_id',
-        format('audit.holds(%L, d.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
+        format('audit.contains_word(%L, d.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
     contexts text := audit.reference_condition('audit.contexts', 'context_id',
-        format('audit.holds(%L, d.actor, d.login, d.reason, NULL, d.statement_parameters, NULL, NULL)', word));
+        format('audit.contains_word(%L, d.actor, d.login, d.reason, NULL, d.statement_parameters, NULL, NULL)', word));
 BEGIN
-    relations := coalesce(relations, format('audit.holds(%L, t.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
-    contexts := coalesce(contexts, format('audit.holds(%L, t.actor, t.login, t.reason, NULL, t.parameters, NULL, NULL)', word));
+    relations := coalesce(relations, format('audit.contains_word(%L, t.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
+    contexts := coalesce(contexts, format('audit.contains_word(%L, t.actor, t.login, t.reason, NULL, t.parameters, NULL, NULL)', word));
     RETURN concat_ws(' OR ',
         CASE WHEN event_types <> '{}' THEN format('t.event_type = ANY (%L)', event_types) END,
         CASE WHEN relations <> 'false' THEN format('t.own_entity IS NULL AND (%s)', relations) END,
         CASE WHEN contexts <> 'false' THEN contexts END,
-        format('audit.holds(%L, t.own_entity, t.entity_id, t.new_entity_id, t.entity_label, t.changes, t.image, t.event_parameters)', word));
+        format('audit.contains_word(%L, t.own_entity, t.entity_id, t.new_entity_id, t.entity_label, t.changes, t.image, t.event_parameters)', word));
 END;
 $$;
-COMMENT ON FUNCTION audit.word_condition(text) IS 'The condition that an event holds a word, over audit.trail_events t; internal';
+COMMENT ON FUNCTION audit.word_condition(text) IS 'The condition that an event contains a word, over audit.trail_events t; internal';
 
 CREATE FUNCTION audit.context_condition(on_contexts text, on_trail text) RETURNS text
 LANGUAGE sql STABLE
@@ -126,10 +126,10 @@ END;
 COMMENT ON FUNCTION audit.context_condition(text, text) IS
     'A condition on contexts d as one on events, by their ids or, where they are many, by what audit.trail_events t shows; internal';
 
--- Conditions over audit.trail_events t: first those on time and category, which choose leaves, then all others.
+-- Conditions over audit.trail_events t: first those on time and category, which choose partitions, then all others.
 CREATE FUNCTION audit.search_conditions(query text, since timestamptz, until timestamptz, events text[], categories text[],
                                         actors text[], entity text, entity_id text, trace_id text, results text[],
-                                        OUT leaves text[], OUT others text[])
+                                        OUT partitions text[], OUT others text[])
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -141,8 +141,8 @@ BEGIN
     PERFORM audit.check_range(since, until);
     PERFORM audit.check_choice('categories', categories, '{data,read,security,schema,system,application}');
     PERFORM audit.check_choice('results', results, '{success,failure}');
-    leaves := ARRAY[format('t.occurred_at >= %L', since), format('t.occurred_at < %L', until), format('t.category = ANY (%L)', categories)];
-    leaves := ARRAY(SELECT c FROM unnest(leaves, ARRAY[since IS NULL, until IS NULL, categories IS NULL]) u (c, is_absent) WHERE NOT is_absent);
+    partitions := ARRAY[format('t.occurred_at >= %L', since), format('t.occurred_at < %L', until), format('t.category = ANY (%L)', categories)];
+    partitions := ARRAY(SELECT c FROM unnest(partitions, ARRAY[since IS NULL, until IS NULL, categories IS NULL]) u (c, is_absent) WHERE NOT is_absent);
     others := '{}';
     IF events IS NOT NULL THEN
         -- The category of a type of our own never changes.
@@ -150,7 +150,7 @@ BEGIN
         INTO event_types, own_categories FROM audit.event_types_named(events) t;
         others := others || format('t.event_type = ANY (%L)', event_types);
         IF own_categories IS NOT NULL THEN
-            leaves := leaves || format('t.category = ANY (%L)', own_categories);
+            partitions := partitions || format('t.category = ANY (%L)', own_categories);
         END IF;
     END IF;
     IF results IS NOT NULL THEN
@@ -189,7 +189,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'cannot sort by %', coalesce(quote_literal(sort), 'null')
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = format('Name one column, with asc or desc after it: %s.',
+                  HINT = format('Name one column, followed by asc or desc: %s.',
                                 (SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
                                  WHERE a.attrelid = 'audit.trail'::regclass AND a.attnum > 0));
     END IF;
@@ -210,8 +210,8 @@ DECLARE
     comparison text := CASE WHEN is_descending THEN '<' ELSE '>' END;
 BEGIN
     IF last_event.event_id IS NULL THEN
-        RAISE EXCEPTION 'event % does not exist, so nothing comes after it', after
-            USING ERRCODE = 'no_data_found', HINT = 'Begin again without after: retention may have let that event go.';
+        RAISE EXCEPTION 'event % given as after does not exist', after
+            USING ERRCODE = 'no_data_found', HINT = 'Start again without after: retention may have deleted that event.';
     END IF;
     EXECUTE format('SELECT t.%I::text FROM audit.trail_events t WHERE t.occurred_at = %L AND t.event_id = %L AND t.category = %L',
                    sort_column, last_event.occurred_at, after, last_event.category) INTO last_value;
@@ -256,9 +256,9 @@ BEGIN
     key := audit.sort_key(sort);
     filter := audit.search_conditions(query, since, until, events, categories, actors, entity, entity_id, trace_id, results);
     IF after IS NOT NULL THEN
-        filter.leaves := filter.leaves || audit.after_condition(after, key.sort_column, key.sort_type, key.is_descending);
+        filter.partitions := filter.partitions || audit.after_condition(after, key.sort_column, key.sort_type, key.is_descending);
     END IF;
-    SELECT string_agg(format('(%s)', c.condition), ' AND ') INTO condition FROM unnest(filter.leaves || filter.others) c (condition);
+    SELECT string_agg(format('(%s)', c.condition), ' AND ') INTO condition FROM unnest(filter.partitions || filter.others) c (condition);
 
     -- The fence around a filter makes the planner look for what fits in any way, with several workers, and sort what it
     -- finds. In the order of time alone it goes along the index instead. Times and ids are never null.
@@ -276,7 +276,7 @@ BEGIN
     END IF;
     -- In the order of time a page is mostly found near its beginning: look there first, then four times as far, and so on.
     EXECUTE format('SELECT min(t.occurred_at), max(t.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) t WHERE %s',
-                   coalesce((SELECT string_agg(format('(%s)', c.condition), ' AND ') FROM unnest(filter.leaves) c (condition)), 'true'))
+                   coalesce((SELECT string_agg(format('(%s)', c.condition), ' AND ') FROM unnest(filter.partitions) c (condition)), 'true'))
     INTO oldest, newest;
     nearest := CASE WHEN key.is_descending THEN newest ELSE oldest END;
     width := greatest((newest - oldest) / 4096, interval '1 second');

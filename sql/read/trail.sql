@@ -1,7 +1,7 @@
 -- The trail as people and reports read it.
 
 -- One row an event with everything that is known about it. An event is shown even where
--- retention has let its context go. The overflow is read like any leaf.
+-- retention has deleted its context. The overflow is read like any partition.
 CREATE VIEW audit.trail_events AS
 SELECT e.event_id,
        e.occurred_at,

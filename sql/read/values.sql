@@ -55,4 +55,4 @@ COMMENT ON TYPE audit.attribution IS 'Who did it and why: a row of audit.context
 CREATE FUNCTION audit.attribution(node_id integer, context_id bigint) RETURNS audit.attribution
     LANGUAGE c STABLE PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'audit_attribution';
 COMMENT ON FUNCTION audit.attribution(integer, bigint) IS
-    'The context of an event with its session, past permissions; null where retention has let it go';
+    'The context of an event with its session, past permissions; null where retention has deleted it';

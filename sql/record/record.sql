@@ -29,7 +29,7 @@ BEGIN
     IF is_usable IS NOT TRUE THEN
         RAISE EXCEPTION 'unknown type "%" of parameter "%"', type_name, parameter
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Name a type such as text, numeric or timestamptz; one of your own with its schema.';
+                  HINT = 'Name a type such as text, numeric or timestamptz; qualify a user-defined type with its schema.';
     END IF;
     IF NOT audit.is_plain_type(type_id) THEN
         RAISE EXCEPTION 'the type % of parameter "%" runs code of its owner', type_id, parameter
@@ -125,9 +125,9 @@ DECLARE
 BEGIN
     IF name IS NULL OR category IS NULL OR risk IS NULL OR parameters IS NULL THEN
         RAISE EXCEPTION 'name, category, risk and parameters must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave an argument out to take its default.';
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Omit an argument to use its default.';
     ELSIF name !~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$' OR length(name) > 100 THEN
-        RAISE EXCEPTION 'bad name "%" of an event type', name
+        RAISE EXCEPTION 'invalid event type name "%"', name
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Join words of a-z, 0-9 and _ with dots, as in invoice.approved; 100 characters at most.';
     ELSIF split_part(name, '.', 1) IN ('alert', 'ledger')
@@ -158,20 +158,20 @@ BEGIN
     IF previous.category <> category
        AND EXISTS (SELECT FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
                    WHERE e.category = previous.category AND e.event_type = previous.event_type) THEN
-        RAISE EXCEPTION 'the category of event type "%" cannot change: there are events of it', name
+        RAISE EXCEPTION 'cannot change the category of event type "%": events of it exist', name
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format('Keep category %s, or define a type of another name.', previous.category);
+                  HINT = format('Keep category %s, or define a type with another name.', previous.category);
     END IF;
-    PERFORM audit.make_leaves();
+    PERFORM audit.create_partitions();
     type_number := coalesce(previous.event_type, audit.new_event_type(name));
-    PERFORM audit.put(ROW(type_number, name, category, risk, format('recorded %s of', name), description, false)::audit.event_types);
+    PERFORM audit.upsert_config(ROW(type_number, name, category, risk, format('recorded %s of', name), description, false)::audit.event_types);
     FOR removed IN
         SELECT p.* FROM audit.event_parameters p WHERE p.event_type = type_number AND NOT document->'parameters' ? p.name
     LOOP
-        PERFORM audit.remove(removed);
+        PERFORM audit.delete_config(removed);
     END LOOP;
     FOR declared IN SELECT p.key, p.value FROM jsonb_each(document->'parameters') p LOOP
-        PERFORM audit.put(ROW(type_number, declared.key, declared.value->>'type', (declared.value->>'required')::boolean,
+        PERFORM audit.upsert_config(ROW(type_number, declared.key, declared.value->>'type', (declared.value->>'required')::boolean,
                               (declared.value->>'sensitive')::boolean, declared.value->>'description')::audit.event_parameters);
     END LOOP;
     PERFORM audit.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'event type', 'value', document,

@@ -17,14 +17,14 @@ BEGIN
     -- The setting is defined when the library is loaded, which calling it does.
     PERFORM audit.clock();
     IF coalesce(publication, '') = '' THEN
-        RAISE EXCEPTION 'a publication needs a name' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
+        RAISE EXCEPTION 'publication must not be null or empty' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
     ELSIF current_setting('wal_level') <> 'logical' THEN
-        RAISE EXCEPTION 'wal_level is %, which carries no logical replication', current_setting('wal_level')
+        RAISE EXCEPTION 'wal_level is %, which does not support logical replication', current_setting('wal_level')
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set wal_level = logical and restart the server.';
     ELSIF NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = 'audit.replicate' AND s.setting = 'on'
                         AND s.source IN ('configuration file', 'command line', 'environment variable', 'database')) THEN
         -- A setting of this session or role would leave out what others record.
-        RAISE EXCEPTION 'audit.replicate is not on for everybody: publications do not carry the trail'
+        RAISE EXCEPTION 'audit.replicate must be on for all sessions: publications would not carry the trail'
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = 'Run ALTER SYSTEM SET audit.replicate = on and SELECT pg_reload_conf(), then call audit.publish again.';
     ELSIF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publish.publication) THEN
@@ -44,7 +44,7 @@ BEGIN
                    'WITH (publish = ''insert'', publish_via_partition_root = true)', publication, columns);
     RAISE NOTICE 'the trail of database % on server % is published', quote_ident(current_database()),
         (SELECT quote_literal(n.name) FROM audit.nodes n JOIN audit.local_nodes l ON l.node_id = n.node_id AND l.is_current)
-        USING HINT = 'Servers are told apart by audit.server_name. A subscriber that stays away keeps WAL here: max_slot_wal_keep_size limits it.';
+        USING HINT = 'Servers are distinguished by audit.server_name. A subscriber that is disconnected retains WAL on this server: max_slot_wal_keep_size limits it.';
     SELECT min(e.occurred_at) INTO oldest FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e;
     RETURN format('SELECT audit.gather(%L);', oldest);
 END;
@@ -60,32 +60,32 @@ SET datestyle = 'ISO'
 AS $$
 DECLARE
     -- Events that are older still come, by way of the overflow.
-    most_leaves CONSTANT integer := 120;
+    most_partitions CONSTANT integer := 120;
     now_here timestamptz := audit.clock();
     parent text;
 BEGIN
     IF gather.since > now_here THEN
-        RAISE EXCEPTION 'since is in the future' USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Pass the time of the oldest event to gather, as audit.publish says it.';
+        RAISE EXCEPTION 'since must not be in the future' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass the time of the oldest event to gather, as audit.publish reports it.';
     END IF;
     gather.since := coalesce(gather.since, now_here);
     PERFORM audit.enter_maintenance();
-    PERFORM audit.make_leaves();
-    PERFORM audit.make_gates();
+    PERFORM audit.create_partitions();
+    PERFORM audit.create_default_partitions();
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
                                   'events_application'] LOOP
-        PERFORM audit.make_leaves_of(parent, greatest(gather.since, now_here - most_leaves * audit.leaf_interval(parent),
-            now_here - audit.kept(parent) - audit.leaf_interval(parent)), now_here);
+        PERFORM audit.create_partitions_of(parent, greatest(gather.since, now_here - most_partitions * audit.partition_interval(parent),
+            now_here - audit.kept(parent) - audit.partition_interval(parent)), now_here);
     END LOOP;
-    PERFORM audit.remove(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();
-    PERFORM audit.put(ROW(gather.since, now_here)::audit.gather_settings);
+    PERFORM audit.delete_config(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();
+    PERFORM audit.upsert_config(ROW(gather.since, now_here)::audit.gather_settings);
     PERFORM audit.emit('config.change', jsonb_build_object('setting', 'gathering of other servers', 'value', jsonb_build_object('since', gather.since)),
                        'audit.events', NULL, NULL, NULL);
     RETURN 'CREATE SUBSCRIPTION audit_NAME CONNECTION ''host=… dbname=… user=…'' PUBLICATION audit;';
 END;
 $$;
 COMMENT ON FUNCTION audit.gather(timestamptz) IS
-    'Makes the trail ready for events of other servers, back to a time; returns the statement to run next, once for each server';
+    'Prepares the trail for events of other servers, back to a time; returns the statement to run next, once for each server';
 
 CREATE FUNCTION audit.gathering_subscriptions() RETURNS TABLE (subscription text, state text)
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -107,7 +107,7 @@ COMMENT ON FUNCTION audit.gathering_subscriptions() IS 'The subscriptions that b
 
 CREATE VIEW audit.servers AS
 SELECT n.name AS server, n.database_name, n.node_id, n.since, g.node_id IS NULL AS is_own, g.subscription
-FROM audit.nodes n LEFT JOIN audit.gathered_nodes g ON g.node_id = n.node_id;
+FROM audit.nodes n LEFT JOIN audit.remote_nodes g ON g.node_id = n.node_id;
 COMMENT ON VIEW audit.servers IS 'The databases whose events are in the trail: a restored, copied or promoted one is there once for each time';
 COMMENT ON COLUMN audit.servers.is_own IS 'Whether it is this database, or one that it was restored or copied from';
 COMMENT ON COLUMN audit.servers.subscription IS 'The subscription that it became known by';

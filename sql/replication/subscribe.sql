@@ -1,34 +1,35 @@
--- Taking in the events of other servers, which subscriptions bring: what maintenance and the workers of subscriptions need.
+-- Applying the events of other servers, which subscriptions bring: what maintenance and the apply workers need.
 --
--- A worker routes an event to the leaf of its time, where the trigger arrive meets it. One whose leaf has closed goes to the overflow,
--- from where it is moved and counted as any late event is. So does one that has no leaf: a default partition below each category is
--- the gate that lets it in and itself stays empty for ever.
+-- A worker routes an event to the partition of its time, where the trigger accept_row meets it. One whose
+-- partition has closed goes to the overflow, from where it is moved and counted as any late event is. So does
+-- one that has no partition: a default partition below each category accepts it and itself stays empty
+-- for ever.
 
-CREATE FUNCTION audit.arrive() RETURNS trigger
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrive';
-COMMENT ON FUNCTION audit.arrive() IS 'Trigger on every leaf: lets in what a subscription brings, once, and to a leaf that is open';
+CREATE FUNCTION audit.accept_row() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_accept_row';
+COMMENT ON FUNCTION audit.accept_row() IS 'Trigger on every partition: accepts what a subscription brings, once, into a partition that is open';
 
-CREATE FUNCTION audit.arrivals() RETURNS bigint[]
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_arrivals';
-COMMENT ON FUNCTION audit.arrivals() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were here; internal';
+CREATE FUNCTION audit.accepted_rows() RETURNS bigint[]
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_accepted_rows';
+COMMENT ON FUNCTION audit.accepted_rows() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were known; internal';
 
-CREATE TABLE audit.gathered_nodes (
+CREATE TABLE audit.remote_nodes (
     node_id      integer PRIMARY KEY,
     subscription text,
     since        timestamptz NOT NULL
 );
-COMMENT ON TABLE audit.gathered_nodes IS 'The nodes that are other servers: their rows in audit.nodes came by a subscription';
-COMMENT ON COLUMN audit.gathered_nodes.since IS 'When the node became known here';
+COMMENT ON TABLE audit.remote_nodes IS 'The nodes that are other servers: their rows in audit.nodes came by a subscription';
+COMMENT ON COLUMN audit.remote_nodes.since IS 'When the node became known here';
 
 CREATE TABLE audit.gather_settings (
     since       timestamptz PRIMARY KEY,
     prepared_at timestamptz NOT NULL
 );
-COMMENT ON TABLE audit.gather_settings IS 'What audit.gather was asked for: leaves back to this time wait for events of other servers';
+COMMENT ON TABLE audit.gather_settings IS 'The times that audit.gather was called with: partitions back to them wait for events of other servers';
 
-ALTER TABLE audit.gathered_nodes  REPLICA IDENTITY NOTHING;
+ALTER TABLE audit.remote_nodes    REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.gather_settings REPLICA IDENTITY NOTHING;
-SELECT pg_catalog.pg_extension_config_dump('audit.gathered_nodes', '');
+SELECT pg_catalog.pg_extension_config_dump('audit.remote_nodes', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.gather_settings', '');
 
 -- Whether the first copy of a subscription to another trail is under way, or has yet to begin.
@@ -40,7 +41,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.is_copying() IS 'Whether a subscription has yet to copy what another server had recorded before; internal';
 
--- Leaves that were made for another server's past stay open for a day, in which the subscription is created, and until all is copied.
+-- Partitions that were made for another server's past stay open for a day, in which the subscription is
+-- created, and until all is copied.
 CREATE FUNCTION audit.awaits_events(since timestamptz, until timestamptz) RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -48,33 +50,33 @@ BEGIN ATOMIC
                    WHERE g.since < awaits_events.until AND g.prepared_at > awaits_events.since
                      AND (g.prepared_at > audit.clock() - interval '1 day' OR audit.is_copying()));
 END;
-COMMENT ON FUNCTION audit.awaits_events(timestamptz, timestamptz) IS 'Whether events of another server''s past may still come to a leaf; internal';
+COMMENT ON FUNCTION audit.awaits_events(timestamptz, timestamptz) IS 'Whether events of another server''s past may still come to a partition; internal';
 
-CREATE FUNCTION audit.make_gates() RETURNS void
+CREATE FUNCTION audit.create_default_partitions() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     parent text;
-    gate text;
+    default_partition text;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['events_data', 'events_read', 'events_security', 'events_schema', 'events_system', 'events_application'] LOOP
-        gate := parent || '_gate';
-        CONTINUE WHEN to_regclass(format('audit.%I', gate)) IS NOT NULL;
-        PERFORM audit.make_leaf_table(parent, gate);
-        -- As a closed leaf it takes nothing.
-        EXECUTE format('CREATE TRIGGER sealed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()', gate);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER sealed', gate);
-        EXECUTE format('COMMENT ON TABLE audit.%I IS %L', gate, 'Lets in events of other servers whose leaf is missing; they go to the overflow');
-        EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I DEFAULT', parent, gate);
+        default_partition := parent || '_default';
+        CONTINUE WHEN to_regclass(format('audit.%I', default_partition)) IS NOT NULL;
+        PERFORM audit.create_partition_table(parent, default_partition);
+        -- As a closed partition it takes nothing.
+        EXECUTE format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', default_partition);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', default_partition);
+        EXECUTE format('COMMENT ON TABLE audit.%I IS %L', default_partition, 'Accepts events of other servers whose partition is missing and routes them to the overflow');
+        EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I DEFAULT', parent, default_partition);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.make_gates() IS 'Makes the partitions through which events without a leaf arrive; internal';
+COMMENT ON FUNCTION audit.create_default_partitions() IS 'Creates the default partitions that accept events of other servers without a partition; internal';
 
--- What came before its leaf, from a server whose clock was ahead or whose past nobody had asked for, is in the default partition, which
--- would keep the leaf from its place.
-CREATE FUNCTION audit.take_from_rest(parent text, leaf text, bounds text) RETURNS void
+-- What came before its partition, from a server whose clock was ahead or whose past audit.gather had not
+-- prepared for, is in the default partition, which would keep the new partition from being attached.
+CREATE FUNCTION audit.take_from_default(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,15 +85,15 @@ DECLARE
     early tid[];
 BEGIN
     -- Attaching takes the same lock.
-    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_rest');
-    EXECUTE format('SELECT array_agg(r.ctid) FROM audit.%I r WHERE r.%I >= $1 AND r.%2$I < $2', parent || '_rest', rtrim(parent, 's') || '_id')
+    EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
+    EXECUTE format('SELECT array_agg(r.ctid) FROM audit.%I r WHERE r.%I >= $1 AND r.%2$I < $2', parent || '_default', rtrim(parent, 's') || '_id')
     INTO early USING bound[1]::bigint, bound[2]::bigint;
     IF early IS NOT NULL THEN
-        PERFORM audit.move_rows(format('audit.%I', parent || '_rest')::regclass, early, format('audit.%I', leaf)::regclass, NULL, false);
+        PERFORM audit.move_rows(format('audit.%I', parent || '_default')::regclass, early, format('audit.%I', partition)::regclass, NULL, false);
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.take_from_rest(text, text, text) IS 'Moves rows of a dictionary from the default partition to their new leaf; internal';
+COMMENT ON FUNCTION audit.take_from_default(text, text, text) IS 'Moves rows of a dictionary from the default partition to their new partition; internal';
 
 -- The worker that this is, if it belongs to a subscription.
 CREATE FUNCTION audit.own_subscription(OUT subscription text, OUT copied_table regclass)
@@ -103,7 +105,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.own_subscription() IS 'The subscription that this process works for, and the table whose first copy it makes; internal';
 
--- Asked by the guard of the evidence. The worker of a first copy touches no other table, so that nobody's code runs in it.
+-- Asked by the protection of the evidence. The worker of a first copy touches no other table, so that no
+-- other code runs in it.
 CREATE FUNCTION audit.admit_copy(target regclass) RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -112,73 +115,74 @@ AS $$
 BEGIN
     IF target IS DISTINCT FROM (SELECT o.copied_table FROM audit.own_subscription() o) THEN
         RETURN false;
-    ELSIF to_regclass('audit.events_data_gate') IS NULL THEN
-        RAISE EXCEPTION 'this trail is not ready for events of other servers'
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT audit.gather(); the subscription then goes on by itself.';
+    ELSIF to_regclass('audit.events_data_default') IS NULL THEN
+        RAISE EXCEPTION 'this trail is not prepared for events of other servers'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run SELECT audit.gather(); the subscription then continues by itself.';
     END IF;
     RETURN true;
 END;
 $$;
 COMMENT ON FUNCTION audit.admit_copy(regclass) IS 'Whether this process makes the first copy of a subscription to this table; internal';
 
-CREATE FUNCTION audit.note_node(node_id integer) RETURNS void
+CREATE FUNCTION audit.record_remote_node(node_id integer) RETURNS void
 LANGUAGE sql VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT audit.put(ROW(node_id, (SELECT o.subscription FROM audit.own_subscription() o), audit.clock())::audit.gathered_nodes);
+    SELECT audit.upsert_config(ROW(node_id, (SELECT o.subscription FROM audit.own_subscription() o), audit.clock())::audit.remote_nodes);
 END;
-COMMENT ON FUNCTION audit.note_node(integer) IS 'Remembers that a node is another server; internal';
+COMMENT ON FUNCTION audit.record_remote_node(integer) IS 'Records that a node is another server; internal';
 
 -- The first copy of each table is an event in the transaction that copies it.
-CREATE FUNCTION audit.note_copy() RETURNS trigger
+CREATE FUNCTION audit.record_copy() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    arrived bigint[] := audit.arrivals();
+    accepted bigint[] := audit.accepted_rows();
 BEGIN
     PERFORM audit.emit('evidence.load', jsonb_build_object('subscription', (SELECT o.subscription FROM audit.own_subscription() o),
-        CASE tg_table_name WHEN 'events' THEN 'events' ELSE 'rows' END, arrived[1], 'known', arrived[2]), 'audit.' || tg_table_name, NULL, NULL, NULL);
+        CASE tg_table_name WHEN 'events' THEN 'events' ELSE 'rows' END, accepted[1], 'known', accepted[2]), 'audit.' || tg_table_name, NULL, NULL, NULL);
     RETURN NULL;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_copy() IS 'Trigger on the tables of the trail: records the first copy that a subscription has made';
+COMMENT ON FUNCTION audit.record_copy() IS 'Trigger on the tables of the trail: records the first copy that a subscription has made';
 
 DO $$
 DECLARE
     parent text;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['events', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
-        EXECUTE format('CREATE TRIGGER note_copy AFTER INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.note_copy()', parent);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE REPLICA TRIGGER note_copy', parent);
+        EXECUTE format('CREATE TRIGGER record_copy AFTER INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.record_copy()', parent);
+        EXECUTE format('ALTER TABLE audit.%I ENABLE REPLICA TRIGGER record_copy', parent);
     END LOOP;
 END $$;
 
--- What arrives afterwards is counted when its leaf closes. What comes later still goes by way of the overflow and is counted there.
-CREATE FUNCTION audit.note_gathered(leaf text) RETURNS void
+-- What is applied afterwards is counted when its partition closes. What comes later still goes by way of the
+-- overflow and is counted there.
+CREATE FUNCTION audit.record_remote_counts(partition text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     gathered record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM audit.gathered_nodes)
-       OR EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = leaf AND f.closed_at IS NOT NULL) THEN
+    IF NOT EXISTS (SELECT FROM audit.remote_nodes)
+       OR EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = partition AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
     FOR gathered IN
         EXECUTE format('SELECT n.name, count(*) AS events, min(e.occurred_at) AS since, max(e.occurred_at) AS until FROM audit.%I e '
-                       'JOIN audit.gathered_nodes g ON g.node_id = e.node_id LEFT JOIN audit.nodes n ON n.node_id = e.node_id '
-                       'GROUP BY e.node_id, n.name ORDER BY n.name, e.node_id', leaf)
+                       'JOIN audit.remote_nodes g ON g.node_id = e.node_id LEFT JOIN audit.nodes n ON n.node_id = e.node_id '
+                       'GROUP BY e.node_id, n.name ORDER BY n.name, e.node_id', partition)
     LOOP
         PERFORM audit.emit('evidence.load', jsonb_build_object('server', gathered.name, 'events', gathered.events, 'since', gathered.since,
-            'until', gathered.until), 'audit.' || leaf, NULL, NULL, NULL);
+            'until', gathered.until), 'audit.' || partition, NULL, NULL, NULL);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.note_gathered(text) IS 'Records how many events of other servers a leaf that closes holds; internal';
+COMMENT ON FUNCTION audit.record_remote_counts(text) IS 'Records how many events of other servers a partition that closes holds; internal';
 
 -- Event types that applications of other servers define. The number comes from the name, so that the servers mostly agree; the last one
 -- to define a type is believed. Publications carry no removal: a parameter that is no longer declared stays.
@@ -199,7 +203,7 @@ BEGIN
         NEW.name := NEW.name || '#' || NEW.event_type;
     END IF;
     IF NEW IS DISTINCT FROM known AND known.built_in IS NOT TRUE THEN
-        PERFORM audit.put(NEW);
+        PERFORM audit.upsert_config(NEW);
     END IF;
     RETURN NULL;
 END;
@@ -214,7 +218,7 @@ AS $$
 BEGIN
     PERFORM audit.lock('event_types');
     IF NOT EXISTS (SELECT FROM audit.event_parameters p WHERE p = NEW) THEN
-        PERFORM audit.put(NEW);
+        PERFORM audit.upsert_config(NEW);
     END IF;
     RETURN NULL;
 END;

@@ -1,4 +1,4 @@
--- Reports as pages. SQL gathers what is on them with the rights of whoever asks, Rust draws it.
+-- Reports as pages. SQL reads what is on them with the rights of the caller, Rust draws it.
 
 -- The columns of each report's page: title, how the cell is shown, expression over the view.
 CREATE FUNCTION audit.report_columns(report text) RETURNS TABLE (title text, kind text, expression text)
@@ -123,7 +123,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Swap the two.';
     ELSIF actors = '{}' THEN
         RAISE EXCEPTION 'actors must not be empty'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave actors out for everybody.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Omit actors to include all of them.';
     END IF;
     step := CASE WHEN until - since <= interval '3 days' THEN 'hour' WHEN until - since <= interval '100 days' THEN 'day'
                  WHEN until - since <= interval '730 days' THEN 'week' WHEN until - since <= interval '7300 days' THEN 'month'

@@ -1,5 +1,5 @@
--- Reports for compliance, each a view to be filtered by occurred_at, actor and result. The category stands in the view and
--- the time in the filter, so that no other leaf is read.
+-- Reports for compliance, each a view to be filtered by occurred_at, actor and result. The category stands in
+-- the view and the time in the filter, so that no other partition is read.
 
 CREATE VIEW audit.report_data_changes AS
 SELECT e.occurred_at, e.actor,
@@ -52,7 +52,7 @@ SELECT e.occurred_at, e.risk, e.actor, e.login, e.role, e.event, e.entity AS obj
        audit.details(e.event_parameters) AS details, e.reason, e.application_name AS application, e.client_addr AS address,
        e.result, e.category, e.event_id
 FROM audit.trail_events e
--- Not what the extension does by itself: events lost, moved or loaded, leaves made.
+-- Not what the extension does by itself: events lost, moved or loaded, partitions made.
 WHERE e.category IN ('schema', 'security', 'system')
   AND (e.category = 'schema' OR e.category = 'security' AND e.event_type BETWEEN 35 AND 40
        OR e.category = 'system' AND e.event_type NOT IN (84, 85, 87, 96));

@@ -1,4 +1,5 @@
--- Leaves as files, and files as leaves. The files are written, read back and verified by the executable audit-archive.
+-- Partitions as files, and files as partitions. The files are written, read back and verified by the
+-- executable audit-archive.
 
 -- The executable that writes archives. Requests and answers are described in crates/audit-archive/README.md.
 
@@ -11,39 +12,41 @@ CREATE FUNCTION audit.write_archive(request jsonb, queries text[]) RETURNS jsonb
 COMMENT ON FUNCTION audit.write_archive(jsonb, text[]) IS 'Sends the lines that queries return to audit-archive and returns the manifest; internal';
 
 -- Stays the same when an archive is tried again after a crash, so that the same files are written once more.
-CREATE FUNCTION audit.archive_id_of(leaf text) RETURNS uuid
+CREATE FUNCTION audit.archive_id_of(partition text) RETURNS uuid
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT encode(substr(sha256(convert_to(concat_ws('/', s.system_identifier, d.oid, c.oid, f.closed_at, leaf), 'UTF8')), 1, 16), 'hex')::uuid
-    FROM pg_control_system() s, pg_catalog.pg_database d, pg_catalog.pg_class c, audit.leaf_facts f
-    WHERE d.datname = current_database() AND c.oid = to_regclass(format('audit.%I', leaf)) AND f.leaf_name = archive_id_of.leaf;
+    SELECT encode(substr(sha256(convert_to(concat_ws('/', s.system_identifier, d.oid, c.oid, f.closed_at, partition), 'UTF8')), 1, 16), 'hex')::uuid
+    FROM pg_control_system() s, pg_catalog.pg_database d, pg_catalog.pg_class c, audit.partition_catalog f
+    WHERE d.datname = current_database() AND c.oid = to_regclass(format('audit.%I', partition)) AND f.partition_name = archive_id_of.partition;
 END;
-COMMENT ON FUNCTION audit.archive_id_of(text) IS 'The id that the archive of a leaf has; internal';
+COMMENT ON FUNCTION audit.archive_id_of(text) IS 'The id that the archive of a partition has; internal';
 
--- What audit-archive is sent: the rows of the dictionaries that the leaf's events refer to, then the events as they are stored.
-CREATE FUNCTION audit.archive_queries(leaf text, lowest bigint, highest bigint) RETURNS text[]
+-- What audit-archive is sent: the rows of the dictionaries that the partition's events refer to, then the
+-- events as they are stored.
+CREATE FUNCTION audit.archive_queries(partition text, lowest bigint, highest bigint) RETURNS text[]
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT ARRAY[
         'SELECT convert_to(json_build_object(''node'', to_json(d))::text, ''UTF8'') FROM audit.nodes d',
         'SELECT convert_to(json_build_object(''event_type'', to_json(d))::text, ''UTF8'') FROM audit.event_types d',
         format('SELECT convert_to(json_build_object(''relation'', to_json(d))::text, ''UTF8'') FROM audit.relations d '
-               'WHERE (d.node_id, d.relation_id) IN (SELECT e.node_id, e.relation_id FROM audit.%I e)', leaf),
+               'WHERE (d.node_id, d.relation_id) IN (SELECT e.node_id, e.relation_id FROM audit.%I e)', partition),
         format('SELECT convert_to(json_build_object(''session'', to_json(d))::text, ''UTF8'') FROM audit.sessions d '
                'WHERE (d.node_id, d.session_id) IN (SELECT k.node_id, k.session_id FROM audit.contexts k '
                'WHERE k.context_id BETWEEN %s AND %s AND (k.node_id, k.context_id) IN (SELECT e.node_id, e.context_id FROM audit.%I e))',
-               lowest, highest, leaf),
+               lowest, highest, partition),
         format('SELECT convert_to(json_build_object(''context'', to_json(d))::text, ''UTF8'') FROM audit.contexts d '
                'WHERE d.context_id BETWEEN %s AND %s AND (d.node_id, d.context_id) IN (SELECT e.node_id, e.context_id FROM audit.%I e)',
-               lowest, highest, leaf),
+               lowest, highest, partition),
         format('SELECT convert_to(json_build_array(e.occurred_at, e.event_id, e.transaction_id, e.context_id, e.node_id, e.event_type, '
                'e.relation_id, e.command_id, e.category, e.entity_id, e.changes, e.image, e.entity_label, e.parameters, e.new_entity_id, '
-               'e.entity, e.result, e.subject_transaction_id)::text, ''UTF8'') FROM audit.%I e ORDER BY e.occurred_at', leaf)];
+               'e.entity, e.result, e.subject_transaction_id)::text, ''UTF8'') FROM audit.%I e ORDER BY e.occurred_at', partition)];
 END;
 COMMENT ON FUNCTION audit.archive_queries(text, bigint, bigint) IS 'The queries whose lines make an archive; internal';
 
--- Writes the archive of one closed leaf. Nobody writes to the leaf meanwhile, and nothing comes to it afterwards.
-CREATE FUNCTION audit.archive_leaf(leaf text) RETURNS audit.archives
+-- Writes the archive of one closed partition. Its lock keeps writers out meanwhile, and late events wait in
+-- the overflow afterwards.
+CREATE FUNCTION audit.archive_partition(partition text) RETURNS audit.archives
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -58,36 +61,36 @@ DECLARE
     archived audit.archives;
 BEGIN
     SELECT l.*, f.events, f.first_at, f.last_at, audit.category_of_parent(l.parent) AS category, audit.retention_of_parent(l.parent) AS retention_id,
-           pg_total_relation_size(l.leaf) AS bytes
-    INTO STRICT subject FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l.leaf_name = archive_leaf.leaf;
-    EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE', leaf);
-    EXECUTE format('SELECT coalesce(min(e.context_id), 0) AS lowest, coalesce(max(e.context_id), 0) AS highest FROM audit.%I e', leaf) INTO bounds;
-    archived.archive_id := audit.archive_id_of(leaf);
+           pg_total_relation_size(l.partition) AS bytes
+    INTO STRICT subject FROM audit.partitions l JOIN audit.partition_catalog f ON f.partition_name = l.partition_name WHERE l.partition_name = archive_partition.partition;
+    EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE', partition);
+    EXECUTE format('SELECT coalesce(min(e.context_id), 0) AS lowest, coalesce(max(e.context_id), 0) AS highest FROM audit.%I e', partition) INTO bounds;
+    archived.archive_id := audit.archive_id_of(partition);
     written := audit.write_archive(jsonb_build_object(
         'archive_id', archived.archive_id, 'category', subject.category,
         'server', (SELECT n.name FROM audit.nodes n JOIN pg_control_system() s ON s.system_identifier = n.system_identifier
                    WHERE n.database_name = current_database() ORDER BY n.since DESC LIMIT 1), 'database', current_database(),
-        'leaf', leaf, 'since', subject.since, 'until', subject.until, 'schema_version', 1,
+        'partition', partition, 'since', subject.since, 'until', subject.until, 'schema_version', 1,
         'application', 'audit ' || (SELECT x.extversion FROM pg_extension x WHERE x.extname = 'audit'),
         'columns', (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
                     FROM pg_attribute a WHERE a.attrelid = 'audit.events'::regclass AND a.attnum > 0 AND a.attname <> 'retention_id')),
-        audit.archive_queries(leaf, bounds.lowest, bounds.highest));
+        audit.archive_queries(partition, bounds.lowest, bounds.highest));
     IF (written->'manifest'->>'events')::bigint IS DISTINCT FROM subject.events THEN
-        RAISE EXCEPTION 'the archive of leaf % holds % events, % were counted when it closed', leaf, written->'manifest'->>'events', subject.events
-            USING ERRCODE = 'data_corrupted', HINT = 'The leaf stays as it is. Look for what changed it.';
+        RAISE EXCEPTION 'archive of partition "%" contains % events, but % were recorded at close', partition, written->'manifest'->>'events', subject.events
+            USING ERRCODE = 'data_corrupted', HINT = 'The partition was left unchanged. Find out what changed its events.';
     END IF;
-    archived := ROW(archived.archive_id, subject.category, leaf, (SELECT s.entity FROM audit.retention_settings s WHERE s.retention_id = subject.retention_id),
+    archived := ROW(archived.archive_id, subject.category, partition, (SELECT s.entity FROM audit.retention_settings s WHERE s.retention_id = subject.retention_id),
         subject.since, subject.until, subject.events, subject.first_at, subject.last_at,
         (SELECT sum((f->>'bytes')::bigint) FROM jsonb_array_elements(written->'manifest'->'files') f), subject.bytes,
         current_setting('audit.archive_location'), written->>'manifest_file', written->>'manifest_sha256', written->'manifest'->'files',
         coalesce(current_setting('audit.archive_key_file'), '') <> '', 1, audit.clock(), subject.retention_id, NULL, NULL);
-    PERFORM audit.put(archived);
+    PERFORM audit.upsert_config(archived);
     PERFORM audit.emit('retention.archive', jsonb_build_object('archive_id', archived.archive_id, 'events', archived.events, 'since', archived.first_at,
-        'until', archived.last_at, 'bytes', archived.bytes, 'location', archived.location), 'audit.' || leaf, NULL, NULL, NULL);
+        'until', archived.last_at, 'bytes', archived.bytes, 'location', archived.location), 'audit.' || partition, NULL, NULL, NULL);
     RETURN archived;
 END;
 $$;
-COMMENT ON FUNCTION audit.archive_leaf(text) IS 'Archives one closed leaf; internal';
+COMMENT ON FUNCTION audit.archive_partition(text) IS 'Archives one closed partition; internal';
 
 CREATE FUNCTION audit.archive(category text, before timestamptz) RETURNS SETOF audit.archives
 LANGUAGE plpgsql
@@ -99,35 +102,35 @@ DECLARE
     candidate record;
 BEGIN
     IF archive.category IS NULL OR before IS NULL THEN
-        RAISE EXCEPTION 'category and before must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Closed leaves whose time ends by then are archived.';
+        RAISE EXCEPTION 'category and before must not be null' USING ERRCODE = 'null_value_not_allowed', HINT = 'Closed partitions whose time ends by then are archived.';
     ELSIF archive.category NOT IN ('data', 'read', 'security', 'schema', 'system', 'application') THEN
         RAISE EXCEPTION 'unknown category "%"', archive.category
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The categories are data, read, security, schema, system and application.';
     ELSIF coalesce(current_setting('audit.archive_location', true), '') = '' THEN
-        RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
+        RAISE EXCEPTION 'audit.archive_location is not set' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Set it to a directory or an s3:// URL, and reload the configuration.';
     END IF;
     PERFORM audit.enter_maintenance();
     FOR candidate IN
-        SELECT l.leaf_name, f.closed_at FROM audit.leaves l LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+        SELECT l.partition_name, f.closed_at FROM audit.partitions l LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
         WHERE audit.category_of_parent(l.parent) = archive.category AND l.parent LIKE 'events\_%' AND l.until <= before
           AND f.events IS DISTINCT FROM 0
-          AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.leaf = l.leaf_name AND a.pruned_at IS NULL)
+          AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.partition = l.partition_name AND a.pruned_at IS NULL)
         ORDER BY l.since
     LOOP
         IF candidate.closed_at IS NULL THEN
-            RAISE NOTICE 'leaf % has not closed yet and was not archived', candidate.leaf_name;
+            RAISE NOTICE 'partition "%" has not closed yet and was not archived', candidate.partition_name;
             CONTINUE;
         END IF;
         BEGIN
-            RETURN NEXT audit.archive_leaf(candidate.leaf_name);
+            RETURN NEXT audit.archive_partition(candidate.partition_name);
         EXCEPTION WHEN lock_not_available THEN
-            RAISE NOTICE 'leaf % is busy and was not archived', candidate.leaf_name;
+            RAISE NOTICE 'partition "%" is in use by another session and was not archived', candidate.partition_name;
         END;
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.archive(text, timestamptz) IS 'Archives the closed leaves of a category whose time ends by then; their events stay until retention lets them go';
+COMMENT ON FUNCTION audit.archive(text, timestamptz) IS 'Archives the closed partitions of a category whose time ends by then; their events stay until retention deletes them';
 
 -- Where one archive is to be found.
 CREATE FUNCTION audit.archive_request(archived audit.archives) RETURNS jsonb
@@ -153,7 +156,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.known_archive(uuid) IS 'The archive of this id, or an error; internal';
 
--- An archive that was brought back is a partition of its own, beside the categories: retention does not see it, the trail does.
+-- A restored archive is a partition of its own, beside the categories: it is part of the trail but not
+-- subject to retention.
 CREATE FUNCTION audit.restore_archive(archive_id uuid) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -168,49 +172,49 @@ DECLARE
     archived audit.archives;
     parent text;
     number integer;
-    leaf text;
+    partition text;
     loaded bigint;
-    known audit.leaf_facts;
+    known audit.partition_catalog;
 BEGIN
     PERFORM audit.enter_maintenance();
     archived := audit.known_archive(archive_id);
     IF archived.restored_as IS NOT NULL THEN
-        RAISE EXCEPTION 'archive % has been restored already', archive_id
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Its events are in the trail; audit.unload_archive lets them go again.';
+        RAISE EXCEPTION 'archive % is already restored', archive_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Its events are in the trail; audit.unload_archive removes them.';
     ELSIF archived.pruned_at IS NULL THEN
-        RAISE EXCEPTION 'the events of archive % are in the trail', archive_id
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An archive is restored when retention has let its events go.';
+        RAISE EXCEPTION 'the events of archive % are still in the trail', archive_id
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An archive can be restored once retention has deleted its events.';
     END IF;
     parent := audit.parent_of(archived.category, NULL);
     number := 1 + coalesce((SELECT max(substring(a.restored_as FROM '^events_archived_([1-9][0-9]{0,8})$')::integer) FROM audit.archives a), 0);
-    leaf := 'events_archived_' || number;
+    partition := 'events_archived_' || number;
     PERFORM audit.use_tablespace();
-    PERFORM audit.make_leaf_table('events', leaf);
-    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', leaf, format('Archive %s of %s, brought back', archive_id, archived.leaf));
-    loaded := audit.read_archive(audit.archive_request(archived), format('audit.%I', leaf)::regclass, -number);
+    PERFORM audit.create_partition_table('events', partition);
+    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, format('Archive %s of %s, restored', archive_id, archived.partition));
+    loaded := audit.read_archive(audit.archive_request(archived), format('audit.%I', partition)::regclass, -number);
     IF loaded <> archived.events THEN
-        RAISE EXCEPTION 'archive % has % events, % were written', archive_id, loaded, archived.events
+        RAISE EXCEPTION 'archive % contains % events, but % were written', archive_id, loaded, archived.events
             USING ERRCODE = 'data_corrupted', HINT = 'Nothing was restored. Compare the files with a copy of them.';
     END IF;
-    PERFORM audit.reached('restore.loaded');
-    EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', leaf || '_time', leaf);
-    PERFORM audit.finish_leaf(leaf, parent, ARRAY(SELECT d.suffix FROM audit.leaf_indexes(parent) d WHERE NOT d.is_open));
-    SELECT f.* INTO known FROM audit.leaf_facts f WHERE f.leaf_name = leaf;
+    PERFORM audit.injection_point('restore.loaded');
+    EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
+    PERFORM audit.finish_partition(partition, parent, ARRAY(SELECT d.suffix FROM audit.partition_indexes(parent) d WHERE NOT d.is_open));
+    SELECT f.* INTO known FROM audit.partition_catalog f WHERE f.partition_name = partition;
     known.parent := 'events';
-    PERFORM audit.put(known);
+    PERFORM audit.upsert_config(known);
     -- The first check is the bound, the second is what the planner goes by.
     PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ADD CONSTRAINT retention_id CHECK (retention_id IS NOT NULL AND retention_id = %s), '
                    'ADD CONSTRAINT archived CHECK (category = %L AND occurred_at >= %L AND occurred_at < %L)',
-                   leaf, -number, archived.category, archived.since, archived.until));
-    PERFORM audit.execute_permitted(format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', leaf, -number));
-    archived.restored_as := leaf;
-    PERFORM audit.put(archived);
+                   partition, -number, archived.category, archived.since, archived.until));
+    PERFORM audit.execute_permitted(format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', partition, -number));
+    archived.restored_as := partition;
+    PERFORM audit.upsert_config(archived);
     PERFORM audit.emit('retention.restore', jsonb_build_object('archive_id', archive_id, 'events', loaded, 'since', archived.first_at, 'until', archived.last_at),
-                       'audit.' || archived.leaf, NULL, NULL, NULL);
+                       'audit.' || archived.partition, NULL, NULL, NULL);
     RETURN loaded;
 END;
 $$;
-COMMENT ON FUNCTION audit.restore_archive(uuid) IS 'Brings the events of an archive back into the trail, outside retention; returns how many';
+COMMENT ON FUNCTION audit.restore_archive(uuid) IS 'Restores the events of an archive to the trail, outside retention; returns how many';
 
 CREATE FUNCTION audit.unload_archive(archive_id uuid) RETURNS bigint
 LANGUAGE plpgsql
@@ -220,29 +224,29 @@ SET lock_timeout = '2s'
 AS $$
 DECLARE
     archived audit.archives;
-    leaf text;
+    partition text;
 BEGIN
     PERFORM audit.enter_maintenance();
     archived := audit.known_archive(archive_id);
-    leaf := archived.restored_as;
-    IF leaf IS NULL THEN
+    partition := archived.restored_as;
+    IF partition IS NULL THEN
         RAISE EXCEPTION 'archive % has not been restored', archive_id
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.archives shows as what an archive has been restored.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Column restored_as of audit.archives shows which archives are restored.';
     END IF;
     LOCK TABLE audit.events IN ACCESS EXCLUSIVE MODE;
-    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', leaf));
-    PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = leaf;
+    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', partition));
+    PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = partition;
     archived.restored_as := NULL;
-    PERFORM audit.put(archived);
+    PERFORM audit.upsert_config(archived);
     PERFORM audit.emit('retention.unload', jsonb_build_object('archive_id', archive_id, 'events', archived.events, 'since', archived.first_at,
-        'until', archived.last_at), 'audit.' || archived.leaf, NULL, NULL, NULL);
+        'until', archived.last_at), 'audit.' || archived.partition, NULL, NULL, NULL);
     RETURN archived.events;
 EXCEPTION WHEN lock_not_available THEN
-    RAISE EXCEPTION 'somebody is reading the trail: the archive stays for now'
+    RAISE EXCEPTION 'could not unload archive %: the trail is in use by another session', archive_id
         USING ERRCODE = 'lock_not_available', HINT = 'Try again.';
 END;
 $$;
-COMMENT ON FUNCTION audit.unload_archive(uuid) IS 'Lets a restored archive go again; its files stay';
+COMMENT ON FUNCTION audit.unload_archive(uuid) IS 'Removes a restored archive from the trail; its files stay';
 
 -- Deletes the files of one archive whose own time is over; false where there is none. A hold on its time keeps it, whatever it is on.
 CREATE FUNCTION audit.remove_archive() RETURNS boolean
@@ -265,9 +269,9 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM audit.call_archiver('remove', audit.archive_request(archived));
-    PERFORM audit.reached('archive.removed');
-    PERFORM audit.remove(archived);
-    PERFORM audit.note_pruned(archived.category, archived.leaf, archived.events, archived.first_at, archived.last_at, 'delete archive',
+    PERFORM audit.injection_point('archive.removed');
+    PERFORM audit.delete_config(archived);
+    PERFORM audit.record_pruned(archived.category, archived.partition, archived.events, archived.first_at, archived.last_at, 'delete archive',
                               'its events are older than archives are kept', archived.archive_id);
     RETURN true;
 EXCEPTION WHEN external_routine_exception OR io_error OR config_file_error THEN

@@ -8,21 +8,21 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF coalesce(name, '') = '' OR coalesce(reason, '') = '' THEN
-        RAISE EXCEPTION 'a legal hold needs a name and a reason' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the matter, and say who asked for the hold.';
+        RAISE EXCEPTION 'a legal hold requires a name and a reason' USING ERRCODE = 'null_value_not_allowed', HINT = 'Name the matter, and say who asked for the hold.';
     ELSIF since >= until THEN
-        RAISE EXCEPTION 'the hold ends before it begins' USING ERRCODE = 'invalid_parameter_value', HINT = 'since must be earlier than until.';
+        RAISE EXCEPTION 'since must be earlier than until' USING ERRCODE = 'invalid_parameter_value', HINT = 'A hold covers the events from since to before until.';
     ELSIF entity_id IS NOT NULL AND entity IS NULL THEN
-        RAISE EXCEPTION 'a key needs the table that it is of' USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass entity too.';
+        RAISE EXCEPTION 'entity_id requires entity' USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass entity too.';
     ELSIF EXISTS (SELECT FROM audit.holds h WHERE h.name = hold.name) THEN
         RAISE EXCEPTION 'legal hold "%" already exists', name USING ERRCODE = 'duplicate_object', HINT = 'Choose another name, or release that one first.';
     END IF;
     IF entity IS NOT NULL AND NOT EXISTS (SELECT FROM audit.relations r WHERE r.entity = hold.entity) THEN
         RAISE WARNING 'no table named % has been audited', entity USING HINT = 'Entities are written as audit.trail shows them: schema.table.';
     END IF;
-    -- Whoever lets events go has done so, or sees the hold.
+    -- A session that prunes has finished by then, or sees the hold.
     PERFORM audit.lock('retention');
-    PERFORM audit.put(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
-    PERFORM audit.look_again();
+    PERFORM audit.upsert_config(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
+    PERFORM audit.recheck_held();
     PERFORM audit.emit('retention.hold', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'entity', entity, 'entity_id', entity_id,
         'actor', actor, 'since', since, 'until', until)), name, NULL, NULL, NULL);
 END;
@@ -43,32 +43,33 @@ BEGIN
         RAISE EXCEPTION 'legal hold "%" does not exist', coalesce(name, 'null') USING ERRCODE = 'undefined_object', HINT = 'audit.holds lists them.';
     END IF;
     PERFORM audit.lock('retention');
-    PERFORM audit.remove(held);
-    PERFORM audit.look_again();
+    PERFORM audit.delete_config(held);
+    PERFORM audit.recheck_held();
     PERFORM audit.emit('retention.release', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'placed_for', held.reason, 'placed_at', held.placed_at,
         'placed_by', held.placed_by, 'entity', held.entity, 'entity_id', held.entity_id, 'actor', held.actor, 'since', held.since, 'until', held.until)),
         name, NULL, NULL, NULL);
 END;
 $$;
-COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept goes by the retention again';
+COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept is subject to retention again';
 
--- Leaves whose events are partly held are looked through again.
-CREATE FUNCTION audit.look_again() RETURNS void
+-- Partitions whose events are partly held are looked through again.
+CREATE FUNCTION audit.recheck_held() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known audit.leaf_facts;
+    known audit.partition_catalog;
 BEGIN
-    FOR known IN SELECT f.* FROM audit.leaf_facts f WHERE f.pruned_at IS NOT NULL LOOP
+    FOR known IN SELECT f.* FROM audit.partition_catalog f WHERE f.pruned_at IS NOT NULL LOOP
         known.pruned_at := NULL;
-        PERFORM audit.put(known);
+        PERFORM audit.upsert_config(known);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.look_again() IS 'Lets retention look again at leaves that are partly held; internal';
+COMMENT ON FUNCTION audit.recheck_held() IS 'Has retention check partitions again that are partly held; internal';
 
--- Holds that may cover events of a leaf: null where none does, 'true' where one covers every event, else a condition on an event e.
+-- Holds that may cover events of a partition: null where none does, 'true' where one covers every event, else
+-- a condition on an event e.
 CREATE FUNCTION audit.held(first_at timestamptz, last_at timestamptz) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -89,4 +90,4 @@ BEGIN ATOMIC
         WHERE p.part IS NOT NULL) c
     WHERE coalesce(h.since <= held.last_at, true) AND coalesce(h.until > held.first_at, true);
 END;
-COMMENT ON FUNCTION audit.held(timestamptz, timestamptz) IS 'A condition on the events e of a leaf that holds cover, null where there is none; internal';
+COMMENT ON FUNCTION audit.held(timestamptz, timestamptz) IS 'A condition on the events e of a partition that holds cover, null where there is none; internal';

@@ -1,7 +1,7 @@
 -- How long events are kept, and what says otherwise.
 
 CREATE FUNCTION audit.set_retention(category text, keep interval DEFAULT NULL, archive boolean DEFAULT NULL, archive_keep interval DEFAULT NULL,
-                                    max_bytes bigint DEFAULT NULL, target regclass DEFAULT NULL, leaf_interval interval DEFAULT NULL) RETURNS void
+                                    max_bytes bigint DEFAULT NULL, target regclass DEFAULT NULL, partition_interval interval DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -10,7 +10,7 @@ DECLARE
     table_settings audit.table_settings;
     previous audit.retention_settings;
     policy audit.retention_settings;
-    leaf_parent text;
+    partition_parent text;
     event_id uuid;
 BEGIN
     IF set_retention.category IS NULL THEN
@@ -21,25 +21,25 @@ BEGIN
     ELSIF target IS NOT NULL AND set_retention.category <> 'data' THEN
         RAISE EXCEPTION 'only events of category data have a retention by table'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave target out, or pass the category data.';
-    ELSIF least(keep, archive_keep, leaf_interval) < interval '0' OR max_bytes < 0 THEN
+    ELSIF least(keep, archive_keep, partition_interval) < interval '0' OR max_bytes < 0 THEN
         RAISE EXCEPTION 'a retention must not be negative' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means without limit.';
-    ELSIF leaf_interval > interval '0' AND leaf_interval < interval '1 hour' THEN
-        RAISE EXCEPTION 'a leaf must hold at least an hour' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means the interval that suits the retention.';
+    ELSIF partition_interval > interval '0' AND partition_interval < interval '1 hour' THEN
+        RAISE EXCEPTION 'partition_interval must be at least one hour' USING ERRCODE = 'invalid_parameter_value', HINT = 'Zero means an interval derived from the retention.';
     ELSIF archive AND coalesce(current_setting('audit.archive_location', true), '') = '' THEN
-        RAISE EXCEPTION 'there is nowhere to archive to' USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Set audit.archive_location to a directory or an s3:// address, and reload.';
+        RAISE EXCEPTION 'audit.archive_location is not set' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Set it to a directory or an s3:// URL, and reload the configuration.';
     END IF;
     IF target IS NOT NULL THEN
         table_settings := audit.settings_of(target);
         IF table_settings.schema_name IS NULL THEN
             RAISE EXCEPTION '% is not audited', target
-                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables; a partition lives as long as its parent.';
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables; a partition has the retention of its parent.';
         END IF;
     END IF;
     -- One after the other, and not beside maintenance, which goes by what is set.
     PERFORM audit.lock('retention');
     event_id := audit.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'retention of ' || category, 'value',
-        jsonb_build_object('keep', keep, 'archive', archive, 'archive_keep', archive_keep, 'max_bytes', max_bytes, 'leaf_interval', leaf_interval))),
+        jsonb_build_object('keep', keep, 'archive', archive, 'archive_keep', archive_keep, 'max_bytes', max_bytes, 'partition_interval', partition_interval))),
         CASE WHEN target IS NULL THEN 'category ' || category END, NULL, target, NULL);
     IF target IS NOT NULL THEN
         -- The event has written the table's lineage, where it had none.
@@ -54,27 +54,27 @@ BEGIN
     policy.archive := coalesce(archive, previous.archive);
     policy.archive_keep := nullif(coalesce(archive_keep, previous.archive_keep), interval '0');
     policy.max_bytes := nullif(coalesce(max_bytes, previous.max_bytes), 0);
-    policy.is_gathered := coalesce(previous.is_gathered, target IS NULL);
+    policy.is_moved := coalesce(previous.is_moved, target IS NULL);
     IF policy.archive_keep < policy.keep THEN
-        RAISE EXCEPTION 'archives would be kept for less time than the events themselves'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'archive_keep counts from the event, as keep does.';
+        RAISE EXCEPTION 'archive_keep must not be less than keep'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Both count from the time of the event.';
     END IF;
-    PERFORM audit.put(policy);
-    leaf_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
-    IF leaf_interval > interval '0' THEN
-        PERFORM audit.put(ROW(leaf_parent, leaf_interval)::audit.leaf_settings);
-    ELSIF leaf_interval = interval '0' THEN
-        PERFORM audit.remove(s) FROM audit.leaf_settings s WHERE s.parent = leaf_parent;
+    PERFORM audit.upsert_config(policy);
+    partition_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
+    IF partition_interval > interval '0' THEN
+        PERFORM audit.upsert_config(ROW(partition_parent, partition_interval)::audit.partition_settings);
+    ELSIF partition_interval = interval '0' THEN
+        PERFORM audit.delete_config(s) FROM audit.partition_settings s WHERE s.parent = partition_parent;
     END IF;
     IF target IS NOT NULL THEN
-        PERFORM audit.make_leaves();
+        PERFORM audit.create_partitions();
         table_settings.options := table_settings.options || jsonb_build_object('retention', policy.retention_id);
-        PERFORM audit.put(table_settings);
+        PERFORM audit.upsert_config(table_settings);
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.set_retention(text, interval, boolean, interval, bigint, regclass, interval) IS
-    'Says how long events of a category, or the changes of one table, are kept; null leaves a value as it is, zero means without limit';
+    'Sets how long events of a category, or the changes of one table, are kept; null leaves a value as it is, zero means without limit';
 
 -- The retention of a table that had one when it was audited before.
 CREATE FUNCTION audit.retention_of(target regclass) RETURNS integer
@@ -88,43 +88,43 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.retention_of(regclass) IS 'The retention of its own that a table has, null without one; internal';
 
--- Events of a leaf, counted where it has closed or is small, else by the planner's statistics.
-CREATE FUNCTION audit.events_in(leaf regclass, leaf_name text) RETURNS bigint
+-- Events of a partition, counted where it has closed or is small, else by the planner's statistics.
+CREATE FUNCTION audit.events_in(partition regclass, partition_name text) RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    events bigint := (SELECT f.events FROM audit.leaf_facts f WHERE f.leaf_name = events_in.leaf_name AND f.closed_at IS NOT NULL);
+    events bigint := (SELECT f.events FROM audit.partition_catalog f WHERE f.partition_name = events_in.partition_name AND f.closed_at IS NOT NULL);
     estimate record;
 BEGIN
     IF events IS NOT NULL THEN
         RETURN events;
     END IF;
     SELECT c.reltuples, c.relpages, pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages INTO estimate
-    FROM pg_class c WHERE c.oid = leaf;
+    FROM pg_class c WHERE c.oid = partition;
     IF estimate.pages > 8192 AND estimate.relpages > 0 AND estimate.reltuples >= 0 THEN
         RETURN round(estimate.reltuples / estimate.relpages * estimate.pages);
     END IF;
-    EXECUTE format('SELECT count(*) FROM audit.%I', leaf_name) INTO events;
+    EXECUTE format('SELECT count(*) FROM audit.%I', partition_name) INTO events;
     RETURN events;
 END;
 $$;
-COMMENT ON FUNCTION audit.events_in(regclass, text) IS 'Events of a leaf, estimated where it is open and large; internal';
+COMMENT ON FUNCTION audit.events_in(regclass, text) IS 'Events of a partition, estimated where it is open and large; internal';
 
 CREATE FUNCTION audit.retention_overview() RETURNS TABLE (category text, entity text, keep interval, archive boolean, archive_keep interval,
-    max_bytes bigint, leaf_interval interval, leaves integer, oldest_event timestamptz, events bigint, bytes bigint, next_due timestamptz,
+    max_bytes bigint, partition_interval interval, partitions integer, oldest_event timestamptz, events bigint, bytes bigint, next_due timestamptz,
     archives integer, archived_events bigint, archived_bytes bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     policy record;
-    leaf record;
+    partition record;
     first_at timestamptz;
 BEGIN
     FOR policy IN
         SELECT c.category, NULL::text AS entity, s.retention_id, 'events_' || c.category AS parent, s.keep, s.archive, s.archive_keep, s.max_bytes,
-               NULL::integer AS own_id
+               NULL::integer AS dedicated_id
         FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) WITH ORDINALITY c (category, place)
         LEFT JOIN audit.retention_settings s ON s.category = c.category AND s.lineage IS NULL
         UNION ALL
@@ -139,23 +139,23 @@ BEGIN
         SELECT coalesce(policy.archive, s.archive, false), coalesce(policy.archive_keep, s.archive_keep) INTO archive, archive_keep
         FROM (SELECT) nothing LEFT JOIN audit.retention_settings s ON s.category = policy.category AND s.lineage IS NULL;
         max_bytes := policy.max_bytes;
-        leaf_interval := audit.leaf_interval(policy.parent);
-        leaves := 0;
+        partition_interval := audit.partition_interval(policy.parent);
+        partitions := 0;
         oldest_event := NULL;
         events := 0;
         bytes := 0;
         next_due := NULL;
-        FOR leaf IN SELECT l.* FROM audit.leaves l WHERE l.parent = policy.parent ORDER BY l.since LOOP
-            leaves := leaves + 1;
-            bytes := bytes + pg_total_relation_size(leaf.leaf);
-            events := events + audit.events_in(leaf.leaf, leaf.leaf_name);
+        FOR partition IN SELECT l.* FROM audit.partitions l WHERE l.parent = policy.parent ORDER BY l.since LOOP
+            partitions := partitions + 1;
+            bytes := bytes + pg_total_relation_size(partition.partition);
+            events := events + audit.events_in(partition.partition, partition.partition_name);
             IF oldest_event IS NULL THEN
-                EXECUTE format('SELECT min(e.occurred_at) FROM audit.%I e', leaf.leaf_name) INTO oldest_event;
-                next_due := CASE WHEN oldest_event IS NOT NULL THEN leaf.until + keep END;
+                EXECUTE format('SELECT min(e.occurred_at) FROM audit.%I e', partition.partition_name) INTO oldest_event;
+                next_due := CASE WHEN oldest_event IS NOT NULL THEN partition.until + keep END;
             END IF;
         END LOOP;
         SELECT count(*), coalesce(sum(a.events), 0), coalesce(sum(a.bytes), 0) INTO archives, archived_events, archived_bytes
-        FROM audit.archives a WHERE a.category = policy.category AND a.retention_id IS NOT DISTINCT FROM policy.own_id;
+        FROM audit.archives a WHERE a.category = policy.category AND a.retention_id IS NOT DISTINCT FROM policy.dedicated_id;
         RETURN NEXT;
     END LOOP;
 END;
@@ -165,6 +165,6 @@ COMMENT ON FUNCTION audit.retention_overview() IS 'What audit.retention shows; i
 CREATE VIEW audit.retention AS SELECT r.* FROM audit.retention_overview() r;
 COMMENT ON VIEW audit.retention IS 'How long events are kept, by category and by table with a retention of its own, and what there is';
 COMMENT ON COLUMN audit.retention.keep IS 'Null for ever; a table without one has its category''s';
-COMMENT ON COLUMN audit.retention.events IS 'Events in leaves; of a large open leaf by the planner''s statistics';
-COMMENT ON COLUMN audit.retention.bytes IS 'Bytes of the leaves with their indexes';
-COMMENT ON COLUMN audit.retention.next_due IS 'When the oldest leaf is dropped by age';
+COMMENT ON COLUMN audit.retention.events IS 'Events in partitions; of a large open partition by the planner''s statistics';
+COMMENT ON COLUMN audit.retention.bytes IS 'Bytes of the partitions with their indexes';
+COMMENT ON COLUMN audit.retention.next_due IS 'When the oldest partition is dropped by age';

@@ -1,25 +1,25 @@
--- Letting events go: whole leaves where no hold is in the way, else row by row.
+-- Pruning: whole partitions where no hold covers their events, else row by row.
 
--- The closed leaves that retention wants to go, oldest first, each with why: its age, or the bytes of what is newer.
-CREATE TYPE audit.due_leaf AS (category text, leaf text, parent text, retention_id integer, archive boolean, events bigint, bytes bigint,
+-- The closed partitions that are due, oldest first, each with the reason: its age, or the bytes of newer ones.
+CREATE TYPE audit.due_partition AS (category text, partition text, parent text, retention_id integer, archive boolean, events bigint, bytes bigint,
                                first_at timestamptz, last_at timestamptz, pruned_at timestamptz, reason text);
-COMMENT ON TYPE audit.due_leaf IS 'A closed leaf that retention wants to go, and why; internal';
+COMMENT ON TYPE audit.due_partition IS 'A closed partition that is due for removal, and why; internal';
 
-CREATE FUNCTION audit.due_leaves() RETURNS SETOF audit.due_leaf
+CREATE FUNCTION audit.due_partitions() RETURNS SETOF audit.due_partition
 LANGUAGE sql STABLE
 SET timezone = 'UTC'
 BEGIN ATOMIC
-    SELECT d.category, d.leaf_name, d.parent, d.retention_id, d.archive, d.events, d.bytes, d.first_at, d.last_at, d.pruned_at,
+    SELECT d.category, d.partition_name, d.parent, d.retention_id, d.archive, d.events, d.bytes, d.first_at, d.last_at, d.pruned_at,
            CASE WHEN d.until <= audit.clock() - d.keep
                 THEN format('its events are older than %s', d.keep)
-                ELSE format('with what is newer it takes %s, more than %s', pg_size_pretty(d.newer_bytes), pg_size_pretty(d.max_bytes)) END
-    FROM (SELECT l.leaf_name, l.parent, l.until, f.events, f.first_at, f.last_at, f.pruned_at, f.closed_at, s.bytes,
+                ELSE format('together with newer partitions it takes %s, more than %s', pg_size_pretty(d.newer_bytes), pg_size_pretty(d.max_bytes)) END
+    FROM (SELECT l.partition_name, l.parent, l.until, f.events, f.first_at, f.last_at, f.pruned_at, f.closed_at, s.bytes,
                  audit.category_of_parent(l.parent) AS category, audit.retention_of_parent(l.parent) AS retention_id,
                  audit.kept(l.parent) AS keep, p.max_bytes, coalesce(o.archive, c.archive, false) AS archive,
                  sum(s.bytes) OVER (PARTITION BY l.parent ORDER BY l.since DESC) AS newer_bytes
-          FROM audit.leaves l
-          CROSS JOIN LATERAL (SELECT pg_total_relation_size(l.leaf) AS bytes) s
-          LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+          FROM audit.partitions l
+          CROSS JOIN LATERAL (SELECT pg_total_relation_size(l.partition) AS bytes) s
+          LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
           LEFT JOIN audit.retention_settings c ON c.category = audit.category_of_parent(l.parent) AND c.lineage IS NULL
           LEFT JOIN audit.retention_settings o ON o.retention_id = audit.retention_of_parent(l.parent)
           CROSS JOIN LATERAL (SELECT CASE WHEN o.retention_id IS NULL THEN c.max_bytes ELSE o.max_bytes END AS max_bytes) p
@@ -27,10 +27,10 @@ BEGIN ATOMIC
     WHERE d.closed_at IS NOT NULL AND (d.until <= audit.clock() - d.keep OR d.newer_bytes > d.max_bytes)
     ORDER BY d.until, d.parent;
 END;
-COMMENT ON FUNCTION audit.due_leaves() IS 'Closed leaves that are to go by age or size; internal';
+COMMENT ON FUNCTION audit.due_partitions() IS 'Closed partitions that are due by age or size; internal';
 
--- Deletes at most so many events of a partly held leaf; returns how many.
-CREATE FUNCTION audit.delete_unheld(leaf text, held text, max_rows bigint) RETURNS TABLE (deleted bigint, first_at timestamptz, last_at timestamptz)
+-- Deletes at most so many events of a partly held partition; returns how many.
+CREATE FUNCTION audit.delete_unheld_rows(partition text, held text, max_rows bigint) RETURNS TABLE (deleted bigint, first_at timestamptz, last_at timestamptz)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -38,24 +38,24 @@ DECLARE
     batch tid[];
 BEGIN
     EXECUTE format('SELECT array_agg(b.row), min(b.occurred_at), max(b.occurred_at) '
-                   'FROM (SELECT e.ctid AS row, e.occurred_at FROM audit.%I e WHERE (%s) IS NOT TRUE LIMIT $1) b', leaf, held)
+                   'FROM (SELECT e.ctid AS row, e.occurred_at FROM audit.%I e WHERE (%s) IS NOT TRUE LIMIT $1) b', partition, held)
     INTO batch, first_at, last_at USING max_rows;
-    deleted := coalesce(audit.delete_rows(format('audit.%I', leaf)::regclass, batch), 0);
+    deleted := coalesce(audit.delete_rows(format('audit.%I', partition)::regclass, batch), 0);
     RETURN NEXT;
 END;
 $$;
-COMMENT ON FUNCTION audit.delete_unheld(text, text, bigint) IS 'Deletes a batch of events that no hold covers; internal';
+COMMENT ON FUNCTION audit.delete_unheld_rows(text, text, bigint) IS 'Deletes a batch of events that no hold covers; internal';
 
--- What is to be done with one leaf, and to how many of its events.
-CREATE FUNCTION audit.plan_leaf(due audit.due_leaf, OUT events bigint, OUT action text, OUT reason text, OUT held text)
+-- What is to be done with one partition, and to how many of its events.
+CREATE FUNCTION audit.plan_partition(due audit.due_partition, OUT events bigint, OUT action text, OUT reason text, OUT held text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 AS $$
 DECLARE
-    -- Of nothing there is no archive.
+    -- Empty partitions are not archived.
     archiving CONSTANT text := CASE WHEN due.archive AND due.events > 0
-                                         AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL)
+                                         AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.partition = due.partition AND a.pruned_at IS NULL)
                                     THEN 'archive and ' ELSE '' END;
 BEGIN
     reason := due.reason;
@@ -67,7 +67,7 @@ BEGIN
     ELSIF held = 'true' THEN
         events := 0;
     ELSE
-        EXECUTE format('SELECT count(*) FILTER (WHERE (%s) IS NOT TRUE) FROM audit.%I e', held, due.leaf) INTO events;
+        EXECUTE format('SELECT count(*) FILTER (WHERE (%s) IS NOT TRUE) FROM audit.%I e', held, due.partition) INTO events;
     END IF;
     IF events = 0 THEN
         action := 'keep';
@@ -78,44 +78,44 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.plan_leaf(audit.due_leaf) IS 'What retention does to a leaf that is due, and why; internal';
+COMMENT ON FUNCTION audit.plan_partition(audit.due_partition) IS 'What retention does to a partition that is due, and why; internal';
 
--- Drops a leaf. The lock on its parent stays to the end of the transaction: what takes time comes before.
-CREATE FUNCTION audit.drop_leaf(due audit.due_leaf, action text, reason text) RETURNS void
+-- Drops a partition. The lock on its parent stays to the end of the transaction: what takes time comes before.
+CREATE FUNCTION audit.drop_partition(due audit.due_partition, action text, reason text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 AS $$
 DECLARE
     archived audit.archives;
-    archives integer := (SELECT count(*) FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL);
+    archives integer := (SELECT count(*) FROM audit.archives a WHERE a.partition = due.partition AND a.pruned_at IS NULL);
     gone record;
 BEGIN
-    FOR archived IN SELECT a.* FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL ORDER BY a.since LOOP
+    FOR archived IN SELECT a.* FROM audit.archives a WHERE a.partition = due.partition AND a.pruned_at IS NULL ORDER BY a.since LOOP
         SELECT due.events AS events, due.first_at AS first_at, due.last_at AS last_at INTO gone;
-        -- Held leaves that were merged have the archive of each.
+        -- Held partitions that were merged have the archive of each.
         IF archives > 1 THEN
             EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at '
-                           'FROM audit.%I e WHERE e.occurred_at >= $1 AND e.occurred_at < $2', due.leaf) INTO gone USING archived.since, archived.until;
+                           'FROM audit.%I e WHERE e.occurred_at >= $1 AND e.occurred_at < $2', due.partition) INTO gone USING archived.since, archived.until;
         END IF;
         archived.pruned_at := audit.clock();
-        PERFORM audit.put(archived);
-        PERFORM audit.note_pruned(due.category, due.leaf, gone.events, gone.first_at, gone.last_at, action, reason, archived.archive_id)
+        PERFORM audit.upsert_config(archived);
+        PERFORM audit.record_pruned(due.category, due.partition, gone.events, gone.first_at, gone.last_at, action, reason, archived.archive_id)
         WHERE gone.events > 0;
     END LOOP;
-    PERFORM audit.note_pruned(due.category, due.leaf, due.events, due.first_at, due.last_at, action, reason, NULL)
+    PERFORM audit.record_pruned(due.category, due.partition, due.events, due.first_at, due.last_at, action, reason, NULL)
     WHERE archives = 0 AND due.events > 0;
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', due.parent);
-    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', due.leaf));
-    PERFORM audit.remove(f) FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
-    PERFORM audit.reached('prune.dropped');
+    PERFORM audit.execute_permitted(format('DROP TABLE audit.%I CASCADE', due.partition));
+    PERFORM audit.delete_config(f) FROM audit.partition_catalog f WHERE f.partition_name = due.partition;
+    PERFORM audit.injection_point('prune.dropped');
 END;
 $$;
-COMMENT ON FUNCTION audit.drop_leaf(audit.due_leaf, text, text) IS 'Drops a leaf that is due; internal';
+COMMENT ON FUNCTION audit.drop_partition(audit.due_partition, text, text) IS 'Drops a partition that is due; internal';
 
--- Deletes a batch of what no hold covers, of one archive at a time; returns how many events. A leaf without such is not looked at
--- again before the holds change.
-CREATE FUNCTION audit.thin_leaf(due audit.due_leaf, held text, action text, reason text) RETURNS bigint
+-- Deletes a batch of what no hold covers, of one archive at a time; returns how many events. A partition
+-- without such is not looked at again before the holds change.
+CREATE FUNCTION audit.delete_unheld_batch(due audit.due_partition, held text, action text, reason text) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -124,43 +124,44 @@ DECLARE
     max_rows CONSTANT bigint := 50000;
     part record;
     gone record;
-    known audit.leaf_facts;
+    known audit.partition_catalog;
 BEGIN
     IF action LIKE '%delete' THEN
         FOR part IN
-            SELECT a.archive_id, a.since, a.until FROM audit.archives a WHERE a.leaf = due.leaf AND a.pruned_at IS NULL
+            SELECT a.archive_id, a.since, a.until FROM audit.archives a WHERE a.partition = due.partition AND a.pruned_at IS NULL
             UNION ALL SELECT NULL, '-infinity', 'infinity' ORDER BY since DESC
         LOOP
             SELECT d.* INTO gone
-            FROM audit.delete_unheld(due.leaf, format('%s OR e.occurred_at < %L OR e.occurred_at >= %L', held, part.since, part.until), max_rows) d;
+            FROM audit.delete_unheld_rows(due.partition, format('%s OR e.occurred_at < %L OR e.occurred_at >= %L', held, part.since, part.until), max_rows) d;
             CONTINUE WHEN gone.deleted = 0;
-            PERFORM audit.count_events(due.leaf, -gone.deleted);
-            PERFORM audit.note_pruned(due.category, due.leaf, gone.deleted, gone.first_at, gone.last_at, action, reason, part.archive_id);
-            PERFORM audit.reached('prune.dropped');
+            PERFORM audit.count_events(due.partition, -gone.deleted);
+            PERFORM audit.record_pruned(due.category, due.partition, gone.deleted, gone.first_at, gone.last_at, action, reason, part.archive_id);
+            PERFORM audit.injection_point('prune.dropped');
             RETURN gone.deleted;
         END LOOP;
     END IF;
-    SELECT f.* INTO known FROM audit.leaf_facts f WHERE f.leaf_name = due.leaf;
+    SELECT f.* INTO known FROM audit.partition_catalog f WHERE f.partition_name = due.partition;
     known.pruned_at := audit.clock();
-    PERFORM audit.put(known);
+    PERFORM audit.upsert_config(known);
     RETURN 0;
 END;
 $$;
-COMMENT ON FUNCTION audit.thin_leaf(audit.due_leaf, text, text, text) IS 'Deletes events of a leaf that is partly held; internal';
+COMMENT ON FUNCTION audit.delete_unheld_batch(audit.due_partition, text, text, text) IS 'Deletes events of a partition that is partly held; internal';
 
-CREATE FUNCTION audit.note_pruned(category text, leaf text, events bigint, since timestamptz, until timestamptz, action text, reason text, archive_id uuid)
+CREATE FUNCTION audit.record_pruned(category text, partition text, events bigint, since timestamptz, until timestamptz, action text, reason text, archive_id uuid)
 RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT audit.emit('retention.prune', jsonb_strip_nulls(jsonb_build_object('category', category, 'events', events, 'since', since, 'until', until,
-        'action', action, 'reason', reason, 'archive_id', archive_id)), 'audit.' || leaf, NULL, NULL, NULL);
+        'action', action, 'reason', reason, 'archive_id', archive_id)), 'audit.' || partition, NULL, NULL, NULL);
 END;
-COMMENT ON FUNCTION audit.note_pruned(text, text, bigint, timestamptz, timestamptz, text, text, uuid) IS 'Writes the event of what retention let go; internal';
+COMMENT ON FUNCTION audit.record_pruned(text, text, bigint, timestamptz, timestamptz, text, text, uuid) IS 'Records what retention deleted; internal';
 
--- Each leaf stands for itself: one that is busy, or whose archive fails, is reported and left. The drops come last, since the locks
--- that they take stay to the end: nobody who writes or reads waits for the counting, archiving and deleting before them.
+-- Each partition stands for itself: one that is busy, or whose archive fails, is reported and left. The drops
+-- come last, since the locks that they take stay to the end: writers and readers do not wait for the
+-- counting, archiving and deleting before them.
 CREATE FUNCTION audit.prune(dry_run boolean DEFAULT false)
-RETURNS TABLE (category text, leaf text, events bigint, bytes bigint, action text, reason text)
+RETURNS TABLE (category text, partition text, events bigint, bytes bigint, action text, reason text)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -168,53 +169,53 @@ SET lock_timeout = '300ms'
 SET deadlock_timeout = '100ms'
 AS $$
 DECLARE
-    due audit.due_leaf;
+    due audit.due_partition;
     plan record;
     dictionary record;
-    drops audit.due_leaf[] := '{}';
+    drops audit.due_partition[] := '{}';
     plans jsonb := '{}';
     busy text[] := '{}';
 BEGIN
     IF NOT dry_run THEN
         PERFORM audit.enter_maintenance();
     END IF;
-    FOR due IN SELECT * FROM audit.due_leaves() LOOP
+    FOR due IN SELECT * FROM audit.due_partitions() LOOP
         category := due.category;
-        leaf := due.leaf;
+        partition := due.partition;
         bytes := due.bytes;
         BEGIN
-            SELECT * INTO plan FROM audit.plan_leaf(due);
+            SELECT * INTO plan FROM audit.plan_partition(due);
             events := plan.events;
             action := plan.action;
             reason := plan.reason;
             IF NOT dry_run THEN
                 IF action LIKE 'archive%' THEN
-                    PERFORM audit.archive_leaf(due.leaf);
-                    PERFORM audit.reached('prune.archived');
+                    PERFORM audit.archive_partition(due.partition);
+                    PERFORM audit.injection_point('prune.archived');
                 END IF;
                 IF action LIKE '%drop' THEN
                     drops := drops || due;
-                    plans := plans || jsonb_build_object(due.leaf, plan.action);
+                    plans := plans || jsonb_build_object(due.partition, plan.action);
                     CONTINUE;
                 END IF;
-                events := audit.thin_leaf(due, plan.held, plan.action, plan.reason);
+                events := audit.delete_unheld_batch(due, plan.held, plan.action, plan.reason);
             END IF;
         EXCEPTION
             WHEN lock_not_available THEN
                 events := due.events;
                 action := 'busy';
-                reason := due.reason || ', but somebody is reading or writing it: ' || sqlerrm;
+                reason := due.reason || ', but it is in use by another session: ' || sqlerrm;
             WHEN external_routine_exception OR io_error OR disk_full OR config_file_error OR data_corrupted THEN
                 events := due.events;
                 action := 'failed';
                 reason := sqlerrm;
-                RAISE WARNING 'leaf % was not archived and stays: %', due.leaf, sqlerrm;
+                RAISE WARNING 'partition "%" was not archived and is kept: %', due.partition, sqlerrm;
         END;
         RETURN NEXT;
     END LOOP;
     FOR dictionary IN SELECT * FROM audit.prune_dictionaries(dry_run) LOOP
         category := dictionary.parent;
-        leaf := dictionary.leaf;
+        partition := dictionary.partition;
         events := 0;
         bytes := dictionary.bytes;
         action := dictionary.action;
@@ -223,44 +224,45 @@ BEGIN
     END LOOP;
     FOREACH due IN ARRAY drops LOOP
         category := due.category;
-        leaf := due.leaf;
+        partition := due.partition;
         events := due.events;
         bytes := due.bytes;
-        action := plans->>due.leaf;
+        action := plans->>due.partition;
         reason := due.reason;
         BEGIN
-            -- Who waits for a lock keeps others waiting behind it: once for a parent is enough.
+            -- A waiting lock request blocks those behind it: wait once for each parent only.
             IF due.parent <> ALL (busy) THEN
-                PERFORM audit.drop_leaf(due, action, reason);
+                PERFORM audit.drop_partition(due, action, reason);
             END IF;
         EXCEPTION WHEN lock_not_available THEN
             busy := busy || due.parent;
         END;
         IF due.parent = ANY (busy) THEN
             action := 'busy';
-            reason := due.reason || ', but somebody is reading or writing audit.' || due.parent;
+            reason := due.reason || ', but audit.' || due.parent || ' is in use by another session';
         END IF;
         RETURN NEXT;
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.prune(boolean) IS 'Lets go what the retention says, one pass, or with dry_run says what would go and why';
+COMMENT ON FUNCTION audit.prune(boolean) IS 'Applies the retention policies in one pass, or with dry_run reports what would be deleted and why';
 
--- A transaction that goes on seeing the trail as it was would archive a leaf without what came to it since, and then drop it.
+-- A transaction that goes on seeing the trail as it was would archive a partition without what came to it
+-- since, and then drop it.
 CREATE FUNCTION audit.check_isolation() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-        RAISE EXCEPTION 'retention and maintenance do not work in a % transaction', upper(current_setting('transaction_isolation'))
+        RAISE EXCEPTION 'retention and maintenance cannot run in a % transaction', upper(current_setting('transaction_isolation'))
             USING ERRCODE = 'invalid_transaction_state', HINT = 'Run it as READ COMMITTED, for example after SET default_transaction_isolation = ''read committed''.';
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.check_isolation() IS 'Refuses transactions that do not see what others have committed meanwhile; internal';
 
--- For whoever does by hand what maintenance does.
+-- For sessions that do by hand what maintenance does.
 CREATE FUNCTION audit.enter_maintenance() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -271,52 +273,52 @@ BEGIN
     PERFORM audit.lock('maintenance');
     PERFORM audit.lock('retention');
 EXCEPTION WHEN lock_not_available THEN
-    RAISE EXCEPTION 'maintenance is at work in another session'
-        USING ERRCODE = 'lock_not_available', HINT = 'Try again when it is done; audit.status() says what it does.';
+    RAISE EXCEPTION 'maintenance is running in another session'
+        USING ERRCODE = 'lock_not_available', HINT = 'Try again when it has finished; audit.status() shows its state.';
 END;
 $$;
 COMMENT ON FUNCTION audit.enter_maintenance() IS 'Keeps other maintenance out to the end of the transaction; internal';
 
--- What the worker and audit.maintain() do of it: one leaf, in its own transaction. True where another call may find more. A leaf that
--- fails keeps no other from going.
+-- What the worker and audit.maintain() do of it: one partition, in its own transaction. True where another
+-- call may find more. A partition that fails does not keep others from being pruned.
 CREATE FUNCTION audit.prune_step() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    due audit.due_leaf;
+    due audit.due_partition;
     plan record;
     busy text[] := '{}';
     problem text;
     problem_code text;
 BEGIN
     PERFORM audit.lock('retention');
-    FOR due IN SELECT * FROM audit.due_leaves() d WHERE d.pruned_at IS NULL LOOP
+    FOR due IN SELECT * FROM audit.due_partitions() d WHERE d.pruned_at IS NULL LOOP
         CONTINUE WHEN due.parent = ANY (busy);
         BEGIN
-            SELECT * INTO plan FROM audit.plan_leaf(due);
-            -- The archive is kept where the leaf turns out to be busy: the next step, or a later call, drops it.
+            SELECT * INTO plan FROM audit.plan_partition(due);
+            -- The archive is kept where the partition turns out to be busy: the next step, or a later call, drops it.
             IF plan.action LIKE 'archive%' THEN
-                PERFORM audit.archive_leaf(due.leaf);
-                PERFORM audit.reached('prune.archived');
+                PERFORM audit.archive_partition(due.partition);
+                PERFORM audit.injection_point('prune.archived');
             ELSIF plan.action = 'drop' THEN
-                PERFORM audit.drop_leaf(due, plan.action, plan.reason);
+                PERFORM audit.drop_partition(due, plan.action, plan.reason);
             ELSE
-                PERFORM audit.thin_leaf(due, plan.held, plan.action, plan.reason);
+                PERFORM audit.delete_unheld_batch(due, plan.held, plan.action, plan.reason);
             END IF;
             RETURN true;
         EXCEPTION
             WHEN lock_not_available THEN
                 busy := busy || due.parent;
             WHEN external_routine_exception OR io_error OR disk_full OR config_file_error OR data_corrupted THEN
-                -- The next leaf would fail alike; the next pass tries again.
-                RAISE WARNING 'leaf % was not archived and stays: %', due.leaf, sqlerrm;
+                -- The next partition would fail alike; the next pass tries again.
+                RAISE WARNING 'partition "%" was not archived and is kept: %', due.partition, sqlerrm;
                 EXIT;
             WHEN deadlock_detected OR operator_intervention THEN
                 RAISE;
             WHEN OTHERS THEN
-                problem := coalesce(problem, format('leaf %s: %s', due.leaf, sqlerrm));
+                problem := coalesce(problem, format('partition %s: %s', due.partition, sqlerrm));
                 problem_code := coalesce(problem_code, sqlstate);
         END;
     END LOOP;
@@ -326,4 +328,4 @@ BEGIN
     RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION audit.prune_step() IS 'Lets one leaf go; false where none is to go; internal';
+COMMENT ON FUNCTION audit.prune_step() IS 'Prunes one partition; false where none is due; internal';

@@ -1,10 +1,13 @@
--- What keeps the trail in order, step by step: leaves made ahead, the overflow emptied, leaves cut, closed, merged, archived and dropped.
+-- Maintenance of the trail, step by step: creates partitions ahead, empties the overflow, splits, closes,
+-- merges, archives and drops partitions.
 
--- One step of maintenance, in a transaction of its own. Each kind of work stands for itself: one that fails is rolled back, told by a
--- WARNING and left out of the steps that follow, which are given `failures`, while the others go on. Whoever holds a lock that some work
--- needs is waited for a moment; that work is then left to the next call: a transaction that lasts for hours may keep a leaf from being
--- cut, but not others from being closed, archived and dropped. Autovacuum, which gives way to whoever has waited for deadlock_timeout,
--- gives way in time. SECURITY DEFINER is safe here: members of audit_admin decide when this is done and nothing else.
+-- One step of maintenance, in a transaction of its own. Each kind of work is independent: one that fails is
+-- rolled back, reported by a WARNING and skipped in the steps that follow, which are given `failures`, while
+-- the others continue. A lock that some work needs is waited for briefly; that work is then left to the next
+-- call: a transaction that lasts for hours may keep a partition from being split, but not others from being
+-- closed, archived and dropped. Autovacuum, which yields to a session that has waited for deadlock_timeout,
+-- yields in time. SECURITY DEFINER is safe here: members of audit_admin decide when this is done and nothing
+-- else.
 CREATE FUNCTION audit.maintenance_step(INOUT failures jsonb DEFAULT '[]', OUT has_more boolean)
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -22,30 +25,30 @@ BEGIN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN;
     END IF;
-    FOREACH work IN ARRAY ARRAY['make leaves', 'set the rights of leaves', 'empty the overflow', 'gather a table''s events', 'cut leaves',
-                                'close leaves', 'let leaves go', 'let contexts and sessions go', 'let archives go', 'merge leaves',
-                                'summarize leaves'] LOOP
+    FOREACH work IN ARRAY ARRAY['create partitions', 'set the rights of partitions', 'empty the overflow', 'move events to dedicated partitions', 'split partitions',
+                                'close partitions', 'prune partitions', 'prune contexts and sessions', 'delete expired archives', 'merge partitions',
+                                'summarize partitions'] LOOP
         CONTINUE WHEN failures @> jsonb_build_array(jsonb_build_object('work', work));
         BEGIN
             CASE work
-                WHEN 'make leaves' THEN has_more := audit.make_leaves() > 0;
-                WHEN 'set the rights of leaves' THEN PERFORM audit.repair_rights();
+                WHEN 'create partitions' THEN has_more := audit.create_partitions() > 0;
+                WHEN 'set the rights of partitions' THEN PERFORM audit.repair_rights();
                 WHEN 'empty the overflow' THEN has_more := audit.empty_overflow() > 0;
-                WHEN 'gather a table''s events' THEN has_more := audit.gather_own() > 0;
-                WHEN 'cut leaves' THEN has_more := audit.cut_leaf();
-                WHEN 'close leaves' THEN has_more := audit.close_leaf();
-                WHEN 'let leaves go' THEN has_more := audit.prune_step();
-                WHEN 'let contexts and sessions go' THEN has_more := audit.prune_unused();
-                WHEN 'let archives go' THEN has_more := audit.remove_archive();
-                WHEN 'merge leaves' THEN has_more := audit.merge_leaves();
-                WHEN 'summarize leaves' THEN PERFORM audit.summarize_leaves();
+                WHEN 'move events to dedicated partitions' THEN has_more := audit.move_to_dedicated() > 0;
+                WHEN 'split partitions' THEN has_more := audit.split_partition();
+                WHEN 'close partitions' THEN has_more := audit.close_partition();
+                WHEN 'prune partitions' THEN has_more := audit.prune_step();
+                WHEN 'prune contexts and sessions' THEN has_more := audit.prune_unused();
+                WHEN 'delete expired archives' THEN has_more := audit.remove_archive();
+                WHEN 'merge partitions' THEN has_more := audit.merge_partitions();
+                WHEN 'summarize partitions' THEN PERFORM audit.summarize_partitions();
             END CASE;
             IF has_more THEN
                 RETURN;
             END IF;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected THEN
-                RAISE NOTICE 'maintenance met a lock and does this next time: %', sqlerrm;
+                RAISE NOTICE 'maintenance could not get a lock and will retry: %', sqlerrm;
             WHEN operator_intervention THEN
                 -- Cancelled, or the end of the session.
                 RAISE;
@@ -60,7 +63,7 @@ $$;
 COMMENT ON FUNCTION audit.maintenance_step(jsonb) IS
     'One step of audit.maintain(), without the work that has failed; says what has, and whether there is more to do; internal';
 
--- For the end of a call, and of a visit of the worker.
+-- For the end of a call, and of a run of the worker.
 CREATE FUNCTION audit.raise_failures(failures jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -69,24 +72,24 @@ BEGIN
     IF jsonb_array_length(failures) > 0 THEN
         RAISE EXCEPTION '%', (SELECT string_agg(format('could not %s: %s', f.failure->>'work', f.failure->>'message'), '; ' ORDER BY f.place)
                               FROM jsonb_array_elements(failures) WITH ORDINALITY f (failure, place))
-            USING ERRCODE = failures->0->>'code', HINT = 'All other maintenance is done. What failed is tried again by the next.';
+            USING ERRCODE = failures->0->>'code', HINT = 'All other maintenance is done. The next run retries what failed.';
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION audit.raise_failures(jsonb) IS 'Raises an error that names the maintenance that failed, where some has; internal';
 
--- Whether a leaf has no guard yet, as while pg_restore is at work: it makes the extension, then tables, loads them, and makes indexes
--- and triggers last. A worker that made leaves then, closed or pruned them, would be in its way. A table that is not yet in its place is
--- told by a column that all of them have.
+-- Whether a partition is not protected yet, as while pg_restore is at work: it makes the extension, then tables,
+-- loads them, and makes indexes and triggers last. A worker that made partitions then, closed or pruned them,
+-- would be in its way. A table that is not yet in its place is told by a column that all of them have.
 CREATE FUNCTION audit.is_being_restored() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
                    WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
                      AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'node_id')
-                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'refuse_change'));
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'reject_change'));
 END;
-COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether leaves are still without their guards; internal';
+COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether partitions are still without protection; internal';
 
 -- Whether transactions that wrote to the overflow are under way, so that a worker has reason to stay. One worker is
 -- enough: the lock is kept to the end of its session. Prepared transactions may stay for days and are not waited for.
@@ -119,4 +122,4 @@ BEGIN
 END;
 $$;
 COMMENT ON PROCEDURE audit.maintain(interval) IS
-    'All that the worker does: makes leaves ahead, empties the overflow, closes, merges, archives and drops leaves, committing after each; an error in the end where something failed, all else being done';
+    'All that the worker does: creates partitions ahead, empties the overflow, closes, merges, archives and drops partitions, committing after each step; ends with an error where something failed, when all else is done';

@@ -4,9 +4,9 @@
 -- kind shows in pg_stat_activity only to those who may see its sessions; it takes no argument and shows no value.
 CREATE FUNCTION audit.status(
     OUT version text, OUT preloaded boolean, OUT enabled boolean, OUT node integer, OUT server text, OUT worker text, OUT queued bigint,
-    OUT lost bigint, OUT overflow_events bigint, OUT leaves integer, OUT leaves_last_until timestamptz, OUT bytes bigint,
-    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_visited_at timestamptz, OUT worker_error text,
-    OUT subscriptions text[], OUT leaves_due integer, OUT remarks text[])
+    OUT lost bigint, OUT overflow_events bigint, OUT partitions integer, OUT partitions_last_until timestamptz, OUT bytes bigint,
+    OUT tables_audited integer, OUT schemas_audited integer, OUT publications text[], OUT worker_ran_at timestamptz, OUT worker_error text,
+    OUT subscriptions text[], OUT partitions_due integer, OUT remarks text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -19,7 +19,7 @@ BEGIN
     -- Nothing is queued: every event is written by the transaction that it belongs to.
     queued := 0;
     BEGIN
-        SELECT w.words, w.visited_at, w.error INTO worker, worker_visited_at, worker_error FROM audit.worker_status() w;
+        SELECT w.words, w.ran_at, w.error INTO worker, worker_ran_at, worker_error FROM audit.worker_status() w;
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('worker: %s', sqlerrm);
     END;
@@ -27,7 +27,7 @@ BEGIN
         SELECT n.node_id, n.name INTO node, server
         FROM audit.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
         WHERE n.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
-          AND NOT EXISTS (SELECT FROM audit.gathered_nodes g WHERE g.node_id = n.node_id)
+          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id)
         ORDER BY n.since DESC LIMIT 1;
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('node: %s', sqlerrm);
@@ -45,17 +45,17 @@ BEGIN
         remarks := remarks || format('overflow_events: %s', sqlerrm);
     END;
     BEGIN
-        SELECT count(*), coalesce(sum(pg_total_relation_size(l.leaf)), 0) INTO leaves, bytes FROM audit.leaves l;
-        leaves_last_until := (SELECT min(p.until) FROM (SELECT max(l.until) AS until FROM audit.leaves l
+        SELECT count(*), coalesce(sum(pg_total_relation_size(l.partition)), 0) INTO partitions, bytes FROM audit.partitions l;
+        partitions_last_until := (SELECT min(p.until) FROM (SELECT max(l.until) AS until FROM audit.partitions l
                                                         WHERE l.parent LIKE 'events\_%' AND l.parent <> 'events_overflow'
                                                         GROUP BY l.parent) p);
     EXCEPTION WHEN OTHERS THEN
-        remarks := remarks || format('leaves: %s', sqlerrm);
+        remarks := remarks || format('partitions: %s', sqlerrm);
     END;
     BEGIN
-        leaves_due := (SELECT count(*) FROM audit.due_leaves() d WHERE d.pruned_at IS NULL);
+        partitions_due := (SELECT count(*) FROM audit.due_partitions() d WHERE d.pruned_at IS NULL);
     EXCEPTION WHEN OTHERS THEN
-        remarks := remarks || format('leaves_due: %s', sqlerrm);
+        remarks := remarks || format('partitions_due: %s', sqlerrm);
     END;
     BEGIN
         tables_audited := (SELECT count(*) FROM audit.table_settings);
@@ -86,4 +86,4 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION audit.status() IS
-    'The state of auditing in one row: library, worker, events waiting or lost, leaves and how long they last, publications that reach the trail, subscriptions that bring events of other servers, and what could not be found out';
+    'The state of auditing in one row: library, worker, events waiting or lost, partitions and how long they last, publications that reach the trail, subscriptions that bring events of other servers, and what could not be found out';

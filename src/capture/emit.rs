@@ -75,7 +75,7 @@ pub unsafe fn suspended(plan: &mut Plan, operation: Operation) {
     }
 }
 
-/// Records, once a table, that it has triggers of ours and nobody enabled it.
+/// Records, once a table, that it has audit triggers but no settings.
 ///
 /// # Safety
 /// Must run inside a transaction that may write.

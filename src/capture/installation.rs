@@ -1,8 +1,8 @@
-//! Puts triggers of ours on tables and takes them off, by OID.
+//! Creates, replaces and drops audit triggers, by OID.
 //!
-//! Not by CREATE TRIGGER and DROP TRIGGER: what PostgreSQL's own functions do here meets no event trigger, so that every
-//! command on these triggers that an event trigger sees is somebody else's (sql/capture/definitions.sql), and no name is looked
-//! up again. An existing trigger of the name is replaced in place, for which readers need not wait.
+//! Not by CREATE TRIGGER and DROP TRIGGER: what PostgreSQL's own functions do here meets no event trigger, so that
+//! every command on these triggers that an event trigger sees comes from elsewhere (sql/capture/definitions.sql), and
+//! no name is looked up again. An existing trigger of the name is replaced in place, for which readers need not wait.
 
 use core::ffi::CStr;
 use std::ffi::CString;

@@ -60,7 +60,7 @@ pub struct Plan {
     pub calls_foreign_code: bool,
     /// The triggers that record; all others that call our functions are passed over.
     acting: Acting,
-    /// Nobody enabled the table: it only has triggers of ours, as after a restore of the table alone.
+    /// The table has audit triggers but no settings, as after a restore of the table alone.
     pub is_unconfigured: bool,
     /// That this has been recorded, and the subtransaction that did.
     pub noted: Option<u32>,
@@ -226,8 +226,8 @@ impl Plan {
     }
 }
 
-/// The triggers that record what the options ask for: none on a temporary table, which is never enabled, and whose
-/// owner may be anybody.
+/// The triggers that record what the options ask for: none on a temporary table, which is never enabled, and which any
+/// role may own.
 ///
 /// # Safety
 /// The relation must be open, inside a transaction.
@@ -247,7 +247,7 @@ unsafe fn acting(target: pg_sys::Relation, options: &Options) -> Acting {
     }
 }
 
-/// What holds for a table that has triggers of ours and no settings. It may be one that was restored alone, or one that
+/// What holds for a table that has audit triggers and no settings. It may be one that was restored alone, or one that
 /// its owner put in the place of one that is enabled: all is recorded, and what either the triggers or the settings of
 /// a table of this name hide is hidden.
 ///

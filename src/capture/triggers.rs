@@ -29,7 +29,7 @@ pub const OPERATIONS: [u32; 4] = [
 /// The trigger that records each operation, in the order of [`crate::pg::trigger::Operation`]; invalid where none does.
 pub type Acting = [Oid; 4];
 
-/// The seed of redaction in the argument of a trigger of ours, whoever wrote it.
+/// The seed of redaction in the argument of an audit trigger, which any owner may have written.
 ///
 /// # Safety
 /// The relation must be open, inside a transaction.

@@ -60,7 +60,7 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
         for position in 0..relation::list_length(members) {
             let member = relation::list_oid(members, position);
             if member == (*target).rd_id || is_partitioned {
-                take_away(member, is_exact, &mut loss);
+                subtract(member, is_exact, &mut loss);
             }
         }
         if is_partitioned {
@@ -92,7 +92,7 @@ unsafe fn is_covered(target: pg_sys::Relation, command: (u64, u32)) -> bool {
 ///
 /// # Safety
 /// The table must be locked exclusively.
-unsafe fn take_away(table: Oid, is_exact: bool, loss: &mut Loss) {
+unsafe fn subtract(table: Oid, is_exact: bool, loss: &mut Loss) {
     // SAFETY: the table is open between the two calls.
     unsafe {
         let opened = pg_sys::table_open(table, pg_sys::AccessExclusiveLock as i32);

@@ -1,7 +1,7 @@
 //! What the client sent: the statement that is being executed, its comment, its parameters.
 //!
-//! A comment counts only where it came with this execution. The text of a named prepared statement is as
-//! old as the statement, and whoever executes it now may be somebody else.
+//! A comment counts only where it came with this execution. The text of a named prepared statement is as old as the
+//! statement, which may now be executed on behalf of another user.
 
 use pgrx::pg_sys;
 

@@ -11,7 +11,7 @@ use crate::encode::jsonb::{self, Writer};
 use crate::settings;
 use crate::statement::{self, comment};
 use crate::store::dictionary;
-use crate::store::leaf::Parent;
+use crate::store::partition::Parent;
 
 /// Everything but the ids. Texts are in the server's encoding.
 #[derive(Hash, Default)]

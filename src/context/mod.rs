@@ -77,7 +77,7 @@ struct Current {
 static mut CURRENT: [Option<Current>; 3] = [const { None }; 3];
 static mut REMEMBERED: Remembered = Remembered::new();
 
-/// How long a context is used before it is written again, so that its leaf may go soon after the events'.
+/// How long a context is used before it is written again, so that its partition may go soon after the events'.
 const LIFETIME: i64 = 86_400_000_000;
 
 pub fn register() {

@@ -1,5 +1,5 @@
-//! The rows for this connection and this server, written once each. Retention drops leaves of sessions that no event
-//! refers to, and a connection may rest for longer than events are kept: then its row is written once more.
+//! The rows for this connection and this server, written once each. Retention drops partitions of sessions that no
+//! event refers to, and a connection may rest for longer than events are kept: then its row is written once more.
 
 use core::ffi::CStr;
 
@@ -9,8 +9,8 @@ use pgrx::{IntoDatum, direct_function_call_as_datum};
 use crate::pg::scan::{self, Condition};
 use crate::pg::{clock, raw, version};
 use crate::settings;
-use crate::store::leaf::Parent;
-use crate::store::{dictionary, gathered};
+use crate::store::partition::Parent;
+use crate::store::{dictionary, remote};
 
 /// A dictionary row that this backend wrote or found.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ struct Known {
 
 static mut NODE: Option<Known> = None;
 static mut SESSION: Option<Known> = None;
-/// The leaf that the row of the session is in, and when it was last seen there.
+/// The partition that the row of the session is in, and when it was last seen there.
 static mut SEEN: (Oid, i64) = (Oid::INVALID, 0);
 
 /// The id of this server's incarnation.
@@ -57,13 +57,13 @@ pub unsafe fn current() -> i64 {
             if now < SEEN.1 + super::LIFETIME {
                 return known.id;
             }
-            if dictionary::hold_leaf(Parent::Sessions, known.id) == SEEN.0 {
+            if dictionary::hold_partition(Parent::Sessions, known.id) == SEEN.0 {
                 SEEN.1 = now;
                 return known.id;
             }
         }
         let id = write_session();
-        SEEN = (dictionary::hold_leaf(Parent::Sessions, id), now);
+        SEEN = (dictionary::hold_partition(Parent::Sessions, id), now);
         SESSION = Some(Known { id, pending: raw::GetCurrentSubTransactionId() });
         id
     }
@@ -112,7 +112,7 @@ unsafe fn find_or_write_node() -> Known {
             // A server that this cluster is a physical copy of may look alike.
             found = scan::attribute(tuple, 1, descriptor)
                 .map(|id| id.value() as i32)
-                .filter(|id| !gathered::has(*id))
+                .filter(|id| !remote::has(*id))
                 .map(|id| Known { id: i64::from(id), pending: scan::pending(tuple) });
             found.is_none()
         });

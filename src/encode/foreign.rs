@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::jsonb::{Kind, Writer};
 use super::{marker, pin};
-use crate::pg::caught;
+use crate::pg::error;
 
 /// Writes the type's own text, or `{"$audit": {"unreadable": "<message>"}}` where its code failed.
 ///
@@ -32,10 +32,10 @@ pub unsafe fn output(writer: &mut Writer, function: Oid, value: Datum) -> Kind {
         .catch_others(|error| {
             pg_sys::MemoryContextSwitchTo(context);
             pg_sys::RollbackAndReleaseCurrentSubTransaction();
-            if caught::is_cancel(&error) {
+            if error::is_cancel(&error) {
                 error.rethrow();
             }
-            Err(caught::message(&error))
+            Err(error::message(&error))
         })
         .execute();
 

@@ -1,4 +1,4 @@
-//! Holds still the settings that text depends on, while a row is being written.
+//! Pins the settings that text output depends on, while a row is being written.
 //!
 //! The variables behind the settings are set directly, which costs nothing beside a row. They are put
 //! back after the row, or by the (sub)transaction abort that follows every ERROR.

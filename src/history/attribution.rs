@@ -1,8 +1,9 @@
 //! Who and why of an event: a row of the contexts with what its session adds.
 //!
-//! The dictionaries have as many leaves as the trail has months. Joined, each leaf would be planned and locked for every
-//! query, and a day's events would meet a hash of all contexts ever; here an event opens the one leaf that its context's
-//! id leads to. Neighbours in time share contexts, and rows are never updated: what is found is kept for the transaction.
+//! The dictionaries have as many partitions as the trail has months. Joined, each partition would be planned and locked
+//! for every query, and a day's events would meet a hash of all contexts ever; here an event opens the one partition
+//! that its context's id leads to. Neighbours in time share contexts, and rows are never updated: what is found is kept
+//! for the transaction.
 
 use core::ptr;
 
@@ -171,16 +172,16 @@ unsafe fn visit(
     id: i64,
     mut found: impl FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc),
 ) -> bool {
-    // SAFETY: the leaf stays open for the scan; the snapshot is that of the query.
+    // SAFETY: the partition stays open for the scan; the snapshot is that of the query.
     unsafe {
         // The lock stays to the end of the transaction, as that of a table in a query does.
         let dictionary = pg_sys::table_open(parent, pg_sys::AccessShareLock as i32);
-        let leaf = partition::holding(dictionary, id).partition;
+        let partition = partition::holding(dictionary, id).partition;
         pg_sys::table_close(dictionary, pg_sys::NoLock as i32);
-        if leaf == Oid::INVALID {
+        if partition == Oid::INVALID {
             return false;
         }
-        let opened = pg_sys::table_open(leaf, pg_sys::AccessShareLock as i32);
+        let opened = pg_sys::table_open(partition, pg_sys::AccessShareLock as i32);
         let index = scan::btree_over(opened, ID);
         let mut key = pg_sys::ScanKeyData::default();
         let equal = pg_sys::BTEqualStrategyNumber as u16;

@@ -1,7 +1,7 @@
-//! A key as the trail writes it, from the text that a person has: ` 7` or `007` is 7 for an integer.
+//! A key as the trail writes it, from the text that a user types: ` 7` or `007` is 7 for an integer.
 //!
-//! The table belongs to somebody else than the caller, who may be a superuser, so nothing of it is executed: the key's
-//! types are read by [`crate::encode::restore::key`].
+//! The table may belong to another role than the caller, which may be a superuser, so nothing of it is executed: the
+//! key's types are read by [`crate::encode::restore::key`].
 //!
 //! It reads the settings of the table and the hash key past permissions. Nothing of them is shown: a hash is computed of
 //! a value that the caller may read in the table itself, and others pass the digest.
@@ -22,7 +22,7 @@ use crate::encode::restore::key::KeyType;
 use crate::encode::restore::reader::Item;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
-use crate::pg::caught;
+use crate::pg::error;
 use crate::pg::guard::entry_point;
 use crate::settings;
 use crate::store::enabled;
@@ -130,7 +130,7 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
     };
     // An input function raises what it likes, after which the transaction is to end anyway: its message becomes part of ours.
     let result = PgTryBuilder::new(core::panic::AssertUnwindSafe(read))
-        .catch_others(|error| if is_about_value(&error) { Err(caught::message(&error)) } else { error.rethrow() })
+        .catch_others(|error| if is_about_value(&error) { Err(error::message(&error)) } else { error.rethrow() })
         .execute();
     let found = result.unwrap_or_else(|problem| {
         Error::NotAKey {
@@ -196,7 +196,7 @@ fn is_about_value(error: &pgrx::pg_sys::panic::CaughtError) -> bool {
     const CATEGORY: isize = 0xFFF;
     [ERRCODE_DATA_EXCEPTION, ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION, ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION]
         .into_iter()
-        .any(|category| caught::code(error) as isize & CATEGORY == category as isize)
+        .any(|category| error::code(error) as isize & CATEGORY == category as isize)
 }
 
 fn name_of(table: Oid) -> String {

@@ -5,7 +5,7 @@
 //! * [`summary`] says an event in one sentence; [`lookup`] turns a key as a person types it, one of a table's [`keys`], into the
 //!   trail's text;
 //! * [`attribution`] finds who did it and why;
-//! * [`search`] says whether an event holds a [`word`]; [`follow`] how far transaction ids have been given out;
+//! * [`search`] says whether an event contains a [`word`]; [`follow`] how far transaction ids have been given out;
 //! * [`server`] says how the library is loaded.
 //!
 //! All of it works on the binary form through [`reader`], whole rows through [`row`]: numbers keep their scale, nested values are copied.

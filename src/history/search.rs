@@ -1,4 +1,4 @@
-//! Whether an event holds a word: what `audit.search` asks of every event that other filters leave.
+//! Whether an event contains a word: what `audit.search` asks of every event that other filters leave.
 
 use pgrx::PgMemoryContexts;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
@@ -8,7 +8,7 @@ use super::word::Word;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 
-entry_point!(audit_holds, pg_finfo_audit_holds, holds);
+entry_point!(audit_contains_word, pg_finfo_audit_contains_word, contains_word);
 
 /// The word of a call site: it is the same for all events of a query.
 struct Prepared {
@@ -16,19 +16,20 @@ struct Prepared {
     word: Word,
 }
 
-/// `holds(word text, texts of an event, its documents) returns boolean`: how many of either follows from the types.
+/// `contains_word(word text, texts of an event, its documents) returns boolean`: how many of either follows from the
+/// types.
 ///
 /// # Safety
 /// Called by PostgreSQL with a text, four texts and three jsonb values.
-unsafe fn holds(arguments: FunctionCallInfo) -> Datum {
+unsafe fn contains_word(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the declaration in sql/read/search.sql. What is prepared lives as long as the call site.
     unsafe {
         let call = Arguments::new(arguments);
         let Some(given) = call.bytes(0) else { return call.null() };
         let word = prepared(arguments, given);
-        let is_held = (1..=4).any(|position| call.bytes(position).is_some_and(|text| word.is_in(text)))
+        let is_found = (1..=4).any(|position| call.bytes(position).is_some_and(|text| word.is_in(text)))
             || (5..=7).any(|position| call::jsonb(call, position).is_some_and(|values| word.is_in_values(values)));
-        Datum::from(is_held)
+        Datum::from(is_found)
     }
 }
 

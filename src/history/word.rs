@@ -1,4 +1,4 @@
-//! A word that somebody searches for, and whether a text or a value holds it.
+//! A word of a search, and whether a text or a value contains it.
 //!
 //! Texts hold a word anywhere and in any case; a number is the same however it is written, 1250 or 1250.00; `true` and
 //! `false` are also booleans. A word of ASCII letters is looked for in the bytes as they lie, which holds in every
@@ -47,7 +47,7 @@ impl Word {
         Word { pivot, is_ascii, number: number_of(&text), boolean, text }
     }
 
-    /// Whether a text in the server's encoding holds the word.
+    /// Whether a text in the server's encoding contains the word.
     pub fn is_in(&self, text: &[u8]) -> bool {
         if self.is_ascii {
             return self.is_in_ascii(text);
@@ -74,7 +74,7 @@ impl Word {
         document.elements().any(|value| self.is_in_value(value, 0))
     }
 
-    /// Whether a value holds the word, as text of it, as one of its parts or as a key within it.
+    /// Whether a value contains the word, as text of it, as one of its parts or as a key within it.
     fn is_in_value(&self, value: Value, depth: usize) -> bool {
         match value.kind {
             Kind::String => self.is_in(value.bytes()),

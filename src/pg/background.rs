@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use pgrx::bgworkers::BackgroundWorkerBuilder;
 use pgrx::pg_sys::{self, Oid};
 
-/// Where maintenance is asked for under preloading; says whether somebody heard.
+/// Requests maintenance where the library is preloaded; false where no launcher runs.
 static mut LAUNCHER: Option<fn(Oid) -> bool> = None;
 
 /// A worker that this process has started.
@@ -54,7 +54,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: palloc'd by PostgreSQL for whoever started the worker.
+            // SAFETY: palloc'd by PostgreSQL for the process that started the worker.
             unsafe { pg_sys::pfree(self.handle.cast()) }
         }
     }
@@ -101,7 +101,7 @@ pub fn ask_launcher() -> bool {
 }
 
 /// Has maintenance done in the current database: by the launcher, and where there is none by a worker that runs it
-/// once. A missing slot is no error: whoever asked asks again.
+/// once. A missing slot is not an error: the backend requests it again later.
 pub fn start_maintenance() {
     // SAFETY: plain variables of this process.
     let (database, in_recovery, is_worker) =

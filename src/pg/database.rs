@@ -9,14 +9,14 @@ const INVALID: i32 = -2;
 /// until dropped.
 ///
 /// DROP DATABASE, RENAME, SET TABLESPACE (AccessExclusiveLock) and CREATE DATABASE of its template (ShareLock) keep it
-/// from others while they wait, for five seconds at most, for those connected to leave (commands/dbcommands.c). Whether
-/// it can be had is therefore whether nobody wants the database for himself, and while it is held nobody gets it.
+/// from others while they wait, for five seconds at most, for those connected to leave (commands/dbcommands.c). If it
+/// can be taken, no session is waiting for exclusive access to the database, and while it is held none gets it.
 pub struct Admission {
     tag: pg_sys::LOCKTAG,
 }
 
 impl Admission {
-    /// `None` where somebody holds a lock that conflicts, or waits for one. Never waits.
+    /// `None` where another session holds a conflicting lock, or waits for one. Never waits.
     pub fn take(database: Oid) -> Option<Admission> {
         let tag = pg_sys::LOCKTAG {
             locktag_field1: 0,

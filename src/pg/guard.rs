@@ -1,9 +1,8 @@
 //! The one guard around a hot entry point.
 //!
-//! pgrx guards every call into PostgreSQL with a sigsetjmp of its own. The capture path makes dozens of
-//! calls a row, so it takes the functions of [`super::raw`] instead and has this guard around the whole:
-//! a Rust panic becomes an ERROR here, and an ERROR of PostgreSQL jumps over these frames to whoever
-//! called us, with all its fields.
+//! pgrx guards every call into PostgreSQL with a sigsetjmp of its own. The capture path makes dozens of calls a row, so
+//! it takes the functions of [`super::raw`] instead and has this guard around the whole: a Rust panic becomes an ERROR
+//! here, and an ERROR of PostgreSQL jumps over these frames to our caller, with all its fields.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

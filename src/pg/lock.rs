@@ -67,7 +67,7 @@ impl Lock {
             if result == pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL {
                 return false;
             }
-            // What whoever had it changed in the catalogs is known from here on.
+            // Changes of the catalogs by the previous holder are visible from here on.
             pg_sys::AcceptInvalidationMessages();
         }
         true

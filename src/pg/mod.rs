@@ -3,13 +3,13 @@
 pub mod arguments;
 pub mod background;
 pub mod catalog;
-pub mod caught;
 pub mod clock;
 pub mod database;
+pub mod error;
 pub mod guard;
+pub mod injection;
 pub mod lock;
 pub mod partition;
-pub mod point;
 pub mod process;
 pub mod raw;
 pub mod relation;

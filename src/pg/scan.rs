@@ -122,13 +122,12 @@ pub unsafe fn attribute(tuple: pg_sys::HeapTuple, number: i32, descriptor: pg_sy
     (!is_null).then_some(value)
 }
 
-/// The subtransaction to blame a found row on: the current one where this transaction wrote the row, which
-/// its abort would take back, else 0.
+/// The current subtransaction if this transaction wrote the row, which its abort would undo, else 0.
 ///
 /// # Safety
 /// The tuple must be live.
 pub unsafe fn pending(tuple: pg_sys::HeapTuple) -> u32 {
-    // SAFETY: per the contract; a frozen row is nobody's.
+    // SAFETY: per the contract; the xmin of a frozen row no longer identifies a transaction.
     unsafe {
         let header = (*tuple).t_data;
         let is_frozen = u32::from((*header).t_infomask) & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_FROZEN;

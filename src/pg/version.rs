@@ -21,8 +21,8 @@ pub unsafe fn attribute(descriptor: pg_sys::TupleDesc, index: usize) -> pg_sys::
     }
 }
 
-/// Whether an index keeps pages pinned from one insert to the next (BRIN, 17). They are then its first caller's, and
-/// have to be somebody's who lives as long as the index is open.
+/// Whether an index keeps pages pinned from one insert to the next (BRIN, 17). They then belong to the resource owner
+/// of the first insert, which has to live as long as the index is open.
 ///
 /// # Safety
 /// The index must be open.

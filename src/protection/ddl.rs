@@ -67,7 +67,7 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
     }
 }
 
-/// Refuses ALTER TABLE where it would change evidence, take a leaf out of sight or its guard away.
+/// Refuses ALTER TABLE where it would change evidence, hide a partition or take its protection away.
 ///
 /// # Safety
 /// The statement must be live.
@@ -96,7 +96,7 @@ unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
     }
 }
 
-/// Refuses to drop a trigger of a table that holds evidence: it is the one that guards it.
+/// Refuses to drop a trigger of a table that holds evidence: it is the one that protects it.
 ///
 /// # Safety
 /// The statement must be live.

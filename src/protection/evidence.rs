@@ -19,7 +19,7 @@ use crate::pg::{relation, version};
 use crate::replication::apply;
 use crate::store::open;
 
-entry_point!(audit_refuse_change, pg_finfo_audit_refuse_change, refuse_change);
+entry_point!(audit_reject_change, pg_finfo_audit_reject_change, reject_change);
 entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_permitted);
 
 /// The subtransaction whose command may change evidence, because retention or uninstall runs it; 0 for none.
@@ -80,7 +80,7 @@ pub unsafe fn refuse_drop(class: Oid, object: Oid) {
     }
 }
 
-/// Refuses to let the extension go while there is evidence.
+/// Refuses to drop the extension while there is evidence.
 ///
 /// # Safety
 /// Must run inside a transaction.
@@ -91,7 +91,7 @@ pub unsafe fn refuse_extension() {
     }
 }
 
-/// Refuses a change of definition that would change evidence, take it out of sight or its guard away.
+/// Refuses a change of definition that would change evidence, hide it or take its protection away.
 ///
 /// # Safety
 /// Must run inside a transaction, before the change.
@@ -129,7 +129,7 @@ unsafe fn audit_schema() -> Oid {
     if schema == Oid::INVALID { Oid::from(u32::MAX) } else { schema }
 }
 
-/// Whether a relation is a leaf of the trail.
+/// Whether a relation is a partition of the trail.
 unsafe fn is_evidence(table: Oid) -> bool {
     // SAFETY: catalog lookups of a relation that exists.
     unsafe {
@@ -162,7 +162,7 @@ unsafe fn has_rows(table: Oid) -> bool {
     }
 }
 
-/// Whether any leaf of events, or the overflow, has had rows.
+/// Whether any partition of events, or the overflow, has had rows.
 unsafe fn has_evidence() -> bool {
     // SAFETY: catalog lookups inside a transaction.
     unsafe {
@@ -185,14 +185,14 @@ fn is_permitted() -> bool {
     unsafe { PERMITTED_IN != 0 }
 }
 
-/// `audit.execute_permitted(command text) returns void`: runs one command that evidence is guarded against. The permission
-/// ends with it, also by an ERROR: whatever else the caller's transaction does meets the guard. For retention, maintenance
-/// and uninstall, which leave events of their own; nobody else may call it.
+/// `audit.execute_permitted(command text) returns void`: runs one command that evidence is protected against. The
+/// permission ends with it, also by an ERROR: whatever else the caller's transaction does is checked as before. For
+/// retention, maintenance and uninstall, which record events of their own; no role may call it.
 ///
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn execute_permitted(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: inside a transaction. Leaves that are open here could not be dropped.
+    // SAFETY: inside a transaction. Partitions that are open here could not be dropped.
     unsafe {
         let command = Arguments::new(arguments).text(0).unwrap_or_default();
         let before = PERMITTED_IN;
@@ -211,10 +211,10 @@ unsafe fn execute_permitted(arguments: FunctionCallInfo) -> Datum {
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn refuse_change(arguments: FunctionCallInfo) -> Datum {
+unsafe fn reject_change(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call.
     unsafe {
-        let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "refuse_change" }.raise() };
+        let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "reject_change" }.raise() };
         if is_permitted() || call.operation == Operation::Insert && apply::is_first_copy((*call.data.tg_relation).rd_id)
         {
             return Datum::null();

@@ -1,7 +1,7 @@
 //! Events that applications record: `audit.record`.
 //!
-//! The caller is whoever runs the statement, not the owner of a function in between, and nothing here runs
-//! with rights that he lacks, except to read the declarations and to write the event itself.
+//! The caller is the role that runs the statement, not the owner of a function in between, and nothing here runs with
+//! rights that this role lacks, except to read the declarations and to write the event itself.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 

@@ -9,7 +9,7 @@ use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::restore::reader::{Container, Item};
 use crate::encode::{json, lookup, marker};
 use crate::error::Error;
-use crate::pg::{caught, raw};
+use crate::pg::{error, raw};
 use crate::settings;
 
 /// Refuses what is not an object, not declared, missing or no value of its type. `given` is a jsonb without header.
@@ -143,7 +143,7 @@ unsafe fn check_value(parameter: &Parameter, event: &str, item: &Item) {
     // detail of ours, unless it could show what is to stay hidden.
     // SAFETY: the type exists.
     let reason = PgTryBuilder::new(|| unsafe { convert(parameter.type_id, item) })
-        .catch_others(|error| if caught::is_cancel(&error) { error.rethrow() } else { Err(caught::message(&error)) })
+        .catch_others(|error| if error::is_cancel(&error) { error.rethrow() } else { Err(error::message(&error)) })
         .execute();
     let Err(reason) = reason else { return };
     Error::Parameter {

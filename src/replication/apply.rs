@@ -1,8 +1,8 @@
-//! Events of other servers as a subscription brings them: each is let in once, and to a leaf that is open.
+//! Events of other servers as a subscription brings them: each is accepted once, into a partition that is open.
 //!
-//! The apply worker inserts through the executor, which routes a row to its leaf and fires the leaf's row triggers but
-//! no statement triggers; the first copy of a table is a COPY, which meets the guard's statement trigger too. See
-//! sql/replication/subscribe.sql for the rest.
+//! The apply worker inserts through the executor, which routes a row to its partition and fires the partition's row
+//! triggers but no statement triggers; the first copy of a table is a COPY, which meets the protection's statement
+//! trigger too. See sql/replication/subscribe.sql for the rest.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
@@ -15,11 +15,11 @@ use crate::pg::guard::entry_point;
 use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
 use crate::pg::trigger::Call;
-use crate::store::leaf::Parent;
-use crate::store::{append, leaf, open};
+use crate::store::partition::Parent;
+use crate::store::{append, open, partition};
 
-entry_point!(audit_arrive, pg_finfo_audit_arrive, arrive);
-entry_point!(audit_arrivals, pg_finfo_audit_arrivals, arrivals);
+entry_point!(audit_accept_row, pg_finfo_audit_accept_row, accept_row);
+entry_point!(audit_accepted_rows, pg_finfo_audit_accepted_rows, accepted_rows);
 
 /// Columns of an event that decide about it, by number (sql/catalog/tables.sql).
 const OCCURRED_AT: i16 = 1;
@@ -29,14 +29,14 @@ const EVENT_NODE: i32 = 5;
 const NODE: i16 = 1;
 const ID: i16 = 2;
 
-/// What this process has let in, and left out because it was there, since a COPY began.
+/// The rows that this process has accepted, and left out because they were known, since a COPY began.
 #[derive(Clone, Copy)]
-struct Arrivals {
-    let_in: i64,
+struct Copied {
+    accepted: i64,
     known: i64,
 }
 
-static mut ARRIVALS: Arrivals = Arrivals { let_in: 0, known: 0 };
+static mut COPIED: Copied = Copied { accepted: 0, known: 0 };
 
 /// Whether the statement that inserts into `table` is the first copy of a subscription.
 ///
@@ -52,32 +52,33 @@ pub unsafe fn is_first_copy(table: Oid) -> bool {
         if admitted != Ok(Some(true)) {
             return false;
         }
-        ARRIVALS = Arrivals { let_in: 0, known: 0 };
+        COPIED = Copied { accepted: 0, known: 0 };
     }
     true
 }
 
-/// `audit.arrivals() returns bigint[]`: rows let in and rows left out since a COPY began.
+/// `audit.accepted_rows() returns bigint[]`: rows accepted and rows left out since a COPY began.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn arrivals(_arguments: FunctionCallInfo) -> Datum {
+unsafe fn accepted_rows(_arguments: FunctionCallInfo) -> Datum {
     // SAFETY: a plain variable of a single-threaded process.
-    let Arrivals { let_in, known } = unsafe { ARRIVALS };
-    vec![let_in, known].into_datum().unwrap_or(Datum::null())
+    let Copied { accepted, known } = unsafe { COPIED };
+    vec![accepted, known].into_datum().unwrap_or(Datum::null())
 }
 
-/// The trigger function on leaves: lets a row in, or leaves it out where it is here already, or puts it into the
-/// overflow where the leaf takes none. A trigger with an argument takes none ever.
+/// The trigger function on partitions: accepts a row, leaves it out where it is known already, or routes it to the
+/// overflow where the partition has closed. A trigger with an argument routes every row there.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn arrive(arguments: FunctionCallInfo) -> Datum {
+unsafe fn accept_row(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call, and so are the table and the row.
     unsafe {
-        let Some(call) = Call::of(arguments).filter(|call| call.is_before_insert() && is_leaf(call.data.tg_relation))
+        let Some(call) =
+            Call::of(arguments).filter(|call| call.is_before_insert() && is_partition(call.data.tg_relation))
         else {
-            Error::NotATrigger { function: "arrive" }.raise()
+            Error::NotATrigger { function: "accept_row" }.raise()
         };
         let (table, row) = (call.data.tg_relation, call.data.tg_trigtuple);
         if !pg_sys::IsLogicalWorker() {
@@ -85,28 +86,28 @@ unsafe fn arrive(arguments: FunctionCallInfo) -> Datum {
         }
         let is_event = name(table).starts_with(b"events");
         if if is_event { is_known_event(table, row) } else { is_known_row(table, row) } {
-            ARRIVALS.known += 1;
+            COPIED.known += 1;
             return Datum::null();
         }
-        ARRIVALS.let_in += 1;
-        if is_event && ((*call.data.tg_trigger).tgnargs > 0 || open::is_sealed(table)) {
-            divert(row);
+        COPIED.accepted += 1;
+        if is_event && ((*call.data.tg_trigger).tgnargs > 0 || open::is_closed(table)) {
+            route_to_overflow(row);
             return Datum::null();
         }
         if !is_event && name(table).starts_with(b"nodes") {
-            note_node(table, row);
+            record_remote_node(table, row);
         }
         Datum::from(row)
     }
 }
 
-/// Only on the trail's own leaves: on another table the trigger would let anybody write to the overflow.
+/// Only on the trail's own partitions: on another table the trigger would let any role write to the overflow.
 ///
 /// # Safety
 /// The table must be open.
-unsafe fn is_leaf(table: pg_sys::Relation) -> bool {
+unsafe fn is_partition(table: pg_sys::Relation) -> bool {
     // SAFETY: per the contract.
-    unsafe { (*(*table).rd_rel).relnamespace == leaf::schema() && (*(*table).rd_rel).relispartition }
+    unsafe { (*(*table).rd_rel).relnamespace == partition::schema() && (*(*table).rd_rel).relispartition }
 }
 
 /// # Safety
@@ -116,10 +117,10 @@ unsafe fn name<'a>(table: pg_sys::Relation) -> &'a [u8] {
     unsafe { relation::name(&(*(*table).rd_rel).relname) }
 }
 
-/// Whether an event was captured here, or has arrived before: in this leaf, or in the overflow.
+/// Whether an event was captured here, or has been accepted before: in this partition, or in the overflow.
 ///
 /// # Safety
-/// The row must be of the open table, a leaf of events.
+/// The row must be of the open table, a partition of events.
 unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
     // SAFETY: per the contract; the columns are never null.
     unsafe {
@@ -135,7 +136,7 @@ unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> boo
             value: value(row, i32::from(OCCURRED_AT)),
         };
         let id = *value(row, EVENT_ID).cast_mut_ptr::<[u8; 16]>();
-        [(*table).rd_id, leaf::overflow()].into_iter().any(|place| {
+        [(*table).rd_id, partition::overflow()].into_iter().any(|place| {
             let mut found = false;
             scan::along_index(place, &at, |_, tuple| {
                 found = *value(tuple, EVENT_ID).cast_mut_ptr::<[u8; 16]>() == id;
@@ -149,7 +150,7 @@ unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> boo
 /// Whether a row of a dictionary is here.
 ///
 /// # Safety
-/// The row must be of the open table, a leaf of a dictionary.
+/// The row must be of the open table, a partition of a dictionary.
 unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
     // SAFETY: per the contract; the columns are never null.
     unsafe {
@@ -172,17 +173,17 @@ unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool 
     }
 }
 
-/// Puts an event into the overflow, from where maintenance takes it to its leaf and counts it, and asks for that.
+/// Puts an event into the overflow, from where maintenance takes it to its partition and counts it, and asks for that.
 ///
 /// # Safety
-/// The row must be of a leaf of events.
-unsafe fn divert(row: pg_sys::HeapTuple) {
-    // SAFETY: the overflow has the columns of every leaf (sql/catalog/tables.sql).
+/// The row must be of a partition of events.
+unsafe fn route_to_overflow(row: pg_sys::HeapTuple) {
+    // SAFETY: the overflow has the columns of every partition (sql/catalog/tables.sql).
     unsafe {
         let overflow = open::overflow(Parent::Events(Category::Data));
         let copy = pg_sys::heap_copytuple(row);
         append::insert(overflow.relation, overflow.oid, copy);
-        leaf::ask_for_leaves();
+        partition::request_partitions();
     }
 }
 
@@ -190,14 +191,14 @@ unsafe fn divert(row: pg_sys::HeapTuple) {
 ///
 /// # Safety
 /// The row must be of audit.nodes.
-unsafe fn note_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
+unsafe fn record_remote_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
     // SAFETY: per the contract.
     let node = unsafe { scan::attribute(row, i32::from(NODE), (*table).rd_att) };
     let node = node.and_then(|node| {
         // SAFETY: an int4.
         unsafe { i32::from_datum(node, false) }
     });
-    if let Err(error) = Spi::run_with_args("SELECT audit.note_node($1)", &[node.into()]) {
-        Error::Internal { problem: format!("could not note a node: {error}") }.raise();
+    if let Err(error) = Spi::run_with_args("SELECT audit.record_remote_node($1)", &[node.into()]) {
+        Error::Internal { problem: format!("could not record a node: {error}") }.raise();
     }
 }

@@ -1,5 +1,5 @@
 //! An archive on its way back: its dictionary rows where they are missing, its events into a table that is not yet part
-//! of the trail. Past publications, as the events have been news once.
+//! of the trail. Written without logical replication: subscribers received these events when they were recorded.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::scan;
-use crate::store::leaf::{self, Parent};
+use crate::store::partition::{self, Parent};
 use crate::store::{append, open};
 
 /// Lines that are loaded at a time.
@@ -19,7 +19,7 @@ const BATCH: usize = 1000;
 entry_point!(audit_read_archive, pg_finfo_audit_read_archive, read_archive);
 
 /// The dictionaries by how their lines begin, with the query that makes rows of those lines that are missing, and the
-/// number of the column that their leaves are cut by.
+/// number of the column that their partitions are divided by.
 const DICTIONARIES: [(&[u8], Parent, &str, i32); 4] = [
     (
         b"{\"node\"",
@@ -135,7 +135,7 @@ impl Loader {
                             Parent::Nodes | Parent::Relations => i64::from(key.value() as i32),
                             _ => key.value() as i64,
                         });
-                        (leaf::find(parent, key), Some((parent, key)))
+                        (partition::find(parent, key), Some((parent, key)))
                     });
                 }
                 _ => {}
@@ -166,8 +166,8 @@ unsafe fn insert_rows(
                 let tuple = *(*table).vals.add(position);
                 match place(tuple, (*table).tupdesc) {
                     (_, Some((parent, key))) => {
-                        let leaf = open::table(parent, key);
-                        append::insert_with(leaf.relation, leaf.oid, tuple, options);
+                        let partition = open::table(parent, key);
+                        append::insert_with(partition.relation, partition.oid, tuple, options);
                     }
                     (destination, None) => {
                         let opened = pg_sys::table_open(destination, pg_sys::RowExclusiveLock as i32);

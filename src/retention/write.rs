@@ -1,4 +1,4 @@
-//! A leaf on its way to an archive: its dictionaries first, then its events in the order of time.
+//! A partition on its way to an archive: its dictionaries first, then its events in the order of time.
 
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use pgrx::spi::Spi;
@@ -8,7 +8,7 @@ use super::archiver::{self, Archiver};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::point;
+use crate::pg::injection;
 
 /// Rows that are fetched at a time.
 const BATCH: i64 = 1000;
@@ -34,11 +34,11 @@ unsafe fn write_archive(arguments: FunctionCallInfo) -> Datum {
         for query in &queries {
             events = send_rows(&mut archiver, query);
         }
-        point::reach("archive.sent");
+        injection::reach("archive.sent");
         archiver.send(format!("{{\"end\":{{\"events\":{events}}}}}").as_bytes());
         archiver.close();
         let answer = archiver::answer(&mut archiver);
-        point::reach("archive.written");
+        injection::reach("archive.written");
         answer.into_datum().unwrap_or(Datum::null())
     }
 }

@@ -1,10 +1,10 @@
-//! Writes an event into its leaf.
+//! Writes an event into its partition.
 
 use pgrx::pg_sys::{self, Datum};
 
 use super::id;
-use super::leaf::Parent;
 use super::open::{self, Index, Table};
+use super::partition::Parent;
 use super::tuple::{Former, Stamp};
 use crate::event::Event;
 use crate::pg::{clock, raw, version};
@@ -23,7 +23,7 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
     // SAFETY: inside a transaction; the statics are used by one thread and not across calls.
     unsafe {
         let now = clock::now();
-        let parent = event.retention_id.map_or(Parent::Events(event.category), Parent::Own);
+        let parent = event.retention_id.map_or(Parent::Events(event.category), Parent::Dedicated);
         let mut table = open::table(parent, now);
         if table.refuses_long_keys
             && [event.entity_id, event.new_entity_id].iter().flatten().any(|key| key.len() > LONG)
@@ -39,7 +39,7 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
         };
         let former = &mut *(&raw mut FORMER);
         let mut tuple = former.form(event, &stamp);
-        // Nothing is ever freed in a leaf, so that its end is the only place to look for room.
+        // Nothing is ever freed in a partition, so that its end is the only place to look for room.
         let options = options() | pg_sys::HEAP_INSERT_SKIP_FSM.cast_signed();
         raw::heap_insert(table.relation, &mut tuple, raw::GetCurrentCommandId(true), options, core::ptr::null_mut());
         if table.has_plain_indexes {

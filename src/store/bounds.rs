@@ -1,4 +1,4 @@
-//! Which time a leaf holds, read from the partition bound itself.
+//! Which time a partition holds, read from the partition bound itself.
 //!
 //! The planner may ask this of any partition of the database, and before it has looked whose it is: there is an answer for
 //! each and an error for none. The bound's printed form would depend on DateStyle, TimeZone and the type.
@@ -9,22 +9,22 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::partition::{self, Value};
 
-entry_point!(audit_leaf_bounds, pg_finfo_audit_leaf_bounds, leaf_bounds);
+entry_point!(audit_partition_bounds, pg_finfo_audit_partition_bounds, partition_bounds);
 
-/// Microseconds of an hour, by which the leaves of dictionaries are cut.
+/// Microseconds of an hour, by which the partitions of dictionaries are divided.
 const HOUR: i64 = 3_600_000_000;
 /// The hour since 2000 is in the bits of a dictionary's id above these (sql/partition/create.sql, first_id).
 const HOUR_SHIFT: u32 = 40;
-/// Eight thousand years in microseconds: a time that is further from 2000 is no leaf's, and the year after it may be more than
-/// a timestamp holds.
+/// Eight thousand years in microseconds: a time that is further from 2000 is no partition's, and the year after it may
+/// be more than a timestamp holds.
 const FARTHEST: i64 = 8000 * 366 * 24 * HOUR;
 
-/// `audit.leaf_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)`: null for
-/// what is no range of times or of ids of a dictionary.
+/// `audit.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)`:
+/// null for what is no range of times or of ids of a dictionary.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn leaf_bounds(call: FunctionCallInfo) -> Datum {
+unsafe fn partition_bounds(call: FunctionCallInfo) -> Datum {
     // SAFETY: the declaration in sql/partition/create.sql: the argument is a pg_node_tree, which is stored as a text.
     unsafe {
         let bound = Arguments::new(call)

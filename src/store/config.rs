@@ -5,21 +5,21 @@
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
-use super::{append, leaf};
+use super::{append, partition};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
 
-entry_point!(audit_put, pg_finfo_audit_put, put);
-entry_point!(audit_remove, pg_finfo_audit_remove, remove);
+entry_point!(audit_upsert_config, pg_finfo_audit_upsert_config, upsert_config);
+entry_point!(audit_delete_config, pg_finfo_audit_delete_config, delete_config);
 entry_point!(audit_current_row, pg_finfo_audit_current_row, current_row);
 
-/// `audit.put(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
+/// `audit.upsert_config(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn put(arguments: FunctionCallInfo) -> Datum {
+unsafe fn upsert_config(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the argument is a row of a configuration table, which is open to the end.
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
@@ -33,12 +33,12 @@ unsafe fn put(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit.remove(settings_row anyelement) returns void`: deletes the row with the same key.
+/// `audit.delete_config(settings_row anyelement) returns void`: deletes the row with the same key.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn remove(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: as in `put`.
+unsafe fn delete_config(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: as in `upsert_config`.
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
         delete(table, &mut tuple);
@@ -63,7 +63,7 @@ unsafe fn current_row(arguments: FunctionCallInfo) -> Datum {
             0 => pg_sys::get_attnum(table, c"schema_oid".as_ptr()),
             number => number,
         };
-        if number == 0 || pg_sys::get_rel_namespace(table) != leaf::schema() {
+        if number == 0 || pg_sys::get_rel_namespace(table) != partition::schema() {
             Error::Internal { problem: "not a row of a configuration table about an object".into() }.raise()
         }
         let object = arguments.oid(1).unwrap_or(pg_sys::Oid::INVALID);
@@ -109,7 +109,8 @@ unsafe fn row(arguments: Arguments) -> (pg_sys::Relation, pg_sys::HeapTupleData)
     // SAFETY: a composite datum has a tuple's header.
     unsafe {
         let relation = pg_sys::get_typ_typrelid(arguments.type_of(0));
-        let Some(datum) = arguments.datum(0).filter(|_| pg_sys::get_rel_namespace(relation) == leaf::schema()) else {
+        let Some(datum) = arguments.datum(0).filter(|_| pg_sys::get_rel_namespace(relation) == partition::schema())
+        else {
             Error::Internal { problem: "not a row of a configuration table".into() }.raise()
         };
         let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();

@@ -1,23 +1,23 @@
-//! What retention does to whole leaves and to rows: copies them into a table that takes their place, and deletes them.
-//! Never seen by logical decoding: what a publication carries are events when they happen.
+//! What retention does to whole partitions and to rows: copies them into a table that takes their place, and deletes
+//! them. Never seen by logical decoding: what a publication carries are events when they happen.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::{FromDatum, IntoDatum};
 
 use super::moving::detached;
-use super::{leaf, open};
+use super::{open, partition};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 
-entry_point!(audit_copy_leaf, pg_finfo_audit_copy_leaf, copy_leaf);
+entry_point!(audit_copy_partition, pg_finfo_audit_copy_partition, copy_partition);
 entry_point!(audit_delete_rows, pg_finfo_audit_delete_rows, delete_rows);
 
-/// `audit.copy_leaf(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
+/// `audit.copy_partition(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn copy_leaf(arguments: FunctionCallInfo) -> Datum {
+unsafe fn copy_partition(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the arguments are of the types in the declaration; both tables stay open to the end.
     unsafe {
         let arguments = Arguments::new(arguments);
@@ -25,7 +25,7 @@ unsafe fn copy_leaf(arguments: FunctionCallInfo) -> Datum {
         let to = open_own(arguments.oid(1), pg_sys::RowExclusiveLock);
         let descriptor = (*from).rd_att;
         if (*descriptor).natts != (*(*to).rd_att).natts {
-            Error::Internal { problem: "copy_leaf copies between leaves of one parent".into() }.raise();
+            Error::Internal { problem: "copy_partition copies between partitions of one parent".into() }.raise();
         }
         let bulk = pg_sys::GetBulkInsertState();
         let options = (pg_sys::HEAP_INSERT_NO_LOGICAL | pg_sys::HEAP_INSERT_SKIP_FSM).cast_signed();
@@ -54,12 +54,12 @@ unsafe fn copy_leaf(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// `audit.delete_rows(leaf regclass, rows tid[]) returns bigint`
+/// `audit.delete_rows(partition regclass, rows tid[]) returns bigint`
 ///
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: as in `copy_leaf`; rows that the caller has seen and nobody else deletes.
+    // SAFETY: as in `copy_partition`; rows that the caller has seen and no other session deletes.
     unsafe {
         let arguments = Arguments::new(arguments);
         let rows = arguments.datum(1).and_then(|rows| pgrx::Array::<pg_sys::ItemPointerData>::from_datum(rows, false));
@@ -81,9 +81,9 @@ unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn open_own(table: Option<Oid>, lock: u32) -> pg_sys::Relation {
-    // SAFETY: catalog lookups; leaves that the writer has open are closed first.
+    // SAFETY: catalog lookups; partitions that the writer has open are closed first.
     unsafe {
-        let Some(table) = table.filter(|table| pg_sys::get_rel_namespace(*table) == leaf::schema()) else {
+        let Some(table) = table.filter(|table| pg_sys::get_rel_namespace(*table) == partition::schema()) else {
             Error::Internal { problem: "not a table of the trail".into() }.raise()
         };
         open::close_all();

@@ -3,7 +3,7 @@
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::leaf::{self, Parent};
+use super::partition::{self, Parent};
 use super::{append, open};
 use crate::pg::scan::{self, Condition};
 
@@ -12,7 +12,7 @@ const HOUR: i64 = 3_600_000_000;
 /// Bits of an id that come from the sequence.
 const SEQUENCE_BITS: u32 = 40;
 
-/// A new id of a session or context written at `now`: the hour, so that a leaf is a range of ids, then a
+/// A new id of a session or context written at `now`: the hour, so that a partition is a range of ids, then a
 /// number from the sequence.
 ///
 /// # Safety
@@ -28,7 +28,7 @@ pub unsafe fn new_id(now: i64) -> i64 {
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn next_number() -> i64 {
-    let sequence = leaf::relation(c"dictionary_ids");
+    let sequence = partition::relation(c"dictionary_ids");
     // SAFETY: nextval may raise; the boundary turns that into a panic that the caller's guard reports.
     unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| crate::pg::raw::nextval_internal(sequence, false)) }
 }
@@ -49,16 +49,16 @@ pub unsafe fn append(parent: Parent, key: i64, values: &mut [Option<Datum>]) {
     }
 }
 
-/// The leaf that holds rows of this key, kept from being dropped until the transaction ends.
+/// The partition that holds rows of this key, kept from being dropped until the transaction ends.
 ///
 /// # Safety
 /// Inside a transaction that may write.
-pub unsafe fn hold_leaf(parent: Parent, key: i64) -> Oid {
+pub unsafe fn hold_partition(parent: Parent, key: i64) -> Oid {
     // SAFETY: per the contract.
     unsafe { open::table(parent, key).oid }
 }
 
-/// Visits the rows of a dictionary that meet the conditions, leaf by leaf.
+/// Visits the rows of a dictionary that meet the conditions, partition by partition.
 ///
 /// # Safety
 /// As [`scan::rows`].
@@ -67,13 +67,13 @@ pub unsafe fn rows(
     conditions: &[Condition],
     mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
 ) {
-    // SAFETY: the leaves are plain tables with the parent's columns.
+    // SAFETY: the partitions are plain tables with the parent's columns.
     unsafe {
-        let leaves = crate::pg::relation::children(leaf::relation(&parent.name()), pg_sys::AccessShareLock);
+        let partitions = crate::pg::relation::children(partition::relation(&parent.name()), pg_sys::AccessShareLock);
         let mut go_on = true;
-        for position in 0..crate::pg::relation::list_length(leaves) {
-            let leaf: Oid = crate::pg::relation::list_oid(leaves, position);
-            scan::rows(leaf, conditions, |descriptor, tuple| {
+        for position in 0..crate::pg::relation::list_length(partitions) {
+            let partition: Oid = crate::pg::relation::list_oid(partitions, position);
+            scan::rows(partition, conditions, |descriptor, tuple| {
                 go_on = visit(descriptor, tuple);
                 go_on
             });

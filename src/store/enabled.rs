@@ -58,7 +58,7 @@ pub unsafe fn table(target: pg_sys::Relation) -> Option<Enabled> {
     }
 }
 
-/// The table that the row triggers of ours on a relation are clones from.
+/// The table whose row triggers the audit triggers of a relation are clones of.
 ///
 /// # Safety
 /// The relation must be open, inside a transaction.
@@ -80,7 +80,7 @@ pub unsafe fn above(target: Oid) -> Oid {
     unsafe {
         let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
         let enabled = table(opened).map(|enabled| enabled.table).or_else(|| origin(opened)).unwrap_or(target);
-        // Not to the end of the transaction: a reader of the trail keeps nobody from altering the table.
+        // Not to the end of the transaction: reading the trail must not block ALTER TABLE.
         pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
         enabled
     }

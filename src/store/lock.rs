@@ -2,8 +2,8 @@
 //!
 //! The locks are on the extension itself, each purpose a part of it by number, and on audited tables as objects. No SQL
 //! takes these: commands lock an object as a whole, which is part 0, and a relation never by this kind of tag
-//! (catalog/objectaddress.c, get_object_address; catalog/dependency.c, AcquireDeletionLock). An advisory lock, or a lock
-//! on a table of the trail, anybody could hold for ever.
+//! (catalog/objectaddress.c, get_object_address; catalog/dependency.c, AcquireDeletionLock). An advisory lock, or a
+//! lock on a table of the trail, could be held for ever by any role.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
@@ -19,15 +19,15 @@ entry_point!(audit_lock_table, pg_finfo_audit_lock_table, lock_table);
 /// The purposes by name, each with the number of its part. The numbers never change: sessions that have loaded different
 /// versions of the library exclude each other.
 const PURPOSES: [(&[u8], u16, Lifetime); 5] = [
-    // Steps of maintenance, and whoever does by hand what they do.
+    // Steps of maintenance, and sessions that do the same by hand.
     (b"maintenance", 1, Lifetime::Transaction),
     // Being the worker that stays until transactions which wrote to the overflow have ended.
     (b"overflow_waiter", 2, Lifetime::Session),
-    // Making leaves that are missing.
-    (b"leaves", 3, Lifetime::Transaction),
+    // Creating partitions that are missing.
+    (b"partitions", 3, Lifetime::Transaction),
     // Defining event types.
     (b"event_types", 4, Lifetime::Transaction),
-    // Letting events go, and changing policies and holds.
+    // Pruning, and changing policies and holds.
     (b"retention", 5, Lifetime::Transaction),
 ];
 
@@ -50,7 +50,7 @@ unsafe fn try_lock(call: FunctionCallInfo) -> Datum {
     Datum::from(unsafe { named(call).try_take() })
 }
 
-/// `audit.lock_table(target regclass) returns void`: waits until nobody else changes how the table is audited.
+/// `audit.lock_table(target regclass) returns void`: waits until no other session changes how the table is audited.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.

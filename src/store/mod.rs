@@ -1,16 +1,16 @@
-//! Where events go: straight into the open leaf, in the caller's transaction, without routing and without SPI.
+//! Where events go: straight into the open partition, in the caller's transaction, without routing and without SPI.
 //!
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
-//! * [`leaf`] knows which leaf is open; [`open`] keeps it open until the transaction ends.
-//! * [`bounds`] says which time a leaf holds.
+//! * [`partition`] knows which partition is open; [`open`] keeps it open until the transaction ends.
+//! * [`bounds`] says which time a partition holds.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for, [`enabled`] whose settings hold for a
-//!   partition, [`unconfigured`] which tables have triggers of ours all the same.
-//! * [`gathered`] knows which nodes are other servers.
+//!   partition, [`unconfigured`] which tables have audit triggers but no settings.
+//! * [`remote`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
-//! * [`config`] writes configuration, [`moving`] brings events to other leaves, and [`copy`] merges
-//!   leaves and lets rows go, past publications.
+//! * [`config`] writes configuration, [`moving`] moves events to other partitions, and [`copy`] copies and deletes rows
+//!   without logical replication.
 
 pub mod append;
 mod bounds;
@@ -19,19 +19,19 @@ mod copy;
 pub mod dictionary;
 pub mod enabled;
 pub mod event_types;
-pub mod gathered;
 mod id;
-pub mod leaf;
 mod lock;
 mod moving;
 pub mod open;
+pub mod partition;
 pub mod relations;
+pub mod remote;
 pub mod settings;
 mod tuple;
 pub mod unconfigured;
 
 /// Registers what PostgreSQL has to tell the store.
 pub fn register() {
-    leaf::register();
+    partition::register();
     open::register();
 }

@@ -1,6 +1,6 @@
-//! Moves rows from one table of the trail to another in one transaction, with the same content: events from the overflow
-//! to the leaf that was missing and to the leaves of a table that got a retention of its own, and rows of a dictionary
-//! that came before their leaf.
+//! Moves rows from one table of the trail to another in one transaction, with the same content: events from the
+//! overflow to the partition that was missing and to the partitions of a table that got a retention of its own, and
+//! rows of a dictionary that came before their partition.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::{FromDatum, IntoDatum};
@@ -17,9 +17,9 @@ const RETENTION_ID: usize = 18;
 
 entry_point!(audit_move_rows, pg_finfo_audit_move_rows, move_rows);
 
-/// `audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, is_news boolean) returns
-/// bigint`: moves the rows that are still there and returns how many; events get this retention, or none. What is news has
-/// been in no leaf yet, so that a publication of the trail has to carry it.
+/// `audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, replicates boolean)
+/// returns bigint`: moves the rows that are still there and returns how many; events get this retention, or none. Rows
+/// that replicate have been in no partition yet, so that a publication of the trail has to carry them.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -30,8 +30,8 @@ unsafe fn move_rows(arguments: FunctionCallInfo) -> Datum {
         let from = open_own(arguments.oid(0), pg_sys::RowExclusiveLock);
         let to = open_own(arguments.oid(2), pg_sys::RowExclusiveLock);
         let retention_id = arguments.datum(3);
-        let is_news = arguments.datum(4).is_some_and(|is_news| is_news.value() != 0);
-        let options = if is_news { append::options() } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() };
+        let replicates = arguments.datum(4).is_some_and(|replicates| replicates.value() != 0);
+        let options = if replicates { append::options() } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() };
         let rows = arguments.datum(1).and_then(|rows| pgrx::Array::<pg_sys::ItemPointerData>::from_datum(rows, false));
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let mut moved = 0_i64;

@@ -1,30 +1,30 @@
 //! Tables kept open from the first event of a transaction to its end, with what their indexes need.
 //!
-//! Opening a leaf and building its IndexInfo costs more than the insert. References belong to the top
+//! Opening a partition and building its IndexInfo costs more than the insert. References belong to the top
 //! transaction's resource owner: a commit closes them here, an abort by itself.
 
 use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
 
-use super::leaf;
-use super::leaf::Parent;
+use super::partition;
+use super::partition::Parent;
 use super::tuple::{DESCRIPTION, FIXED_COLUMNS};
 use crate::error::Error;
 use crate::pg::version;
 
-/// A leaf, open for appending.
+/// A partition, open for appending.
 pub struct Table {
     pub oid: Oid,
     pub relation: pg_sys::Relation,
     pub indexes: &'static [Index],
     /// Whether every index is one that the writer fills itself.
     pub has_plain_indexes: bool,
-    /// Whether a B-tree over keys refuses those that are too long for it: the leaf has closed.
+    /// Whether a B-tree over keys refuses those that are too long for it: the partition has closed.
     pub refuses_long_keys: bool,
 }
 
-/// An index of a leaf.
+/// An index of a partition.
 pub struct Index {
     pub relation: pg_sys::Relation,
     pub info: *mut pg_sys::IndexInfo,
@@ -37,8 +37,8 @@ pub struct Index {
 /// The most columns of an index that the writer fills itself.
 pub const PLAIN_COLUMNS: usize = 8;
 
-/// Enough for the tables that a transaction writes to at a time: six categories, four dictionaries and the overflow. One that
-/// goes through more leaves closes them all and begins anew.
+/// Enough for the tables that a transaction writes to at a time: six categories, four dictionaries and the overflow.
+/// One that goes through more partitions closes them all and begins anew.
 const MOST: usize = 12;
 
 static mut TABLES: [Option<Table>; MOST] = [const { None }; MOST];
@@ -48,7 +48,7 @@ pub fn register() {
     unsafe { pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut()) }
 }
 
-/// The open leaf of `parent` for `key`.
+/// The open partition of `parent` for `key`.
 ///
 /// # Safety
 /// Must run inside a transaction; the reference is good until it ends.
@@ -57,14 +57,14 @@ pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
     loop {
         // SAFETY: inside a transaction; the statics are used by one thread.
         unsafe {
-            let oid = leaf::find(parent, key);
+            let oid = partition::find(parent, key);
             if let Some(table) = opened(oid) {
                 return table;
             }
-            // Who gives a leaf its indexes holds it for as long as that takes. No statement waits for it.
+            // Closing a partition holds its lock for as long as its indexes take. No statement waits for it.
             let Some(table) = open(oid, parent, !parent.overflows()) else { return overflow(parent) };
-            // The lock may have been waited for, and the leaf may be another one by now.
-            if leaf::find(parent, key) == oid {
+            // The lock may have been waited for, and the partition may be another one by now.
+            if partition::find(parent, key) == oid {
                 return table;
             }
         }
@@ -78,18 +78,18 @@ unsafe fn opened(oid: Oid) -> Option<&'static Table> {
     unsafe { (*(&raw const TABLES)).iter().flatten().find(|table| table.oid == oid) }
 }
 
-/// The leaf for what `parent`'s own cannot take now.
+/// The partition for what `parent`'s own cannot take now.
 ///
 /// # Safety
 /// As [`table`].
 pub unsafe fn overflow(parent: Parent) -> &'static Table {
-    let oid = leaf::overflow();
+    let oid = partition::overflow();
     // SAFETY: per the contract.
     unsafe { opened(oid).or_else(|| open(oid, parent, true)) }
-        .unwrap_or_else(|| Error::NoLeaf { parent: "events_overflow".into() }.raise())
+        .unwrap_or_else(|| Error::NoPartition { parent: "events_overflow".into() }.raise())
 }
 
-/// Closes everything. For whoever changes the definition of a leaf in a transaction that wrote events.
+/// Closes everything. Called before the definition of a partition is changed in a transaction that wrote events.
 ///
 /// # Safety
 /// Must run inside a transaction.
@@ -123,14 +123,14 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
     }
 }
 
-/// Opens a leaf; `None` where its lock would have to be waited for or it is sealed, unless `waits`.
+/// Opens a partition; `None` where its lock would have to be waited for or it has closed, unless `waits`.
 ///
 /// # Safety
 /// As [`table`].
 unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> {
     // SAFETY: references and memory live as long as the top transaction; the indexes are those of the relation.
     unsafe {
-        // A transaction that lasts through many leaves keeps none that it is done with.
+        // A transaction that lasts through many partitions keeps none that it is done with.
         if (*(&raw const TABLES)).iter().all(Option::is_some) {
             close_all();
         }
@@ -145,7 +145,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
         let relation = pg_sys::table_open(oid, if waits { pg_sys::RowExclusiveLock } else { pg_sys::NoLock } as i32);
         if parent.overflows() {
             check(relation);
-            if !waits && is_sealed(relation) {
+            if !waits && is_closed(relation) {
                 pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
                 pg_sys::CurrentResourceOwner = owner;
                 pg_sys::MemoryContextSwitchTo(context);
@@ -177,16 +177,17 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
     }
 }
 
-/// Whether a leaf has closed: what comes late goes by way of the overflow, and so is counted (sql/partition/close.sql).
+/// Whether a partition has closed: what comes late goes by way of the overflow, and so is counted
+/// (sql/partition/close.sql).
 ///
 /// # Safety
 /// `relation` must be open.
-pub unsafe fn is_sealed(relation: pg_sys::Relation) -> bool {
+pub unsafe fn is_closed(relation: pg_sys::Relation) -> bool {
     // SAFETY: the triggers of an open relation, whose names are NUL-terminated.
     unsafe {
         let Some(triggers) = (*relation).trigdesc.as_ref() else { return false };
         (0..usize::try_from(triggers.numtriggers).unwrap_or(0))
-            .any(|position| CStr::from_ptr((*triggers.triggers.add(position)).tgname) == c"sealed")
+            .any(|position| CStr::from_ptr((*triggers.triggers.add(position)).tgname) == c"closed")
     }
 }
 
@@ -239,7 +240,7 @@ fn column(number: i16) -> Option<usize> {
     usize::try_from(number).ok().filter(|number| (1..=DESCRIPTION.len()).contains(number)).map(|number| number - 1)
 }
 
-/// The writer forms tuples by position, past every check of the executor: the leaf must be as it was made.
+/// The writer forms tuples by position, past every check of the executor: the partition must be as it was made.
 ///
 /// # Safety
 /// `relation` must be open.
@@ -258,6 +259,6 @@ unsafe fn check(relation: pg_sys::Relation) {
     if !matches {
         // SAFETY: the name of an open relation.
         let name = unsafe { crate::pg::relation::name(&(*(*relation).rd_rel).relname) };
-        Error::ForeignLeaf { leaf: String::from_utf8_lossy(name).into_owned() }.raise();
+        Error::ForeignPartition { partition: String::from_utf8_lossy(name).into_owned() }.raise();
     }
 }

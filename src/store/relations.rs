@@ -9,8 +9,8 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::{FromDatum, IntoDatum, JsonB};
 use serde_json::{Value, json};
 
-use super::leaf::Parent;
-use super::{dictionary, gathered};
+use super::partition::Parent;
+use super::{dictionary, remote};
 use crate::pg::arguments::Arguments;
 use crate::pg::clock;
 use crate::pg::guard::entry_point;
@@ -81,7 +81,8 @@ pub struct Version {
     pub columns: Value,
     /// Names of the key's columns, in key order.
     pub key: Vec<String>,
-    /// Names of the recorded columns as a jsonb array, in the order of a whole row's values; none for who writes no row.
+    /// Names of the recorded columns as a jsonb array, in the order of a whole row's values; `None` where the table's
+    /// events have no row values.
     pub recorded: Option<Vec<u8>>,
 }
 
@@ -218,9 +219,8 @@ pub unsafe fn has_name_of_another(target: Oid) -> bool {
                 scan::attribute(tuple, number, descriptor)
                     .is_some_and(|text| String::from_utf8_lossy(scan::payload(text)) == name)
             };
-            let is_gathered =
-                scan::attribute(tuple, 1, descriptor).is_none_or(|node| gathered::has(node.value() as i32));
-            if is(6, &version.schema) && is(7, &version.table) && !is_gathered {
+            let is_remote = scan::attribute(tuple, 1, descriptor).is_none_or(|node| remote::has(node.value() as i32));
+            if is(6, &version.schema) && is(7, &version.table) && !is_remote {
                 others.extend(scan::attribute(tuple, 4, descriptor).map(|oid| Oid::from(oid.value() as u32)));
             }
             true
@@ -274,7 +274,7 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
             } else if same_name
                 && !is_here
                 && by_name.is_none_or(|(newest, _)| since >= newest)
-                && !attribute(1).is_some_and(|node| gathered::has(node.value() as i32))
+                && !attribute(1).is_some_and(|node| remote::has(node.value() as i32))
             {
                 by_name = Some((since, lineage));
             }

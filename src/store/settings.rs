@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
-use super::leaf;
+use super::partition;
 use super::relations::{self, Version};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
@@ -26,7 +26,7 @@ pub unsafe fn options_of(table: Oid) -> Option<Vec<u8>> {
     let mut found = None;
     // SAFETY: the condition is of the column's type, and the attributes are those of the table.
     unsafe {
-        scan::along_index(leaf::relation(c"table_settings"), &condition, |descriptor, tuple| {
+        scan::along_index(partition::relation(c"table_settings"), &condition, |descriptor, tuple| {
             found = scan::attribute(tuple, OPTIONS, descriptor).map(|options| scan::payload(options).to_vec());
             false
         });
@@ -57,7 +57,7 @@ pub unsafe fn options_by_name(version: &Version) -> Option<Vec<u8>> {
 unsafe fn named(version: &Version, mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool) {
     // SAFETY: the attributes are those of the table.
     unsafe {
-        scan::rows(leaf::relation(c"table_settings"), &[], |descriptor, tuple| {
+        scan::rows(partition::relation(c"table_settings"), &[], |descriptor, tuple| {
             let is = |number, name: &str| {
                 scan::attribute(tuple, number, descriptor)
                     .is_some_and(|text| String::from_utf8_lossy(scan::payload(text)) == name)

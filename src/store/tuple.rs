@@ -17,7 +17,7 @@ const HEADER: usize = 23;
 /// Bytes of the columns of fixed size.
 const FIXED: usize = 56;
 
-/// The columns in order: name and type, as a leaf must have them.
+/// The columns in order: name and type, as a partition must have them.
 pub const DESCRIPTION: [(&[u8], pg_sys::Oid); COLUMNS] = [
     (b"occurred_at", pg_sys::TIMESTAMPTZOID),
     (b"event_id", pg_sys::UUIDOID),

@@ -1,8 +1,8 @@
-//! Tables that were written to while nobody had enabled them: `audit.unconfigured_tables`, so that each is reported once.
+//! Tables that were written to without having settings: `audit.unconfigured_tables`, so that each is reported once.
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::{append, leaf};
+use super::{append, partition};
 use crate::pg::clock;
 use crate::pg::scan::{self, Condition};
 
@@ -29,12 +29,13 @@ pub enum Noted {
 pub unsafe fn note(table: Oid) -> Noted {
     // SAFETY: the row is of the table's columns; the table is open until it is written.
     unsafe {
-        // Relations themselves are locked by another kind of tag (LockRelationOid), so this one is nobody else's.
+        // Relations themselves are locked by another kind of tag (LockRelationOid), so this one conflicts with no
+        // other.
         let lock = pg_sys::ExclusiveLock as i32;
         if !pg_sys::ConditionalLockDatabaseObject(pg_sys::RelationRelationId, table, PURPOSE, lock) {
             return Noted::Later;
         }
-        let known = leaf::relation(c"unconfigured_tables");
+        let known = partition::relation(c"unconfigured_tables");
         let condition =
             Condition { attribute: RELATION_OID, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(table) };
         let mut is_known = false;

@@ -1,8 +1,9 @@
-//! The launcher: a permanent worker, connected to no database, that visits those which have the extension, one after
-//! another, each with one short-lived worker.
+//! The launcher: a permanent worker, connected to no database, that runs maintenance in those which have the extension,
+//! one after another, each with one short-lived worker.
 //!
-//! It finds them by going there: only a database itself knows whether it has the extension. On a standby PostgreSQL
-//! starts it after the promotion. It takes one slot of max_worker_processes, and one more for the length of a visit.
+//! Only a database itself knows whether it has the extension, so that a worker has to connect to find out. On a standby
+//! PostgreSQL starts it after the promotion. It takes one slot of max_worker_processes, and one more for the length of
+//! a run.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_guard};
 
+use super::run::{self, Run};
 use super::schedule::Schedule;
 use super::shared;
-use super::visit::{self, Visit};
 use crate::pg::{background, database, process};
 use crate::settings;
 
@@ -37,23 +38,23 @@ pub extern "C-unwind" fn audit_launcher_main(_argument: Datum) {
     }
     let mut logged = None;
     while !process::is_stopping() {
-        make_visits(&mut schedule, &mut logged);
+        run_all_due(&mut schedule, &mut logged);
         background::report_activity(false, c"");
         process::wait(schedule.rest(Instant::now(), nap()));
     }
-    // Not 0, after which PostgreSQL would never start it again: whoever ends it wants it gone now, not for good.
+    // Not 0, after which PostgreSQL would never start it again: pg_terminate_backend ends it now, not for good.
     // SAFETY: nothing is held.
     unsafe { pg_sys::proc_exit(1) }
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn end(_code: core::ffi::c_int, _argument: Datum) {
-    visit::abandon();
+    run::abandon();
     shared::leave();
 }
 
-/// Visits whoever is due, until nobody is.
-fn make_visits(schedule: &mut Schedule, logged: &mut Option<Instant>) {
+/// Runs maintenance in every database that is due.
+fn run_all_due(schedule: &mut Schedule, logged: &mut Option<Instant>) {
     while !process::is_stopping() {
         match shared::take_asking() {
             Some(asking) => asking.into_iter().for_each(|database| schedule.ask(database)),
@@ -65,14 +66,14 @@ fn make_visits(schedule: &mut Schedule, logged: &mut Option<Instant>) {
             schedule.list(&databases.iter().map(|database| database.oid.to_u32()).collect::<Vec<_>>(), now);
         }
         let Some(next) = schedule.next(now, nap()) else { return };
-        match visit::make(Oid::from(next)) {
-            Visit::Ended(outcome) => {
-                shared::note_slot(true);
+        match run::perform(Oid::from(next)) {
+            Run::Ended(outcome) => {
+                shared::record_slot(true);
                 schedule.settle(next, outcome, Instant::now());
             }
-            Visit::Gone => schedule.forget(next),
-            Visit::NoSlot => {
-                shared::note_slot(false);
+            Run::Gone => schedule.forget(next),
+            Run::NoSlot => {
+                shared::record_slot(false);
                 schedule.pause(Instant::now() + nap().min(LONGEST_PAUSE));
                 log_missing_slot(logged);
                 return;

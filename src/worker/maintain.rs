@@ -21,20 +21,20 @@ use crate::pg::{background, process};
 
 /// How often a worker that a backend started looks whether those who wrote to the overflow have ended.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a visit goes on beginning steps, so that other databases have their turn.
+/// How long a run continues to begin steps, so that other databases have their turn.
 const SHARE: Duration = Duration::from_secs(30);
 /// No failures, as audit.maintenance_step takes and returns them: here the bytes of a jsonb's text in the database's encoding.
 const NOTHING: &[u8] = b"[]";
-const HAS_LEAVES: &str = "SELECT to_regclass('audit.events_overflow_all') IS NOT NULL";
+const HAS_PARTITIONS: &str = "SELECT to_regclass('audit.events_overflow_all') IS NOT NULL";
 
 /// The main function of the launcher's worker. The argument is the OID of the database.
 #[pg_guard]
 #[unsafe(no_mangle)]
-pub extern "C-unwind" fn audit_visit_main(argument: Datum) {
+pub extern "C-unwind" fn audit_worker_main(argument: Datum) {
     process::attach_signals();
     let database = oid(argument);
-    // The launcher keeps the database as it is until this process does so itself: whoever wants it for himself may have
-    // come in between, and is not waited for.
+    // The launcher keeps the database from being dropped until this process does so itself. Another session may have
+    // taken an exclusive lock on the database meanwhile; in that case exit instead of waiting.
     let Some(admission) = Admission::take(database) else {
         shared::report(database, Outcome::Left, "");
         return;
@@ -68,9 +68,9 @@ fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     let mut failures = NOTHING.to_owned();
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
     let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
-    // The first leaves are made by whoever first audits a table, or restored. That is asked first: where a restore has made
-    // them in between, they have no guards yet.
-    if answer(HAS_LEAVES)? == Some(false) {
+    // `audit.enable` creates the first partitions, or pg_restore brings them. That is asked first: where a restore has
+    // made them in between, they have no protection yet.
+    if answer(HAS_PARTITIONS)? == Some(false) {
         return Ok((Outcome::Done, None));
     }
     if answer("SELECT audit.is_being_restored()")? == Some(true) {
@@ -161,10 +161,11 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     // SAFETY: called once, before anything else, in a worker that asked for a connection.
     unsafe { pg_sys::BackgroundWorkerInitializeConnectionByOid(oid(argument), pg_sys::InvalidOid, 0) };
     background::report_activity(true, c"audit maintenance");
-    // Whoever asked may still be in the transaction whose events are to be moved, and not ask again.
+    // The backend that requested this run may still be in the transaction whose events are to be moved, and does not
+    // request another.
     loop {
         let waits = is_true("SELECT audit.maintenance_waits()");
-        if !is_true(HAS_LEAVES) || is_true("SELECT audit.is_being_restored()") {
+        if !is_true(HAS_PARTITIONS) || is_true("SELECT audit.is_being_restored()") {
             break;
         }
         let mut failures = NOTHING.to_owned();

@@ -1,7 +1,8 @@
-//! The background workers, which keep the trail in order where nobody calls `audit.maintain()`.
+//! The background workers, which run maintenance where no scheduler calls `audit.maintain()`.
 //!
-//! * [`launcher`] lives as long as the server, where audit is preloaded, and visits the databases one after another.
-//! * [`schedule`] says which one is next, [`visit`] is one visit as the launcher sees it.
+//! * [`launcher`] lives as long as the server, where audit is preloaded, and runs maintenance in the databases one
+//!   after another.
+//! * [`schedule`] says which one is next, [`run`] is one run as the launcher sees it.
 //! * [`maintain`] is what is done in a database: the worker that the launcher starts there, and without preloading one
 //!   that a backend starts. [`session`] is its connection.
 //! * [`shared`] is the memory that all of them share, [`state`] shows it to SQL.
@@ -14,11 +15,11 @@ use crate::pg::background;
 
 mod launcher;
 mod maintain;
+mod run;
 mod schedule;
 mod session;
 mod shared;
 mod state;
-mod visit;
 
 /// How long after its end the launcher is started anew.
 const RESTART: Duration = Duration::from_secs(5);

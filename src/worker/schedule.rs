@@ -1,12 +1,12 @@
-//! Which database is visited next, and when.
+//! Which database maintenance runs in next, and when.
 //!
-//! Told the time and the rest between visits, which may change while the server runs; a step of the system's clock does
+//! Told the time and the rest between runs, which may change while the server runs; a step of the system's clock does
 //! not matter to it. Databases are numbers here.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How a visit ended.
+/// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// Nothing is left to do.
@@ -19,32 +19,32 @@ pub enum Outcome {
     Early,
     /// The extension is not there.
     Absent,
-    /// Somebody wanted the database for himself, or the server the worker's end.
+    /// Another session needed exclusive access to the database, or the server shuts down.
     Left,
     /// An error ended it.
     Failed,
 }
 
-/// When a database without the extension is visited again, unless somebody asks.
+/// When a database without the extension is checked again, unless a backend requests it.
 const RARELY: Duration = Duration::from_secs(3600);
-/// The longest rest after failures, where visits are not rarer than that anyway.
+/// The longest rest after failures, where runs are not rarer than that anyway.
 const LONGEST_REST: Duration = Duration::from_secs(900);
-/// The shortest time between the visits of those who ask.
+/// The shortest time between runs in databases that request them.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub struct Schedule {
     plans: BTreeMap<u32, Plan>,
     listed_at: Option<Instant>,
-    /// Before it nothing is visited.
+    /// Before it nothing runs.
     paused_until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Plan {
-    /// The end of the last visit and how it ended.
+    /// The end of the last run and how it ended.
     last: Option<(Instant, Outcome)>,
-    /// How many visits have ended so one after another.
+    /// How many runs in a row have ended so.
     repeated: u32,
     is_asked: bool,
 }
@@ -58,18 +58,18 @@ impl Schedule {
         }
     }
 
-    /// Lets every database be visited as if it had asked.
+    /// Treats every database as if it had requested a run.
     pub fn ask_all(&mut self) {
         self.listed_at = None;
         self.plans.values_mut().for_each(|plan| plan.is_asked = true);
     }
 
-    /// Whether the list of databases is older than the time between visits.
+    /// Whether the list of databases is older than the time between runs.
     pub fn needs_list(&self, now: Instant, nap: Duration) -> bool {
         self.listed_at.is_none_or(|listed_at| now >= listed_at + nap)
     }
 
-    /// Takes the databases that there are now. A new one is visited at once.
+    /// Takes the databases that there are now. A new one is due at once.
     pub fn list(&mut self, databases: &[u32], now: Instant) {
         self.listed_at = Some(now);
         self.plans.retain(|database, _| databases.contains(database));
@@ -82,7 +82,8 @@ impl Schedule {
         self.plans.remove(&database);
     }
 
-    /// The database whose turn it is: of those that are due, whoever asked, then who has waited longest.
+    /// The database whose turn it is: of those that are due, first those with a request, then the one that has waited
+    /// longest.
     pub fn next(&self, now: Instant, nap: Duration) -> Option<u32> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
@@ -94,7 +95,7 @@ impl Schedule {
             .map(|(database, _)| *database)
     }
 
-    /// Notes the end of a visit.
+    /// Records the end of a run.
     pub fn settle(&mut self, database: u32, outcome: Outcome, now: Instant) {
         if let Some(plan) = self.plans.get_mut(&database) {
             let is_again = plan.last.is_some_and(|(_, before)| before == outcome);
@@ -103,7 +104,7 @@ impl Schedule {
         }
     }
 
-    /// Visits nothing for a time, as where no worker can be started.
+    /// Runs nothing for a time, as where no worker can be started.
     pub fn pause(&mut self, until: Instant) {
         self.paused_until = Some(until);
     }
@@ -118,7 +119,7 @@ impl Schedule {
 }
 
 impl Plan {
-    /// When the next visit is due; `None` where there was none yet.
+    /// When the next run is due; `None` where there was none yet.
     fn due(&self, nap: Duration) -> Option<Instant> {
         let (at, outcome) = self.last?;
         Some(at + self.rest(outcome, nap))
@@ -128,7 +129,8 @@ impl Plan {
         // Doubled with each repetition.
         let doubled = |first: Duration| first.saturating_mul(1 << self.repeated.saturating_sub(1).min(20));
         match outcome {
-            // Whoever asks does not shorten the rest of one that fails: every one of its backends may ask.
+            // A request does not shorten the rest of a database that fails: every one of its backends may request a
+            // run.
             Outcome::Failed => doubled(nap).min(LONGEST_REST.max(nap)),
             _ if self.is_asked => SHORTEST_REST,
             Outcome::Done | Outcome::Early | Outcome::Left => nap,

@@ -1,5 +1,5 @@
-//! A worker's connection to its database: settings that nobody can turn against it, and transactions whose errors end
-//! neither the process nor its silence.
+//! A worker's connection to its database, with settings that no role or database can override. Runs each step in a
+//! transaction of its own; an ERROR is returned to the caller: it is not logged and does not end the process.
 
 use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use pgrx::PgTryBuilder;
 use pgrx::pg_sys::{self, Oid};
 
-use crate::pg::{caught, version};
+use crate::pg::{error, version};
 
 /// As the autovacuum worker's (postmaster/autovacuum.c): none of what a database or role may have set. No parallel
 /// workers, so that maintenance takes one slot.
@@ -72,7 +72,7 @@ pub fn transaction<R>(body: impl FnOnce() -> R) -> Result<R, Failure> {
         }
         Ok(result)
     }))
-    .catch_others(|error| Err(Failure { message: caught::message(&error), code: caught::code(&error) }))
+    .catch_others(|error| Err(Failure { message: error::message(&error), code: error::code(&error) }))
     .execute();
     // SAFETY: outside any transaction, or in one that failed.
     unsafe {

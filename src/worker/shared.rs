@@ -1,5 +1,5 @@
-//! What the launcher, its worker and the backends tell each other: who asks for a visit, how the one under way goes, and
-//! how the last ones ended.
+//! What the launcher, its worker and the backends tell each other: requests for runs, the state of the run under way,
+//! and how the last ones ended.
 //!
 //! All of it is lost when the server is restarted, as after a crash, and nothing depends on it but what status() shows.
 
@@ -11,15 +11,15 @@ use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
 use super::schedule::Outcome;
 use crate::pg::raw;
 
-/// How many databases may ask before the launcher has listened; more of them let it visit all.
+/// How many databases may have requests pending; with more of them the launcher runs in all.
 const ASKING: usize = 64;
-/// For how many databases the end of the last visit is kept, a quarter of a kilobyte each.
+/// For how many databases the end of the last run is kept, a quarter of a kilobyte each.
 const KEPT: usize = 1024;
 /// How much of an error's message is kept, in bytes.
 const MESSAGE: usize = 200;
 
 static STATE: PgLwLock<State> = {
-    // SAFETY: nobody else names a lock or memory so.
+    // SAFETY: no other library uses this name for a lock or memory.
     unsafe { PgLwLock::new(c"audit") }
 };
 static mut IS_READY: bool = false;
@@ -36,13 +36,13 @@ struct State {
     all_asked: bool,
     under_way: UnderWay,
     slot: Slot,
-    visits: [Visit; KEPT],
+    runs: [LastRun; KEPT],
 }
 
 // SAFETY: plain data, and a pointer into shared memory.
 unsafe impl PGRXSharedMemory for State {}
 
-/// The visit under way.
+/// The run under way.
 #[derive(Clone, Copy)]
 pub struct UnderWay {
     pub database: pg_sys::Oid,
@@ -59,18 +59,18 @@ pub struct Slot {
     pub misses: u32,
 }
 
-/// The last visit to a database.
+/// The last run in a database.
 #[derive(Clone, Copy)]
-pub struct Visit {
+pub struct LastRun {
     database: pg_sys::Oid,
     pub at: pg_sys::TimestampTz,
     pub outcome: Outcome,
-    /// How many visits have failed one after another.
+    /// How many runs in a row have failed.
     pub failures: u32,
     message: Message,
 }
 
-impl Visit {
+impl LastRun {
     /// The error that ended it.
     pub fn error(&self) -> &str {
         self.message.text()
@@ -103,7 +103,7 @@ const NOTHING: UnderWay = UnderWay { database: NOBODY, is_admitted: false, outco
 
 impl State {
     const fn new(crashes: u32) -> State {
-        let visit = Visit { database: NOBODY, at: 0, outcome: Outcome::Absent, failures: 0, message: Message::EMPTY };
+        let run = LastRun { database: NOBODY, at: 0, outcome: Outcome::Absent, failures: 0, message: Message::EMPTY };
         State {
             crashes,
             launcher: core::ptr::null_mut(),
@@ -112,16 +112,16 @@ impl State {
             all_asked: false,
             under_way: NOTHING,
             slot: Slot { missing_since: 0, misses: 0 },
-            visits: [visit; KEPT],
+            runs: [run; KEPT],
         }
     }
 
-    /// The place for a database: its own, else a free one, else that of the oldest visit.
-    fn place(&mut self, database: pg_sys::Oid) -> &mut Visit {
-        let position = self.visits.iter().position(|visit| visit.database == database);
-        let oldest = || (0..KEPT).min_by_key(|position| (self.visits[*position].at, *position));
+    /// The place for a database: its own, else a free one, else that of the oldest run.
+    fn place(&mut self, database: pg_sys::Oid) -> &mut LastRun {
+        let position = self.runs.iter().position(|run| run.database == database);
+        let oldest = || (0..KEPT).min_by_key(|position| (self.runs[*position].at, *position));
         let position = position.or_else(oldest).unwrap_or(0);
-        &mut self.visits[position]
+        &mut self.runs[position]
     }
 }
 
@@ -147,7 +147,7 @@ pub fn is_ready() -> bool {
     unsafe { IS_READY }
 }
 
-/// Asks the launcher to visit a database now. False where no launcher runs.
+/// Requests a run in a database now. False where no launcher runs.
 pub fn ask(database: pg_sys::Oid) -> bool {
     let mut state = STATE.exclusive();
     let launcher = state.launcher;
@@ -193,12 +193,12 @@ pub fn leave() {
     state.under_way = NOTHING;
 }
 
-/// Notes that a database is about to be visited.
-pub fn open_visit(database: pg_sys::Oid) {
+/// Records that a run in a database is about to begin.
+pub fn begin_run(database: pg_sys::Oid) {
     STATE.exclusive().under_way = UnderWay { database, ..NOTHING };
 }
 
-/// Says that this process, the worker, holds the database by itself, and wakes the launcher. False where the visit is no
+/// Says that this process, the worker, holds the database by itself, and wakes the launcher. False where the run is no
 /// longer this process's.
 pub fn admit(database: pg_sys::Oid) -> bool {
     let mut state = STATE.exclusive();
@@ -211,7 +211,7 @@ pub fn admit(database: pg_sys::Oid) -> bool {
     is_ours
 }
 
-/// Says how the visit ended, for the launcher to find when the worker is gone.
+/// Says how the run ended, for the launcher to find when the worker is gone.
 pub fn report(database: pg_sys::Oid, outcome: Outcome, error: &str) {
     let mut state = STATE.exclusive();
     if state.under_way.database == database {
@@ -220,30 +220,30 @@ pub fn report(database: pg_sys::Oid, outcome: Outcome, error: &str) {
     }
 }
 
-/// The visit under way.
+/// The run under way.
 pub fn under_way() -> UnderWay {
     STATE.share().under_way
 }
 
-/// Keeps how a visit ended.
-pub fn close_visit(database: pg_sys::Oid, outcome: Outcome) {
+/// Keeps how a run ended.
+pub fn end_run(database: pg_sys::Oid, outcome: Outcome) {
     let mut state = STATE.exclusive();
     let message = mem::replace(&mut state.under_way, NOTHING).message;
     let place = state.place(database);
     let failures = if place.database == database { place.failures } else { 0 };
     *place = match outcome {
         // Not been there, neither with nor without success.
-        Outcome::Left if place.database == database => Visit { at: now(), outcome, ..*place },
+        Outcome::Left if place.database == database => LastRun { at: now(), outcome, ..*place },
         // One that has more to do may have failed at something else.
         _ if outcome == Outcome::Failed || message.length > 0 => {
-            Visit { database, at: now(), outcome, failures: failures.saturating_add(1), message }
+            LastRun { database, at: now(), outcome, failures: failures.saturating_add(1), message }
         }
-        _ => Visit { database, at: now(), outcome, failures: 0, message: Message::EMPTY },
+        _ => LastRun { database, at: now(), outcome, failures: 0, message: Message::EMPTY },
     };
 }
 
 /// Notes whether a worker could be started.
-pub fn note_slot(is_free: bool) {
+pub fn record_slot(is_free: bool) {
     let mut state = STATE.exclusive();
     state.under_way = NOTHING;
     state.slot = match state.slot {
@@ -258,7 +258,7 @@ pub struct Shown {
     pub is_launched: bool,
     pub is_under_way: bool,
     pub slot: Slot,
-    pub last: Option<Visit>,
+    pub last: Option<LastRun>,
 }
 
 pub fn shown(database: pg_sys::Oid) -> Shown {
@@ -267,7 +267,7 @@ pub fn shown(database: pg_sys::Oid) -> Shown {
         is_launched: !state.launcher.is_null(),
         is_under_way: state.under_way.database == database && state.under_way.is_admitted,
         slot: state.slot,
-        last: state.visits.iter().find(|visit| visit.database == database).copied(),
+        last: state.runs.iter().find(|run| run.database == database).copied(),
     }
 }
 

@@ -10,9 +10,9 @@ use crate::pg::guard::entry_point;
 use crate::settings;
 
 entry_point!(audit_worker_state, pg_finfo_audit_worker_state, worker_state);
-entry_point!(audit_ask_for_visit, pg_finfo_audit_ask_for_visit, ask_for_visit);
+entry_point!(audit_request_run, pg_finfo_audit_request_run, request_run);
 
-/// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker/visits.sql).
+/// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker/state.sql).
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -59,18 +59,18 @@ fn name(outcome: Outcome) -> &'static str {
         Outcome::Done => "ok",
         Outcome::Waiting => "waits for transactions under way",
         Outcome::Unfinished => "has more to do",
-        Outcome::Early => "found leaves without their guards, as while a restore is under way",
-        Outcome::Absent => "found no extension",
-        Outcome::Left => "made way",
+        Outcome::Early => "waits for the end of a restore: partitions lack their triggers",
+        Outcome::Absent => "extension not installed",
+        Outcome::Left => "yielded to another session",
         Outcome::Failed => "failed",
     }
 }
 
-/// `audit.ask_for_visit()`: lets the launcher come when this transaction has committed.
+/// `audit.request_run()`: requests a run of the launcher's worker when this transaction commits.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.
-unsafe fn ask_for_visit(_call: FunctionCallInfo) -> Datum {
+unsafe fn request_run(_call: FunctionCallInfo) -> Datum {
     pgrx::register_xact_callback(PgXactCallbackEvent::Commit, || {
         background::ask_launcher();
     });

@@ -53,7 +53,7 @@ def request(location, server="berlin", month="2026-01", key_file=None, **more):
     number = SERVERS.index(server) * len(MONTHS) + MONTHS.index(month)
     return {
         "location": location, "key_file": key_file, "archive_id": f"0192f0c0-0000-7000-8000-{number:012x}",
-        "category": "data", "server": server, "database": "shop", "leaf": f"events_data_{month.replace('-', '')}01",
+        "category": "data", "server": server, "database": "shop", "partition": f"events_data_{month.replace('-', '')}01",
         "since": f"{month}-01T00:00:00+00:00", "until": None, "schema_version": 1, "application": "audit 0.1.0",
         "columns": [{"name": name, "type": "text"} for name in COLUMNS], **more,
     }

@@ -12,7 +12,7 @@ pub fn start(settings: &[(&str, &str)]) -> Server {
     Server::start(&[&[("shared_preload_libraries", "audit")], settings].concat())
 }
 
-/// Audits a table `t` and leaves one event in the overflow, whose leaf the worker has to make.
+/// Audits a table `t` and leaves one event in the overflow, whose partition the worker has to make.
 pub fn make_work(server: &Server, database: &str) {
     server.query(
         database,
@@ -20,25 +20,25 @@ pub fn make_work(server: &Server, database: &str) {
          CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY);
          SELECT audit.enable('t');",
     );
-    drop_leaves(server, database);
+    drop_partitions(server, database);
     server.query(database, "INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t");
 }
 
-/// Drops the leaves of row events, which the extension permits to itself.
-pub fn drop_leaves(server: &Server, database: &str) {
-    drop_leaves_and(server, database, "");
+/// Drops the partitions of row events, which the extension permits to itself.
+pub fn drop_partitions(server: &Server, database: &str) {
+    drop_partitions_and(server, database, "");
 }
 
 /// The same, and something else before maintenance can come.
-pub fn drop_leaves_and(server: &Server, database: &str, sql: &str) {
+pub fn drop_partitions_and(server: &Server, database: &str, sql: &str) {
     let text = format!(
         "BEGIN;
          SELECT audit.lock('maintenance');
          DO $$
-         DECLARE leaf regclass;
+         DECLARE partition regclass;
          BEGIN
-             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' LOOP
-                 PERFORM audit.execute_permitted(format('DROP TABLE %s', leaf));
+             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' LOOP
+                 PERFORM audit.execute_permitted(format('DROP TABLE %s', partition));
              END LOOP;
          END $$;
          {sql};
@@ -57,8 +57,8 @@ pub fn worker(server: &Server, database: &str) -> String {
     server.query(database, "SELECT worker FROM audit.status()")
 }
 
-/// Lets the next visit to the database take `seconds`: it moves an event to a leaf with an index of the administrator's,
-/// whose expression takes its time. The first event is there afterwards.
+/// Lets the next run in the database take `seconds`: it moves an event to a partition with an index of the
+/// administrator's, whose expression takes its time. The first event is there afterwards.
 pub fn make_long_work(server: &Server, database: &str, seconds: u32) {
     server.query(
         database,
@@ -70,15 +70,15 @@ pub fn make_long_work(server: &Server, database: &str, seconds: u32) {
              'BEGIN PERFORM pg_sleep({seconds}); RETURN $1; END';"
         ),
     );
-    let leaf = server.query(
+    let partition = server.query(
         database,
-        "SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
+        "SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
     );
     let mut client = server.connect(database);
-    // A leaf that is locked is not waited for: the event goes to the overflow.
-    client.batch_execute(&format!("BEGIN; LOCK TABLE {leaf} IN SHARE MODE")).unwrap();
+    // A partition that is locked is not waited for: the event goes to the overflow.
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {partition} IN SHARE MODE")).unwrap();
     server.query(database, "INSERT INTO t VALUES (1)");
-    client.batch_execute(&format!("CREATE INDEX administrator ON {leaf} (slow(entity_id)); COMMIT")).unwrap();
+    client.batch_execute(&format!("CREATE INDEX administrator ON {partition} (slow(entity_id)); COMMIT")).unwrap();
     assert_eq!(overflow(server, database), 1);
 }
 

@@ -26,8 +26,8 @@ pub fn expect(server: &Server, database: &str, entity: &str, lines: &str) {
     expect_whole(server, database);
 }
 
-/// Asserts that every event, in the leaves and in the overflow, has an id of its own, and finds its context, session
-/// and node, and its relation where it concerns one, exactly once.
+/// Asserts that every event, in the partitions and in the overflow, has an id of its own, and finds its context,
+/// session and node, and its relation where it concerns one, exactly once.
 #[track_caller]
 pub fn expect_whole(server: &Server, database: &str) {
     let sql = "WITH e AS (TABLE audit.events UNION ALL TABLE audit.events_overflow) \

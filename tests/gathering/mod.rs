@@ -84,19 +84,19 @@ pub fn set_clock(server: &Server, hours: i64) {
     wait_until("the clock is set", || query(server, ahead) == hours.to_string());
 }
 
-/// What is known of closed leaves is what they hold.
+/// What is known of closed partitions is what they hold.
 #[track_caller]
 pub fn expect_facts(server: &Server) {
-    let sql = "SELECT string_agg(f.leaf_name, ' ' ORDER BY f.leaf_name)
-               FROM audit.leaf_facts f
+    let sql = "SELECT string_agg(f.partition_name, ' ' ORDER BY f.partition_name)
+               FROM audit.partition_catalog f
                LEFT JOIN (SELECT c.relname, count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
-                          FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid GROUP BY c.relname) h ON h.relname = f.leaf_name
+                          FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid GROUP BY c.relname) h ON h.relname = f.partition_name
                WHERE f.closed_at IS NOT NULL
                  AND (f.events <> coalesce(h.events, 0) OR h.first_at < f.first_at OR h.last_at > f.last_at)";
-    assert_eq!(query(server, sql), "", "leaves with wrong facts");
+    assert_eq!(query(server, sql), "", "partitions with wrong facts");
 }
 
-/// A trail with a past: a table with leaves of its own, events in the overflow, an event type of the application.
+/// A trail with a past: a table with dedicated partitions, events in the overflow, an event type of the application.
 pub fn source(name: &str) -> Server {
     let server = start(name);
     query(

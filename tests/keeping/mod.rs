@@ -27,7 +27,8 @@ pub struct Trail {
 impl Trail {
     /// Starts it, and then runs this at this time.
     pub fn start(settings: &[(&str, &str)], time: &str, sql: &str) -> Trail {
-        // What maintenance does in one call is compared exactly; autovacuum could have a leaf for itself just then.
+        // What maintenance does in one call is compared exactly; autovacuum could have a partition for itself just
+        // then.
         let settings: Vec<_> = [("autovacuum", "off")].into_iter().chain(settings.iter().copied()).collect();
         let server = Server::start(&settings);
         let archives = server.host().join("archives");
@@ -147,4 +148,4 @@ const CHANGED: &str = "WITH trail AS MATERIALIZED (TABLE audit.trail)
 
 const STRAYS: &str = "SELECT c.relname FROM pg_class c
     WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events_|sessions_|contexts_)'
-      AND NOT c.relispartition AND NOT EXISTS (SELECT FROM audit.leaf_facts f WHERE f.leaf_name = c.relname AND f.merged_from IS NOT NULL)";
+      AND NOT c.relispartition AND NOT EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = c.relname AND f.merged_from IS NOT NULL)";

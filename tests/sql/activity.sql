@@ -63,7 +63,7 @@ FROM audit.dashboard d LEFT JOIN audit.trail t ON t.category = d.category WHERE 
 SELECT d.period, d.events = count(t.event_id) AS events FROM audit.dashboard d
 LEFT JOIN audit.trail t ON t.category = d.category AND t.occurred_at >= date_trunc(CASE d.period WHEN 'today' THEN 'day' ELSE split_part(d.period, ' ', 2) END, now())
 WHERE d.category = 'data' AND d.period <> 'all' GROUP BY d.period, d.events ORDER BY d.period;
-SELECT sum(d.bytes) = (SELECT sum(pg_total_relation_size(l.leaf)) FROM audit.leaves l WHERE l.parent ~ '^events_' AND l.parent <> 'events_overflow') AS all_bytes FROM audit.dashboard d WHERE d.period = 'all';
+SELECT sum(d.bytes) = (SELECT sum(pg_total_relation_size(l.partition)) FROM audit.partitions l WHERE l.parent ~ '^events_' AND l.parent <> 'events_overflow') AS all_bytes FROM audit.dashboard d WHERE d.period = 'all';
 SELECT event, entity, actor FROM audit.recent_high_risk WHERE entity LIKE 'activity.%' ORDER BY event_id;
 SELECT bool_and(risk = 'high') AS high, count(*) = (SELECT count(*) FROM audit.trail WHERE risk = 'high') AS all FROM audit.recent_high_risk;
 

@@ -5,7 +5,7 @@ SELECT current_database() AS home \gset
 CREATE ROLE regress_audit_app;
 CREATE ROLE regress_audit_owner SUPERUSER;
 CREATE DATABASE regress_audit_defaults;
--- No worker visits a template.
+-- No worker runs in a template.
 ALTER DATABASE regress_audit_defaults IS_TEMPLATE true;
 \c regress_audit_defaults
 SET client_min_messages = warning;
@@ -29,7 +29,7 @@ GRANT SELECT, INSERT ON patient TO regress_audit_app;
 SELECT audit.enable('patient');
 INSERT INTO patient VALUES (1, 'Ann');
 SELECT audit.hold('case', 'subpoena', entity => 'public.patient');
--- Leaves of the table's own, and the leaves and gates for events of other servers.
+-- The table's dedicated partitions, and the default partitions for events of other servers.
 SELECT audit.set_retention('data', keep => '1 year', target => 'patient');
 SELECT count(*) FROM audit.gather(now() - interval '3 months');
 CALL audit.maintain();
@@ -64,7 +64,7 @@ SET ROLE regress_audit_app;
 SELECT count(*) FROM audit.events;
 SELECT count(*) FROM audit.trail;
 SELECT count(*) FROM audit.events_overflow_all;
-SELECT count(*) FROM audit.events_own_1;
+SELECT count(*) FROM audit.events_dedicated_1;
 SELECT * FROM audit.holds;
 DELETE FROM audit.holds;
 SELECT * FROM audit.table_settings;
@@ -81,13 +81,13 @@ SELECT audit.row(NULL::patient, '{"id": 1}');
 SELECT * FROM audit.diff('1', '2');
 RESET ROLE;
 
--- Maintenance sets the rights of leaves again where a restore left them out or an administrator gave more.
-SELECT l.leaf AS leaf FROM audit.leaves l WHERE l.parent = 'events_own_1' ORDER BY l.since LIMIT 1 \gset
-REVOKE SELECT ON audit.events_overflow_all, audit.contexts_rest, audit.events_own_1 FROM audit_reader;
-REVOKE SELECT ON :leaf FROM audit_reader;
-GRANT SELECT ON audit.sessions_rest TO regress_audit_app WITH GRANT OPTION;
+-- Maintenance sets the rights of partitions again where a restore left them out or an administrator gave more.
+SELECT l.partition AS partition FROM audit.partitions l WHERE l.parent = 'events_dedicated_1' ORDER BY l.since LIMIT 1 \gset
+REVOKE SELECT ON audit.events_overflow_all, audit.contexts_default, audit.events_dedicated_1 FROM audit_reader;
+REVOKE SELECT ON :partition FROM audit_reader;
+GRANT SELECT ON audit.sessions_default TO regress_audit_app WITH GRANT OPTION;
 SET ROLE regress_audit_app;
-GRANT SELECT ON audit.sessions_rest TO PUBLIC;
+GRANT SELECT ON audit.sessions_default TO PUBLIC;
 RESET ROLE;
 GRANT SELECT (name) ON audit.nodes_all TO regress_audit_app;
 GRANT SELECT ON audit.relations_all TO audit_reader WITH GRANT OPTION;

@@ -99,7 +99,7 @@ INSERT INTO shown SELECT event_id FROM recorded;
 UPDATE master SET id = 3 WHERE id = 1;
 DELETE FROM master WHERE id = 3;
 :show
--- Partitions: each leaf, and rows that move
+-- Partitions: each partition, and rows that move
 CREATE TABLE parts (id integer, k integer, v text, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
 CREATE TABLE parts_2 (v text, k integer NOT NULL, id integer NOT NULL);

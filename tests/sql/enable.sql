@@ -99,7 +99,7 @@ INSERT INTO measure_3 VALUES ('d', 2, '2020-03-02');
 UPDATE measure_2_odd SET v = 'e';
 SELECT table_name, kind, partitions, active FROM audit.tables WHERE table_name = 'measure';
 SELECT entity, event, entity_id, new_values FROM audit.trail WHERE entity LIKE 'enable.measure%' AND category = 'data' ORDER BY event_id;
--- A leaf of it is not enabled by itself.
+-- A partition of it is not enabled by itself.
 SELECT audit.enable('measure_1');
 \echo :SQLSTATE
 SELECT audit.enable('measure_2_odd');
@@ -122,7 +122,7 @@ SELECT audit.disable('measure');
 INSERT INTO measure VALUES ('2020-01-02', 2, 'i');
 SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('measure'));
 
--- A leaf audited without its parent.
+-- A partition audited without its parent.
 CREATE TABLE lone (id integer) PARTITION BY LIST (id);
 CREATE TABLE lone_1 PARTITION OF lone FOR VALUES IN (1);
 CREATE TABLE lone_2 PARTITION OF lone FOR VALUES IN (2);

@@ -8,7 +8,7 @@ SELECT audit.enable('item');
 INSERT INTO item VALUES (1, 'a');
 CREATE TEMP TABLE before AS SELECT count(*) AS events, md5(string_agg(e::text, '|' ORDER BY event_id)) AS content FROM audit.events e;
 
--- Every statement on every table that holds evidence: parents and leaves alike.
+-- Every statement on every table that holds evidence: parents and partitions alike.
 CREATE FUNCTION attempts() RETURNS TABLE (attempt text, relations bigint, sqlstates text[], hint text) LANGUAGE plpgsql AS $$
 DECLARE
     relation record;
@@ -52,20 +52,20 @@ DELETE FROM audit.events;
 UPDATE audit.contexts SET actor = 'somebody else';
 \echo :SQLSTATE
 
--- Leaves with events are not dropped, nor what they hang on.
-CREATE FUNCTION drops() RETURNS TABLE (sqlstates text[], leaves boolean) LANGUAGE plpgsql AS $$
+-- Partitions with events are not dropped, nor what they hang on.
+CREATE FUNCTION drops() RETURNS TABLE (sqlstates text[], partitions boolean) LANGUAGE plpgsql AS $$
 DECLARE
-    leaf regclass;
+    partition regclass;
     reached text;
     states text[] := '{}';
     tried integer := 0;
 BEGIN
-    FOR leaf IN SELECT e.tableoid::regclass FROM audit.events e GROUP BY 1 UNION SELECT c.tableoid::regclass FROM audit.contexts c GROUP BY 1
+    FOR partition IN SELECT e.tableoid::regclass FROM audit.events e GROUP BY 1 UNION SELECT c.tableoid::regclass FROM audit.contexts c GROUP BY 1
                 UNION SELECT s.tableoid::regclass FROM audit.sessions s GROUP BY 1 UNION SELECT 'audit.relations_all' UNION SELECT 'audit.nodes_all' LOOP
         tried := tried + 1;
         BEGIN
             reached := '00000';
-            EXECUTE format('DROP TABLE %s', leaf);
+            EXECUTE format('DROP TABLE %s', partition);
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS reached = RETURNED_SQLSTATE;
         END;
@@ -89,26 +89,26 @@ DROP EXTENSION audit CASCADE;
 ALTER EXTENSION audit SET SCHEMA public;
 \echo :SQLSTATE
 
--- No change of definition changes evidence, takes it out of sight or its guard away.
+-- No change of definition changes evidence, hides it or takes its protection away.
 CREATE FUNCTION alterations() RETURNS TABLE (alteration text, state text, message text) LANGUAGE plpgsql AS $$
 DECLARE
-    leaf text := (SELECT c.relname FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid WHERE e.category = 'data' LIMIT 1);
+    partition text := (SELECT c.relname FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid WHERE e.category = 'data' LIMIT 1);
     tried text;
 BEGIN
     FOREACH tried IN ARRAY ARRAY['ALTER TABLE audit.events_data DETACH PARTITION audit.%I', 'ALTER TABLE audit.events_data DETACH PARTITION audit.%I CONCURRENTLY',
         'ALTER TABLE audit.events DETACH PARTITION audit.events_data', 'ALTER TABLE audit.events DROP COLUMN changes CASCADE',
         'ALTER TABLE audit.events ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DROP COLUMN changes',
-        'ALTER TABLE audit.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DISABLE TRIGGER refuse_change',
-        'ALTER TABLE audit.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER refuse_change', 'DROP TRIGGER refuse_change ON audit.%I',
-        'DROP TRIGGER refuse_change ON audit.contexts', 'ALTER TABLE audit.%I RENAME TO other', 'ALTER TABLE audit.%I RENAME COLUMN changes TO other',
+        'ALTER TABLE audit.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DISABLE TRIGGER reject_change',
+        'ALTER TABLE audit.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER reject_change', 'DROP TRIGGER reject_change ON audit.%I',
+        'DROP TRIGGER reject_change ON audit.contexts', 'ALTER TABLE audit.%I RENAME TO other', 'ALTER TABLE audit.%I RENAME COLUMN changes TO other',
         'ALTER TABLE audit.%I SET SCHEMA public', 'ALTER TABLE audit.relations_all ALTER COLUMN entity TYPE text USING ''forged'''] LOOP
         BEGIN
-            EXECUTE format(tried, leaf);
+            EXECUTE format(tried, partition);
             RAISE SQLSTATE '00001' USING MESSAGE = 'not refused';
         EXCEPTION WHEN OTHERS THEN
-            alteration := format(tried, '(leaf)');
+            alteration := format(tried, '(partition)');
             state := sqlstate;
-            message := replace(sqlerrm, leaf, '(leaf)');
+            message := replace(sqlerrm, partition, '(partition)');
             RETURN NEXT;
         END;
     END LOOP;
@@ -121,9 +121,9 @@ SET ROLE regress_audit_forger;
 SELECT audit.emit('row.delete', '{}', 'evidence.item', '1', NULL, NULL);
 SELECT audit.execute_permitted('DELETE FROM audit.events');
 SELECT audit.move_rows('audit.events_overflow_all', '{}', 'audit.events_overflow_all', NULL, false);
-SELECT audit.copy_leaf('audit.events_overflow_all', 'audit.events_overflow_all');
+SELECT audit.copy_partition('audit.events_overflow_all', 'audit.events_overflow_all');
 SELECT audit.delete_rows('audit.events_overflow_all', '{}');
-SELECT audit.put(ROW(1));
+SELECT audit.upsert_config(ROW(1));
 CREATE TEMP TABLE item (id integer PRIMARY KEY, v text);
 CREATE TRIGGER "!audit_row" AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION audit.capture_row('{"level": "standard"}');
 INSERT INTO item VALUES (1, 'forged');

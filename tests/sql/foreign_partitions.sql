@@ -1,4 +1,4 @@
--- The planner may evaluate what the extension asks about its leaves for any table of the database, and the session may print times as it
+-- The planner may evaluate what the extension asks about its partitions for any table of the database, and the session may print times as it
 -- likes: retention, maintenance and audit.status once failed for good on names and bounds of other tables.
 \pset null (null)
 SET client_min_messages = warning;
@@ -34,40 +34,40 @@ CREATE TABLE endless_4 PARTITION OF endless FOR VALUES FROM ('294276-12-31') TO 
 CREATE TABLE parent (v integer);
 CREATE TABLE child () INHERITS (parent);
 -- Names like ours.
-CREATE TABLE events_own_1 (v text) PARTITION BY RANGE (v);
-CREATE TABLE events_own_1_20261121 PARTITION OF events_own_1 FOR VALUES FROM ('a') TO ('b');
-CREATE INDEX events_own_1_20261121_time ON events_own_1_20261121 (v);
-CREATE TABLE events_own_99999999999 PARTITION OF events_own_1 FOR VALUES FROM ('b') TO ('c');
-CREATE TABLE "events_own_" PARTITION OF events_own_1 FOR VALUES FROM ('c') TO ('d');
-CREATE TABLE "events_own_-1" PARTITION OF events_own_1 DEFAULT;
+CREATE TABLE events_dedicated_1 (v text) PARTITION BY RANGE (v);
+CREATE TABLE events_dedicated_1_20261121 PARTITION OF events_dedicated_1 FOR VALUES FROM ('a') TO ('b');
+CREATE INDEX events_dedicated_1_20261121_time ON events_dedicated_1_20261121 (v);
+CREATE TABLE events_dedicated_99999999999 PARTITION OF events_dedicated_1 FOR VALUES FROM ('b') TO ('c');
+CREATE TABLE "events_dedicated_" PARTITION OF events_dedicated_1 FOR VALUES FROM ('c') TO ('d');
+CREATE TABLE "events_dedicated_-1" PARTITION OF events_dedicated_1 DEFAULT;
 CREATE TABLE sessions (v text) PARTITION BY RANGE (v);
 CREATE TABLE sessions_1 PARTITION OF sessions FOR VALUES FROM ('a') TO ('b');
 CREATE TABLE contexts (v bigint) PARTITION BY RANGE (v);
 CREATE TABLE contexts_1 PARTITION OF contexts FOR VALUES FROM (1) TO (1099511627776);
 ANALYZE;
 
-SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit.leaf_bounds(c.relpartbound) b
+SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit.partition_bounds(c.relpartbound) b
 WHERE c.relnamespace = 'foreign_partitions'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname;
-SELECT count(*) FROM audit.leaves l JOIN pg_class c ON c.oid = l.leaf WHERE c.relnamespace <> 'audit'::regnamespace;
-SELECT n AS name, audit.retention_of_parent(n) AS retention, audit.category_of_parent(n) AS category, audit.kept(n), audit.leaf_interval(n), audit.partition_check(n)
-FROM unnest(ARRAY['events_data', 'events_own_1', 'events_own_1_20261121_time', 'events_own_', 'events_own_0', 'events_own_-1', 'events_own_01', 'events_own_ 1',
-                  'events_own_99999999999', 'events_own_999999999', 'events_', 'events', 'sessions', '', 'o''clock', NULL]) n;
-SELECT count(audit.retention_of_parent(c.relname::text)) > 0 AS has_own, count(audit.kept(c.relname::text)) >= 0 AS kept, count(audit.leaf_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
+SELECT count(*) FROM audit.partitions l JOIN pg_class c ON c.oid = l.partition WHERE c.relnamespace <> 'audit'::regnamespace;
+SELECT n AS name, audit.retention_of_parent(n) AS retention, audit.category_of_parent(n) AS category, audit.kept(n), audit.partition_interval(n), audit.partition_check(n)
+FROM unnest(ARRAY['events_data', 'events_dedicated_1', 'events_dedicated_1_20261121_time', 'events_dedicated_', 'events_dedicated_0', 'events_dedicated_-1', 'events_dedicated_01', 'events_dedicated_ 1',
+                  'events_dedicated_99999999999', 'events_dedicated_999999999', 'events_', 'events', 'sessions', '', 'o''clock', NULL]) n;
+SELECT count(audit.retention_of_parent(c.relname::text)) > 0 AS has_dedicated, count(audit.kept(c.relname::text)) >= 0 AS kept, count(audit.partition_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
 SELECT audit.first_id('infinity'), audit.first_id('-infinity'), audit.first_id(NULL), audit.first_id('2000-01-01 01:00');
 
 -- Times are the same however the session prints them.
-CREATE TEMP TABLE known AS SELECT l.leaf, extract(epoch FROM l.since) AS since, extract(epoch FROM l.until) AS until FROM audit.leaves l;
+CREATE TEMP TABLE known AS SELECT l.partition, extract(epoch FROM l.since) AS since, extract(epoch FROM l.until) AS until FROM audit.partitions l;
 SELECT count(*) > 10 AS are_known FROM known;
-CREATE FUNCTION pg_temp.leaves_that_differ(date_style text, time_zone text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.partitions_that_differ(date_style text, time_zone text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     differing bigint;
 BEGIN
     PERFORM set_config('datestyle', date_style, true), set_config('timezone', time_zone, true);
     SELECT count(*) INTO differing FROM (
-        SELECT l.leaf, extract(epoch FROM l.since), extract(epoch FROM l.until) FROM audit.leaves l EXCEPT ALL TABLE known) d;
-    PERFORM count(*) FROM audit.due_leaves();
-    PERFORM count(*) FROM audit.leaves_to_close();
-    PERFORM count(*) FROM audit.leaves_to_merge();
+        SELECT l.partition, extract(epoch FROM l.since), extract(epoch FROM l.until) FROM audit.partitions l EXCEPT ALL TABLE known) d;
+    PERFORM count(*) FROM audit.due_partitions();
+    PERFORM count(*) FROM audit.partitions_to_close();
+    PERFORM count(*) FROM audit.partitions_to_merge();
     PERFORM count(*) FROM audit.prune(true);
     PERFORM count(*) FROM audit.retention;
     IF (SELECT s.remarks <> '{}' FROM audit.status() s) THEN
@@ -76,7 +76,7 @@ BEGIN
     RETURN differing;
 END;
 $$;
-SELECT s AS date_style, z AS time_zone, pg_temp.leaves_that_differ(s, z) AS differing
+SELECT s AS date_style, z AS time_zone, pg_temp.partitions_that_differ(s, z) AS differing
 FROM unnest(ARRAY['ISO', 'SQL, DMY', 'SQL, MDY', 'German', 'Postgres']) s, unnest(ARRAY['Asia/Jakarta', 'Asia/Kolkata', 'America/St_Johns', 'UTC']) z
 ORDER BY s COLLATE "C", z COLLATE "C";
 

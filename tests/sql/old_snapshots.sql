@@ -49,7 +49,7 @@ SELECT audit.enable('typed_table', level => 'standard');
 INSERT INTO typed_table VALUES (1, 'classified', 'shown');
 SELECT new_values FROM said WHERE entity = 'old.typed_table';
 
--- A partition leaves with what its parent asks for, even where nobody could have asked for it.
+-- A detached partition keeps the options of its parent, even those that could not be asked for by itself.
 CREATE TABLE parent (id integer, secret text NOT NULL) PARTITION BY LIST (id);
 CREATE TABLE part PARTITION OF parent FOR VALUES IN (1);
 SELECT audit.enable('parent', redact => '{"secret": "mask"}');

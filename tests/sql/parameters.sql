@@ -19,8 +19,8 @@ FROM audit.event_parameter_values v JOIN audit.trail t USING (event_id) WHERE t.
 SELECT audit.define_event_type('order.placed', parameters => '{"lines": "integer"}');
 SELECT DISTINCT v.name, v.data_type, v.required FROM audit.event_parameter_values v WHERE v.event = 'order.placed' ORDER BY v.name;
 
--- Leaves of another time or category are not read.
-SELECT audit.make_leaves_of('events_application', '2020-01-01', '2020-03-01') AS made;
+-- Partitions of another time or category are not read.
+SELECT audit.create_partitions_of('events_application', '2020-01-01', '2020-03-01') AS made;
 CREATE FUNCTION parameters.scanned(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     plan json;

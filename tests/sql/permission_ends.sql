@@ -1,4 +1,4 @@
--- What maintenance and retention may do to evidence ends with the command that they run: the rest of the transaction meets the guard.
+-- What maintenance and retention may do to evidence ends with the command that they run: the rest of the transaction is checked as any other.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA permission;
@@ -8,9 +8,9 @@ INSERT INTO permission.item VALUES (1);
 CREATE ROLE regress_audit_both;
 GRANT audit_admin, audit_reader, pg_write_all_data, pg_read_all_data TO regress_audit_both;
 SET ROLE regress_audit_both;
--- There is a step that has something to do to a leaf: one that was made for a longer interval than is wanted is dropped and made anew.
+-- There is a step that has something to do to a partition: one that was made for a longer interval than is wanted is dropped and made anew.
 BEGIN;
-SELECT audit.set_retention('read', leaf_interval => '1 hour');
+SELECT audit.set_retention('read', partition_interval => '1 hour');
 SELECT (audit.maintenance_step()).has_more IS NOT NULL AS done FROM generate_series(1, 3);
 DELETE FROM audit.events WHERE entity_id = '1';
 \echo :SQLSTATE

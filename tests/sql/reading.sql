@@ -1,4 +1,4 @@
--- Reading a long trail: closed leaves have indexes, an event is found by its id, plans meet the leaves of their time and category alone.
+-- Reading a long trail: closed partitions have indexes, an event is found by its id, plans meet the partitions of their time and category alone.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SET timezone = 'UTC';
@@ -7,8 +7,8 @@ CREATE TABLE reading.t (id text PRIMARY KEY, note text);
 SELECT audit.enable('reading.t');
 INSERT INTO reading.t VALUES ('first', 'now');
 
--- Events of 2021 in leaves of their own, loaded as a superuser may: like the event above, at another time and under another key.
-SELECT audit.make_leaves_of(p, '2021-03-10', '2021-05-10') FROM unnest('{events_data,events_read}'::text[]) p;
+-- Events of 2021 in partitions of their own, loaded as a superuser may: like the event above, at another time and under another key.
+SELECT audit.create_partitions_of(p, '2021-03-10', '2021-05-10') FROM unnest('{events_data,events_read}'::text[]) p;
 CREATE FUNCTION reading.id_at(at timestamptz, noise text) RETURNS uuid LANGUAGE sql
 RETURN (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000a' || left(md5(noise), 15))::uuid;
 CREATE FUNCTION reading.load(at timestamptz, event_id uuid, key text, new_key text DEFAULT NULL, target regclass DEFAULT 'audit.events') RETURNS void
@@ -24,13 +24,13 @@ SELECT reading.load(at, reading.id_at(at, at::text), 'key ' || n % 100)
 FROM generate_series(0, 999) n, LATERAL (SELECT timestamptz '2021-03-10 00:00:00+00' + n * interval '1 hour') a (at) \g (format=unaligned tuples_only=on) /dev/null
 SELECT reading.load('2021-03-11 10:30:00+00', reading.id_at('2021-03-11 10:30:00+00', 'renamed'), 'key 5', 'key renamed');
 
--- Leaves whose time is over are closed, one a step; a second call finds nothing to do.
-SELECT l.leaf_name, l.suffixes FROM audit.leaves_to_close() l WHERE l.leaf_name ~ '_2021';
+-- Partitions whose time is over are closed, one a step; a second call finds nothing to do.
+SELECT l.partition_name, l.suffixes FROM audit.partitions_to_close() l WHERE l.partition_name ~ '_2021';
 CALL audit.maintain();
-SELECT count(*) FROM audit.leaves_to_close();
+SELECT count(*) FROM audit.partitions_to_close();
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'audit' AND indexname ~ '^events_(data|read)_202103' ORDER BY 1;
 -- One that is open, or ahead, has none that costs its writers much.
-SELECT count(*) AS others FROM audit.leaves l JOIN pg_index i ON i.indrelid = l.leaf
+SELECT count(*) AS others FROM audit.partitions l JOIN pg_index i ON i.indrelid = l.partition
 WHERE l.parent = 'events_data' AND l.until > now() AND i.indexrelid::regclass::text !~ '_(time|key|renamed)$';
 -- An index that is gone comes back.
 DROP INDEX audit.events_data_20210301_row;
@@ -52,7 +52,7 @@ RESET enable_seqscan;
 SELECT count(*), min(occurred_at), max(occurred_at) FROM audit.history('reading.t', 'key 7');
 SELECT count(*), min(occurred_at) FROM audit.history('reading.t', 'key renamed');
 
--- A late row reaches a closed leaf and all its indexes, from the overflow too; a key too long for a B-tree changes its kind.
+-- A late row reaches a closed partition and all its indexes, from the overflow too; a key too long for a B-tree changes its kind.
 SELECT reading.load('2021-03-12 10:30:00+00', reading.id_at('2021-03-12 10:30:00+00', 'late'), 'key late', 'key later', 'audit.events_overflow');
 CALL audit.maintain();
 SELECT (SELECT count(*) FROM audit.events_overflow), count(*) FROM audit.history('reading.t', 'key later');
@@ -70,8 +70,8 @@ FROM unnest('{0,3 milliseconds,900 milliseconds,30 seconds,20 minutes,5 hours,3 
 SELECT count(*) FROM audit.diff(reading.id_at('2021-04-15 12:00:00.123456+00', (interval '0')::text));
 SELECT audit.event_row('01785e3f-0000-7000-a000-000000000000');
 
--- Which leaves a query locks is what its plan meets: of its time and category, also inside functions.
-CREATE FUNCTION reading.met() RETURNS TABLE (leaf text) LANGUAGE sql
+-- Which partitions a query locks is what its plan meets: of its time and category, also inside functions.
+CREATE FUNCTION reading.met() RETURNS TABLE (partition text) LANGUAGE sql
 RETURN (SELECT string_agg(regexp_replace(c.relname, '^(contexts|sessions)_.*', '\1'), ' ' ORDER BY c.relname) FROM pg_locks k JOIN pg_class c ON c.oid = k.relation
         WHERE k.pid = pg_backend_pid() AND c.relkind = 'r' AND c.relname ~ '^(events_(?!types)|contexts_|sessions_)');
 BEGIN;
@@ -89,7 +89,7 @@ ROLLBACK;
 -- A time relative to now is known when the plan begins to run.
 SELECT count(*) > 0 AS met, bool_and(l.parent = 'events_data' AND l.until > now() - interval '1 day') AS of_the_day
 FROM reading.plan($$SELECT * FROM audit.trail WHERE category = 'data' AND occurred_at > now() - interval '1 day'$$) p
-JOIN audit.leaves l ON p.line ~ (l.leaf_name || '$') WHERE l.parent <> 'events_overflow';
+JOIN audit.partitions l ON p.line ~ (l.partition_name || '$') WHERE l.parent <> 'events_overflow';
 
 -- The dictionaries are read past permissions, so by readers alone.
 SELECT r, has_function_privilege(r, 'audit.attribution(integer, bigint)', 'EXECUTE') FROM unnest('{audit_reader,audit_admin,audit_writer}'::text[]) r;

@@ -200,7 +200,7 @@ SELECT audit.record('invoice.approved', '{"amount": 20}') IS NOT NULL AS recorde
 RESET search_path;
 -- Writers of the extension are no way around.
 SELECT audit.emit('invoice.approved', '{"amount": "x"}', NULL, NULL, NULL, NULL);
-SELECT audit.put(ROW(1, 'row.insert', 'application', 'low', '', '', false)::audit.event_types);
+SELECT audit.upsert_config(ROW(1, 'row.insert', 'application', 'low', '', '', false)::audit.event_types);
 SELECT audit.define_event_type('mine.own');
 SELECT count(*) FROM audit.event_types;
 SELECT count(*) FROM audit.trail;

@@ -1,4 +1,4 @@
--- Reports for compliance: what is in them, what is not, and which leaves they read.
+-- Reports for compliance: what is in them, what is not, and which partitions they read.
 \pset null (null)
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
@@ -25,7 +25,7 @@ SELECT audit.emit('session.login_failed', '{"user": "mallory", "authentication":
 SELECT audit.emit('access.denied', NULL, 'report.secret', NULL, NULL, 'failure') IS NOT NULL AS ok;
 SELECT audit.emit('role.create', '{"role": "report_role"}', 'role report_role', NULL, NULL, NULL) IS NOT NULL AS ok;
 SELECT audit.emit('object.drop', NULL, 'report.gone', NULL, NULL, NULL) IS NOT NULL AS ok;
-SELECT audit.emit('leaf.create', '{"since": "2020-01-01", "until": "2020-02-01"}', 'report leaf', NULL, NULL, NULL) IS NOT NULL AS ok;
+SELECT audit.emit('partition.create', '{"since": "2020-01-01", "until": "2020-02-01"}', 'report partition', NULL, NULL, NULL) IS NOT NULL AS ok;
 -- What applications record joins them by category and name.
 SELECT audit.define_event_type('grid.exported', category => 'read', parameters => '{"rows": "text"}');
 SELECT audit.define_event_type('grid.opened', category => 'read');
@@ -58,8 +58,8 @@ SELECT count(*) FROM audit.report_data_changes WHERE actor = 'ann' AND table_nam
 SELECT count(*) FROM audit.report_data_changes WHERE actor = 'nobody';
 SELECT object FROM audit.report_exports WHERE result = 'failure' AND object !~ 'activity';
 
--- Leaves of another time or category are not read.
-SELECT sum(audit.make_leaves_of('events_' || c, '2020-01-01', '2020-03-01')) > 0 AS made
+-- Partitions of another time or category are not read.
+SELECT sum(audit.create_partitions_of('events_' || c, '2020-01-01', '2020-03-01')) > 0 AS made
 FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) c;
 CREATE FUNCTION report.scanned(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -8,7 +8,7 @@ SELECT count(*) = 1 AS is_test_build FROM pg_settings WHERE name = 'audit.test_c
 -- Years pass, and everything is let go: in a database of its own.
 SELECT current_database() AS home \gset
 CREATE DATABASE regress_retention;
--- No worker, whose clock is another one, visits a template.
+-- No worker, whose clock is another one, runs in a template.
 ALTER DATABASE regress_retention IS_TEMPLATE true;
 \c regress_retention
 SET timezone = 'UTC';
@@ -17,9 +17,9 @@ CREATE EXTENSION audit;
 RESET client_min_messages;
 CREATE FUNCTION pg_temp.set_clock(at timestamptz) RETURNS void LANGUAGE sql AS
     $$ SELECT set_config('audit.test_clock_offset', round(extract(epoch FROM at - clock_timestamp()))::integer::text, false) $$;
-CREATE VIEW pg_temp.leaves AS
-SELECT l.leaf_name, l.since, l.until, f.events, f.closed_at IS NOT NULL AS is_closed
-FROM audit.leaves l LEFT JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name
+CREATE VIEW pg_temp.partitions AS
+SELECT l.partition_name, l.since, l.until, f.events, f.closed_at IS NOT NULL AS is_closed
+FROM audit.partitions l LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
 WHERE l.parent LIKE 'events%' AND l.since <= audit.clock() ORDER BY l.parent, l.since;
 SELECT pg_temp.set_clock('2030-01-15 12:00+00');
 CREATE TABLE customer (id integer PRIMARY KEY, name text);
@@ -33,7 +33,7 @@ SELECT audit.set_retention(NULL, '1 year');
 SELECT audit.set_retention('dta', '1 year');
 SELECT audit.set_retention('data', interval '-1 day');
 SELECT audit.set_retention('data', max_bytes => -1);
-SELECT audit.set_retention('data', leaf_interval => '10 minutes');
+SELECT audit.set_retention('data', partition_interval => '10 minutes');
 SELECT audit.set_retention('security', '1 year', target => 'customer');
 SELECT audit.set_retention('data', '1 year', target => 'plain');
 SELECT audit.set_retention('data', '1 year', archive => true);
@@ -51,7 +51,7 @@ SELECT audit.unload_archive(NULL);
 SELECT count(*) FROM audit.retention_settings;
 SELECT count(*) FROM audit.holds;
 
--- What nobody limits is kept. An event before its table has leaves of its own follows it there.
+-- What nobody limits is kept. An event before its table has dedicated partitions follows it there.
 INSERT INTO click VALUES (1, 'before');
 INSERT INTO customer VALUES (1, 'January');
 SELECT audit.set_retention('data', '1 year');
@@ -59,7 +59,7 @@ SELECT audit.set_retention('data', '10 days', target => 'click');
 INSERT INTO click VALUES (2, 'after');
 CALL audit.maintain();
 SELECT tableoid::regclass, entity_id, retention_id FROM audit.events WHERE category = 'data' ORDER BY occurred_at;
-SELECT category, entity, keep, archive, leaf_interval, leaves, events, next_due FROM audit.retention WHERE category = 'data';
+SELECT category, entity, keep, archive, partition_interval, partitions, events, next_due FROM audit.retention WHERE category = 'data';
 SELECT event, entity, parameters FROM audit.trail WHERE event = 'config.change' ORDER BY occurred_at;
 
 -- Null leaves a value as it is, zero takes the limit away.
@@ -68,25 +68,25 @@ SELECT keep, max_bytes FROM audit.retention WHERE category = 'data' AND entity I
 SELECT audit.set_retention('data', max_bytes => 0);
 SELECT keep, max_bytes FROM audit.retention WHERE category = 'data' AND entity IS NULL;
 
--- A leaf closes when its time is over, and goes when all of it is too old.
+-- A partition closes when its time is over, and goes when all of it is too old.
 SELECT pg_temp.set_clock('2030-01-16 00:05+00');
 CALL audit.maintain();
-SELECT * FROM pg_temp.leaves WHERE leaf_name LIKE '%own%';
+SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%dedicated%';
 SELECT pg_temp.set_clock('2030-01-16 00:15+00');
 CALL audit.maintain();
-SELECT * FROM pg_temp.leaves WHERE leaf_name LIKE '%own%';
+SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%dedicated%';
 SELECT * FROM audit.prune(true);
--- What anybody makes of a leaf does not keep it: a view, a column of its row type.
+-- What depends on a partition, a view or a column of its row type, does not keep it from being dropped.
 CREATE ROLE regress_audit_anybody;
 CREATE SCHEMA anybody AUTHORIZATION regress_audit_anybody;
 SET ROLE regress_audit_anybody;
-CREATE VIEW anybody.looks AS SELECT event_id FROM audit.events_own_2_20300115;
-CREATE TABLE anybody.copies (id integer, event audit.events_own_2_20300115);
+CREATE VIEW anybody.looks AS SELECT event_id FROM audit.events_dedicated_2_20300115;
+CREATE TABLE anybody.copies (id integer, event audit.events_dedicated_2_20300115);
 RESET ROLE;
 SELECT pg_temp.set_clock('2030-01-26 00:15+00');
-SELECT category, leaf, events, action, reason FROM audit.prune(true);
+SELECT category, partition, events, action, reason FROM audit.prune(true);
 SELECT count(*) FROM audit.trail WHERE entity = 'public.click' AND category = 'data';
-SELECT category, leaf, events, action, reason FROM audit.prune();
+SELECT category, partition, events, action, reason FROM audit.prune();
 SELECT count(*) FROM audit.trail WHERE entity = 'public.click' AND category = 'data';
 SELECT entity, parameters - 'since' - 'until' AS parameters FROM audit.trail WHERE event = 'retention.prune';
 SELECT c.relname, a.attname FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -106,50 +106,50 @@ SELECT name, reason, entity, entity_id, actor, placed_by = current_user FROM aud
 SELECT pg_temp.set_clock('2031-02-02 00:00+00');
 CALL audit.maintain();
 SELECT event, entity_id, actor = 'ann' AS is_held_by_actor FROM audit.trail WHERE entity = 'public.customer' AND category = 'data' ORDER BY occurred_at, event_id;
-SELECT category, leaf, events, action, reason FROM audit.prune(true);
-SELECT category, leaf, events, action, reason FROM audit.prune();
+SELECT category, partition, events, action, reason FROM audit.prune(true);
+SELECT category, partition, events, action, reason FROM audit.prune();
 SELECT entity, parameters - 'since' - 'until' AS parameters FROM audit.trail WHERE event = 'retention.prune' AND parameters->>'action' = 'delete';
 SELECT audit.release('actor', 'settled');
 SELECT audit.hold('all', 'everything stops');
-SELECT category, leaf, events, action, reason FROM audit.prune(true);
+SELECT category, partition, events, action, reason FROM audit.prune(true);
 SELECT audit.release('all');
-SELECT category, leaf, events, action, reason FROM audit.prune();
+SELECT category, partition, events, action, reason FROM audit.prune();
 SELECT event, entity_id FROM audit.trail WHERE entity = 'public.customer' AND category = 'data';
 SELECT audit.release('row'), audit.release('unknown');
-SELECT category, leaf, events, action, reason FROM audit.prune();
+SELECT category, partition, events, action, reason FROM audit.prune();
 SELECT event, entity, parameters - 'placed_at' - 'placed_by' FROM audit.trail WHERE event LIKE 'retention.hold' OR event LIKE 'retention.release' ORDER BY occurred_at;
 
--- By size: the oldest closed leaves go, never the open one.
+-- By size: the oldest closed partitions go, never the open one.
 INSERT INTO customer SELECT n, repeat('x', 100) FROM generate_series(100, 1000) n;
 SELECT pg_temp.set_clock('2031-03-02 00:01+00');
 INSERT INTO customer SELECT n, repeat('x', 100) FROM generate_series(1001, 2000) n;
 CALL audit.maintain();
 SELECT audit.set_retention('data', max_bytes => 100000);
-SELECT category, leaf, events, action, regexp_replace(reason, '\d+ kB', '… kB', 'g') AS reason FROM audit.prune();
-SELECT leaf_name, is_closed FROM pg_temp.leaves WHERE leaf_name LIKE '%data%';
+SELECT category, partition, events, action, regexp_replace(reason, '\d+ kB', '… kB', 'g') AS reason FROM audit.prune();
+SELECT partition_name, is_closed FROM pg_temp.partitions WHERE partition_name LIKE '%data%';
 
--- The interval can be changed at any time: the open leaf is cut, leaves ahead are made anew.
-SELECT audit.set_retention('data', leaf_interval => '1 day', max_bytes => 0);
+-- The interval can be changed at any time: the open partition is split, partitions ahead are made anew.
+SELECT audit.set_retention('data', partition_interval => '1 day', max_bytes => 0);
 CALL audit.maintain();
-SELECT l.leaf_name, l.since, l.until FROM audit.leaves l WHERE l.parent = 'events_data' ORDER BY l.since;
-SELECT audit.set_retention('data', leaf_interval => '0');
+SELECT l.partition_name, l.since, l.until FROM audit.partitions l WHERE l.parent = 'events_data' ORDER BY l.since;
+SELECT audit.set_retention('data', partition_interval => '0');
 CALL audit.maintain();
 SELECT pg_temp.set_clock('2031-03-03 12:00+00');
 INSERT INTO customer VALUES (3000, 'March');
 CALL audit.maintain();
-SELECT l.leaf_name, l.since, l.until FROM audit.leaves l WHERE l.parent = 'events_data' ORDER BY l.since;
+SELECT l.partition_name, l.since, l.until FROM audit.partitions l WHERE l.parent = 'events_data' ORDER BY l.since;
 
--- The clock steps back into a closed leaf: the event goes there by way of the overflow, and is counted.
+-- The clock steps back into a closed partition: the event goes there by way of the overflow, and is counted.
 SELECT pg_temp.set_clock('2031-03-02 12:00+00');
 INSERT INTO customer VALUES (3001, 'late');
 SELECT count(*) FROM audit.events_overflow;
 SELECT pg_temp.set_clock('2031-03-03 12:01+00');
-SELECT leaf_name, events FROM pg_temp.leaves WHERE leaf_name = 'events_data_20310302';
+SELECT partition_name, events FROM pg_temp.partitions WHERE partition_name = 'events_data_20310302';
 CALL audit.maintain();
-SELECT leaf_name, events, is_closed FROM pg_temp.leaves WHERE leaf_name LIKE 'events_data%';
+SELECT partition_name, events, is_closed FROM pg_temp.partitions WHERE partition_name LIKE 'events_data%';
 SELECT tableoid::regclass FROM audit.events WHERE entity_id = '3001';
 
--- The server is off for a month, and its first events come before anybody makes leaves.
+-- The server is off for a month, and its first events come before anybody makes partitions.
 SELECT pg_temp.set_clock('2031-06-15 12:00+00');
 INSERT INTO customer VALUES (4000, 'June');
 CALL audit.maintain();
@@ -162,8 +162,8 @@ INSERT INTO click VALUES (3, 'again');
 CALL audit.maintain();
 SELECT tableoid::regclass FROM audit.events WHERE category = 'data' AND entity_id = '3' AND retention_id IS NOT NULL;
 
--- More leaves than the planner should meet are merged.
-SELECT audit.set_retention('data', keep => '0', leaf_interval => '1 hour');
+-- More partitions than the planner should meet are merged.
+SELECT audit.set_retention('data', keep => '0', partition_interval => '1 hour');
 DO $$
 BEGIN
     FOR hour IN 1..30 LOOP
@@ -173,14 +173,14 @@ BEGIN
         CALL audit.maintain();
     END LOOP;
 END $$;
-SELECT count(*) <= 24 AS are_few FROM audit.leaves l WHERE l.parent = 'events_data';
+SELECT count(*) <= 24 AS are_few FROM audit.partitions l WHERE l.parent = 'events_data';
 SELECT count(*), count(DISTINCT e.event_id) FROM audit.events e WHERE e.category = 'data' AND e.entity_id::integer > 4000;
-SELECT sum(f.events) = (SELECT count(*) FROM audit.events_data e WHERE e.tableoid IN (SELECT l.leaf FROM audit.leaves l JOIN audit.leaf_facts g ON g.leaf_name = l.leaf_name)) AS are_counted
-FROM audit.leaves l JOIN audit.leaf_facts f ON f.leaf_name = l.leaf_name WHERE l.parent = 'events_data';
+SELECT sum(f.events) = (SELECT count(*) FROM audit.events_data e WHERE e.tableoid IN (SELECT l.partition FROM audit.partitions l JOIN audit.partition_catalog g ON g.partition_name = l.partition_name)) AS are_counted
+FROM audit.partitions l JOIN audit.partition_catalog f ON f.partition_name = l.partition_name WHERE l.parent = 'events_data';
 SELECT count(*) FROM audit.history('customer', '4001');
 EXPLAIN (COSTS off) SELECT FROM audit.events e WHERE e.category = 'security' AND e.occurred_at < '2030-02-01';
 
--- A snapshot that is kept would not see what a leaf got meanwhile.
+-- A snapshot that is kept would not see what a partition got meanwhile.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT audit.prune();
 ROLLBACK;

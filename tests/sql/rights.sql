@@ -29,7 +29,7 @@ SELECT c.relname AS admin_reads FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_admin', c.oid, 'SELECT') ORDER BY c.relname;
 SELECT c.relname AS writer_reads FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_writer', c.oid, 'SELECT') ORDER BY c.relname;
--- A reader reads everything, leaves that were made at run time too.
+-- A reader reads everything, partitions that were made at run time too.
 SELECT count(*) AS unread FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT has_table_privilege('audit_reader', c.oid, 'SELECT');
 -- SECURITY DEFINER functions are listed here one by one: each runs with the rights of a superuser.
@@ -114,8 +114,8 @@ SELECT count(*) FROM audit.error_groups;
 SELECT * FROM audit.execution('x');
 SELECT audit.report_html('exports', '2026-01-01', '2026-01-02');
 SELECT audit.emit('row.insert', NULL, NULL, NULL, NULL, NULL);
-SELECT audit.put(ROW(2000, 'rights.seen', 'data', 'low', '', '', false)::audit.event_types);
-SELECT audit.remove(ROW(1, 'row.insert', 'data', 'low', '', '', true)::audit.event_types);
+SELECT audit.upsert_config(ROW(2000, 'rights.seen', 'data', 'low', '', '', false)::audit.event_types);
+SELECT audit.delete_config(ROW(1, 'row.insert', 'data', 'low', '', '', true)::audit.event_types);
 SELECT audit.define_event_type('rights.seen');
 SELECT audit.enable('rights.item', level => 'minimal');
 INSERT INTO audit.event_types VALUES (2000, 'rights.seen', 'data', 'low', '');

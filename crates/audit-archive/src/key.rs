@@ -54,7 +54,7 @@ impl Key {
     /// A key file with this key, which says what it is for.
     pub fn file(&self) -> String {
         format!(
-            "# Key of audit archives. Without it they cannot be read: keep a copy elsewhere, readable by nobody else.\n\
+            "# Key of audit archives. Without it they cannot be read: keep a copy elsewhere, readable by no other user.\n\
              # public key: {}\n\
              # Parquet key (base64): {}\n\
              {}\n",
@@ -80,7 +80,7 @@ pub fn read(path: &Path) -> Result<Vec<Key>> {
     if keys.is_empty() { Err(not_a_key(path)) } else { Ok(keys) }
 }
 
-/// PostgreSQL's rule for private keys: nobody else may read it, or root owns it and lets our group read it.
+/// PostgreSQL's rule for private keys: no other user may read it, or root owns it and our group may read it.
 fn check_permissions(path: &Path, file: &File) -> Result<()> {
     let shown = path.display();
     let metadata =

@@ -20,20 +20,20 @@ const WINDOW_LOG: u32 = 23;
 type Stored = Digesting<Box<dyn Upload>>;
 
 pub struct Lines {
-    compressor: zstd::Encoder<'static, Sealed>,
+    compressor: zstd::Encoder<'static, Sink>,
     lines: u64,
 }
 
-enum Sealed {
+enum Sink {
     Plain(Stored),
     Encrypted(Box<StreamWriter<Stored>>),
 }
 
-impl Write for Sealed {
+impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Sealed::Plain(stored) => stored.write(bytes),
-            Sealed::Encrypted(stream) => stream.write(bytes),
+            Sink::Plain(stored) => stored.write(bytes),
+            Sink::Encrypted(stream) => stream.write(bytes),
         }
     }
 
@@ -45,15 +45,15 @@ impl Write for Sealed {
 impl Lines {
     pub fn new(stored: Stored, key: Option<&Key>) -> Result<Lines> {
         let open = || {
-            let sealed = match key {
+            let sink = match key {
                 Some(key) => {
                     let recipients = [key.recipient() as &dyn age::Recipient];
                     let encryptor = Encryptor::with_recipients(recipients.into_iter()).map_err(io::Error::other)?;
-                    Sealed::Encrypted(Box::new(encryptor.wrap_output(stored)?))
+                    Sink::Encrypted(Box::new(encryptor.wrap_output(stored)?))
                 }
-                None => Sealed::Plain(stored),
+                None => Sink::Plain(stored),
             };
-            let mut compressor = zstd::Encoder::new(sealed, LEVEL)?;
+            let mut compressor = zstd::Encoder::new(sink, LEVEL)?;
             compressor.include_checksum(true)?;
             compressor.window_log(WINDOW_LOG)?;
             compressor.long_distance_matching(true)?;
@@ -71,8 +71,8 @@ impl Lines {
     /// Ends the stream and gives back what was written to, with the number of lines.
     pub fn finish(self) -> Result<(Stored, u64)> {
         let end = || match self.compressor.finish()? {
-            Sealed::Plain(stored) => Ok(stored),
-            Sealed::Encrypted(stream) => stream.finish(),
+            Sink::Plain(stored) => Ok(stored),
+            Sink::Encrypted(stream) => stream.finish(),
         };
         Ok((end().map_err(failed)?, self.lines))
     }
@@ -107,7 +107,7 @@ fn decode(stored: &mut dyn Read, key: Option<&Key>, each: impl FnMut(&[u8]) -> R
     let Some(key) = key else { return split(stored, each) };
     let identity = [key.identity() as &dyn age::Identity];
     let opened = Decryptor::new(BufReader::with_capacity(1 << 16, stored))
-        .and_then(|sealed| sealed.decrypt(identity.into_iter()));
+        .and_then(|encrypted| encrypted.decrypt(identity.into_iter()));
     match opened {
         Ok(mut stream) => split(&mut stream, each),
         Err(DecryptError::Io(error)) => Err(unreadable(error)),

@@ -4,7 +4,7 @@
 //! and the network cost no backend anything, and no thread and no future comes near PostgreSQL. README.md beside this
 //! package has the protocol and the layout of the files.
 //!
-//! * [`request`] is what the caller asks for, [`error`] what he is told when it cannot be done.
+//! * [`request`] is what the caller requests, [`error`] what it receives when that cannot be done.
 //! * [`write`], [`read`] and [`remove`] are the commands, [`verify`] reads back what was written.
 //! * [`event`] and [`dictionary`] are what comes in; [`spool`] holds dictionaries of any size.
 //! * [`table`] is the Parquet file, with [`values`] and [`summary`] as the trail shows them; [`lines`] are the JSON lines.
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     match run(command.as_deref().unwrap_or_default()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where nobody listens, the exit status has to do.
+            // Where the caller has closed its end, the exit status has to do.
             if let Ok(line) = serde_json::to_string(&failure) {
                 let _ = writeln!(io::stderr(), "{line}");
             }

@@ -4,9 +4,9 @@
 //! `parquet/**/*.parquet` meets nothing else:
 //!
 //! ```text
-//! parquet/category=data/date=2026-01-01/SERVER-LEAF-ID.parquet
-//! lines/category=data/date=2026-01-01/SERVER-LEAF-ID.jsonl.zst      (.jsonl.zst.age where it is encrypted)
-//! manifests/category=data/date=2026-01-01/SERVER-LEAF-ID.json
+//! parquet/category=data/date=2026-01-01/SERVER-PARTITION-ID.parquet
+//! lines/category=data/date=2026-01-01/SERVER-PARTITION-ID.jsonl.zst      (.jsonl.zst.age where it is encrypted)
+//! manifests/category=data/date=2026-01-01/SERVER-PARTITION-ID.json
 //! ```
 
 use chrono::NaiveDate;
@@ -21,7 +21,7 @@ use crate::store::{self, Store};
 /// The version of this layout.
 pub const FORMAT: u32 = 1;
 const LONGEST: u64 = 16 << 20;
-/// Longest part of a file's name that a server or leaf makes.
+/// Longest part of a file's name that a server or partition makes.
 const LONGEST_NAME: usize = 80;
 
 #[derive(Deserialize, Serialize)]
@@ -67,9 +67,9 @@ pub struct Names {
 }
 
 impl Names {
-    /// Of the archive that is of this. `since` is the first column of engines that partition by date; a leaf without a
-    /// beginning is filed under the first day of all.
-    pub fn of(archive_id: &str, category: &str, server: &str, leaf: &str, since: Option<&str>) -> Result<Names> {
+    /// Of the archive that is of this. `since` is the first column of engines that partition by date; a partition
+    /// without a beginning is filed under the first day of all.
+    pub fn of(archive_id: &str, category: &str, server: &str, partition: &str, since: Option<&str>) -> Result<Names> {
         let is_id = archive_id.len() == 36 && archive_id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         let is_category =
             !category.is_empty() && category.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
@@ -83,8 +83,8 @@ impl Names {
                 .filter(|date| NaiveDate::parse_from_str(date, "%Y-%m-%d").is_ok())
                 .ok_or_else(|| Failure::bad_request(format!("since \"{since}\" is not in ISO 8601")))?,
         };
-        let (server, leaf, id) = (sanitised(server), sanitised(leaf), archive_id.to_ascii_lowercase());
-        Ok(Names { stem: format!("category={category}/date={date}/{server}-{leaf}-{id}") })
+        let (server, partition, id) = (sanitised(server), sanitised(partition), archive_id.to_ascii_lowercase());
+        Ok(Names { stem: format!("category={category}/date={date}/{server}-{partition}-{id}") })
     }
 
     /// Of the archive whose manifest has that name.

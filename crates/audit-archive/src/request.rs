@@ -38,7 +38,7 @@ pub struct Subject {
     pub category: String,
     pub server: String,
     pub database: String,
-    pub leaf: String,
+    pub partition: String,
     pub since: Option<String>,
     pub until: Option<String>,
     pub schema_version: i32,
@@ -82,7 +82,7 @@ pub struct Remove {
     pub archive_id: Option<String>,
     pub category: Option<String>,
     pub server: Option<String>,
-    pub leaf: Option<String>,
+    pub partition: Option<String>,
     pub since: Option<String>,
 }
 

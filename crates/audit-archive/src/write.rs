@@ -44,8 +44,13 @@ pub fn write(request: Write, input: &mut impl BufRead) -> Result<Written> {
         None => Vec::new(),
     };
     let subject = request.subject;
-    let names =
-        Names::of(&subject.archive_id, &subject.category, &subject.server, &subject.leaf, subject.since.as_deref())?;
+    let names = Names::of(
+        &subject.archive_id,
+        &subject.category,
+        &subject.server,
+        &subject.partition,
+        subject.since.as_deref(),
+    )?;
     // Until it is finished again, it is not finished.
     store.remove(&names.manifest())?;
 

@@ -85,7 +85,7 @@ fn requests_that_cannot_be_met_are_refused() {
 #[test]
 fn names_stay_below_the_location() {
     let place = Place::new();
-    let request = place.request(json!({ "server": "../../é:x", "leaf": ".." }));
+    let request = place.request(json!({ "server": "../../é:x", "partition": ".." }));
     let written = succeed("write", &request, "{\"end\":{\"events\":0}}\n");
     assert!(
         written["manifest_file"].as_str().unwrap().ends_with("/_..___x--0192f0c0-0000-7000-8000-000000000001.json"),
@@ -207,7 +207,7 @@ fn removing_leaves_nothing_and_may_be_repeated() {
 fn a_place_that_cannot_be_written_is_denied() {
     let place = Place::new();
     let request = place.request(json!({}));
-    // Root may write anywhere, but nobody below a file.
+    // Root may write anywhere, but not below a file.
     std::fs::write(Path::new(&place.location()).join("parquet"), "").unwrap();
     let output = run("write", &request, &inserts(10));
     assert_eq!(output.status.code(), Some(1));
@@ -250,7 +250,7 @@ fn a_full_disk_is_said_and_left_as_it_was() {
     assert_eq!(out, "", "files are left");
 }
 
-/// Nobody listens at that port, and nobody at the other answers.
+/// No process listens at that port, and the one at the other never answers.
 #[test]
 fn an_unreachable_bucket_is_said_in_time() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -47,7 +47,7 @@ fn lines_come_back_as_they_were() {
     let (head, rest) = text.split_once('\n').unwrap();
     assert_eq!(rest, lines);
     let head: Value = serde_json::from_str(head).unwrap();
-    assert_eq!(head["archive"]["leaf"], "events_data_20260101");
+    assert_eq!(head["archive"]["partition"], "events_data_20260101");
     assert_eq!(head["archive"]["columns"].as_array().unwrap().len(), 18);
 }
 

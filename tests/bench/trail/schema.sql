@@ -1,4 +1,4 @@
--- An empty trail for the benchmark of reading: eight audited tables, leaves for two years, and what says how many events go where.
+-- An empty trail for the benchmark of reading: eight audited tables, partitions for two years, and what says how many events go where.
 -- psql variable: events.
 CREATE EXTENSION audit;
 CREATE EXTENSION pg_prewarm;
@@ -14,7 +14,7 @@ FROM unnest('{customer,invoice,product,shipment,payment,contact,ticket,contract}
 \gexec
 SELECT setval('audit.dictionary_ids', 1000000000);
 
--- The closed leaves of 24 months and the open one, which is full: an eighth of all.
+-- The closed partitions of 24 months and the open one, which is full: an eighth of all.
 CREATE TABLE bench.month AS
 SELECT n AS month, m AS since, least(m + interval '1 month', now() - interval '1 second') AS until
 FROM (SELECT n, date_trunc('month', now(), 'UTC') - (24 - n) * interval '1 month' AS m FROM generate_series(0, 24) n) s;
@@ -32,7 +32,7 @@ FROM bench.month m CROSS JOIN (VALUES
     ('system', 0.04, '{80,82,87,96}', '{audit.events_data,public.ticket}'),
     ('schema', 0.01, '{60,61,62}', '{public.archive,public.staging}')) c (category, share, kinds, entities);
 
-SELECT format('SELECT audit.make_leaves_of(%L, %L, %L)', p.parent, since, until)
+SELECT format('SELECT audit.create_partitions_of(%L, %L, %L)', p.parent, since, until)
 FROM (SELECT min(since) AS since, max(until) AS until FROM bench.month) m,
      unnest('{contexts,sessions,events_data,events_read,events_security,events_schema,events_system,events_application}'::text[]) p (parent)
 \gexec

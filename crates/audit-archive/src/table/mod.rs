@@ -108,7 +108,7 @@ fn properties(subject: &Subject, key: Option<&Key>) -> std::result::Result<Write
             about("archive_id", &subject.archive_id),
             about("server", &subject.server),
             about("database", &subject.database),
-            about("leaf", &subject.leaf),
+            about("partition", &subject.partition),
             about("category", &subject.category),
             about("application", &subject.application),
             about("schema_version", &subject.schema_version.to_string()),

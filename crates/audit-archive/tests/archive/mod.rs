@@ -41,7 +41,7 @@ impl Place {
         let mut request = json!({
             "location": self.location(), "key_file": null, "options": {},
             "archive_id": ID, "category": "data", "server": "db1.example", "database": "shop",
-            "leaf": "events_data_20260101", "since": "2026-01-01T00:00:00+00:00", "until": "2026-02-01T00:00:00+00:00",
+            "partition": "events_data_20260101", "since": "2026-01-01T00:00:00+00:00", "until": "2026-02-01T00:00:00+00:00",
             "schema_version": 1, "application": "audit 0.1.0", "columns": columns,
         });
         merge(&mut request, changes);

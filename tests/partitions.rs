@@ -1,4 +1,4 @@
-//! No leaf for now: statements go on, the events wait in the overflow, and maintenance brings them to leaves.
+//! No partition for now: statements go on, the events wait in the overflow, and maintenance brings them to partitions.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
@@ -10,33 +10,33 @@ use server::{Server, wait_until};
 
 const ROWS: &str = "20000";
 
-/// A server whose database `postgres` audits `t`, with a short interval for data, without any leaf that holds now.
-fn without_leaves(settings: &[(&str, &str)]) -> Server {
+/// A server whose database `postgres` audits `t`, with a short interval for data, without any partition that holds now.
+fn without_partitions(settings: &[(&str, &str)]) -> Server {
     let server = Server::start(settings);
     server.query(
         "postgres",
         "CREATE EXTENSION audit;
          CREATE TABLE t (id int PRIMARY KEY, note text);
          SELECT audit.enable('t');
-         SELECT audit.put(ROW('events_data', '1 hour')::audit.leaf_settings);",
+         SELECT audit.upsert_config(ROW('events_data', '1 hour')::audit.partition_settings);",
     );
-    drop_leaves(&server);
+    drop_partitions(&server);
     server
 }
 
-/// Drops every leaf of row events, which the extension permits to itself, and makes one for a time long past.
-fn drop_leaves(server: &Server) {
+/// Drops every partition of row events, which the extension permits to itself, and makes one for a time long past.
+fn drop_partitions(server: &Server) {
     server.query(
         "postgres",
         "BEGIN;
          DO $$
-         DECLARE leaf regclass;
+         DECLARE partition regclass;
          BEGIN
-             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' LOOP
-                 PERFORM audit.execute_permitted(format('DROP TABLE %s', leaf));
+             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' LOOP
+                 PERFORM audit.execute_permitted(format('DROP TABLE %s', partition));
              END LOOP;
          END $$;
-         SELECT audit.create_leaf('events_data', 'events_data_past', 'FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')');
+         SELECT audit.create_partition('events_data', 'events_data_past', 'FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')');
          COMMIT",
     );
 }
@@ -49,7 +49,8 @@ fn overflow(server: &Server) -> i64 {
     number(server, "SELECT count(*) FROM audit.events_overflow")
 }
 
-/// Every event of the rows is there once, in its leaf, as the trail shows it, and the move is an event with its count.
+/// Every event of the rows is there once, in its partition, as the trail shows it, and the move is an event with its
+/// count.
 fn expect_moved(server: &Server, moved: &str) {
     assert_eq!(overflow(server), 0);
     let sql = "SELECT count(*), count(DISTINCT e.entity_id), min(e.entity_id::int), max(e.entity_id::int)
@@ -68,16 +69,16 @@ fn expect_moved(server: &Server, moved: &str) {
     assert!(!errors.contains("ERROR"), "{errors}");
 }
 
-/// Nothing is preloaded and nobody calls anything: the first event that finds no leaf starts a worker.
+/// Nothing is preloaded and nobody calls anything: the first event that finds no partition starts a worker.
 #[test]
-fn a_worker_makes_leaves_and_empties_the_overflow() {
-    expect_help(&without_leaves(&[]));
+fn a_worker_creates_partitions_and_empties_the_overflow() {
+    expect_help(&without_partitions(&[]));
 }
 
-/// The first event that finds no leaf calls the launcher, whose next visit would be hours away.
+/// The first event that finds no partition calls the launcher, whose next run would be hours away.
 #[test]
-fn the_launcher_makes_leaves_and_empties_the_overflow() {
-    expect_help(&without_leaves(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1d")]));
+fn the_launcher_creates_partitions_and_empties_the_overflow() {
+    expect_help(&without_partitions(&[("shared_preload_libraries", "audit"), ("audit.naptime", "1d")]));
 }
 
 /// A worker comes when it is asked, and is done only when the transaction that asked has ended.
@@ -86,12 +87,13 @@ fn expect_help(server: &Server) {
     client
         .batch_execute(&format!("BEGIN; INSERT INTO t SELECT n, 'overflow' FROM generate_series(1, {ROWS} - 10) n"))
         .unwrap();
-    wait_until("the worker has made leaves", || {
-        number(server, "SELECT count(*) FROM audit.leaves l WHERE l.parent = 'events_data' AND l.until > now()") >= 2
+    wait_until("the worker has made partitions", || {
+        number(server, "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'events_data' AND l.until > now()")
+            >= 2
     });
-    // The same transaction goes on, into the new leaf.
+    // The same transaction goes on, into the new partition.
     client
-        .batch_execute(&format!("INSERT INTO t SELECT n, 'leaf' FROM generate_series({ROWS} - 9, {ROWS}) n"))
+        .batch_execute(&format!("INSERT INTO t SELECT n, 'partition' FROM generate_series({ROWS} - 9, {ROWS}) n"))
         .unwrap();
     client.batch_execute("SAVEPOINT a; INSERT INTO t VALUES (0); ROLLBACK TO a; COMMIT").unwrap();
     wait_until("the worker has emptied the overflow", || overflow(server) == 0);
@@ -103,8 +105,8 @@ fn expect_help(server: &Server) {
 
 /// Without a worker, as where none can be started, the events stay in the overflow, readable, until somebody calls.
 #[test]
-fn maintain_makes_leaves_and_empties_the_overflow() {
-    let server = without_leaves(&[]);
+fn maintain_creates_partitions_and_empties_the_overflow() {
+    let server = without_partitions(&[]);
     server.set(&[("max_worker_processes", "0")]);
     server.restart();
     let sql = format!(
@@ -129,21 +131,21 @@ fn maintain_makes_leaves_and_empties_the_overflow() {
     );
 }
 
-/// Whoever gives a leaf its indexes keeps writers out meanwhile; statements go on all the same.
+/// Whoever gives a partition its indexes keeps writers out meanwhile; statements go on all the same.
 #[test]
-fn no_statement_waits_for_a_leaf() {
+fn no_statement_waits_for_a_partition() {
     let server = Server::start(&[]);
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id text PRIMARY KEY, note text); SELECT audit.enable('t')",
     );
-    let leaf = server.query(
+    let partition = server.query(
         "postgres",
-        "SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
+        "SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
     );
     let mut indexing = server.connect("postgres");
     let mut transaction = indexing.transaction().unwrap();
-    transaction.batch_execute(&format!("LOCK TABLE {leaf} IN SHARE MODE")).unwrap();
+    transaction.batch_execute(&format!("LOCK TABLE {partition} IN SHARE MODE")).unwrap();
     server.query(
         "postgres",
         "SET statement_timeout = '10s';
@@ -164,9 +166,9 @@ fn no_statement_waits_for_a_leaf() {
     );
 }
 
-/// A closed leaf has a B-tree over the keys, which refuses those of a third of a page.
+/// A closed partition has a B-tree over the keys, which refuses those of a third of a page.
 #[test]
-fn no_key_is_too_long_for_a_leaf() {
+fn no_key_is_too_long_for_a_partition() {
     let server = Server::start(&[]);
     server.query(
         "postgres",
@@ -174,10 +176,10 @@ fn no_key_is_too_long_for_a_leaf() {
          CREATE TABLE t (id bytea PRIMARY KEY, note text);
          SELECT audit.enable('t');
          DO $$
-         DECLARE leaf text;
+         DECLARE partition text;
          BEGIN
-             FOR leaf IN SELECT l.leaf FROM audit.leaves l WHERE l.parent = 'events_data' LOOP
-                 EXECUTE format('CREATE INDEX ON %s (entity_id, relation_id)', leaf);
+             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' LOOP
+                 EXECUTE format('CREATE INDEX ON %s (entity_id, relation_id)', partition);
              END LOOP;
          END $$;
          INSERT INTO t SELECT decode(string_agg(md5(n::text), ''), 'hex'), 'long' FROM generate_series(1, 120) n;
@@ -193,7 +195,7 @@ fn no_key_is_too_long_for_a_leaf() {
     events::expect_whole(&server, "postgres");
 }
 
-/// A DBA makes an index of his own on the open leaf, as he should, and others go on writing.
+/// A DBA makes an index of his own on the open partition, as he should, and others go on writing.
 #[test]
 fn an_index_may_be_made_concurrently() {
     let server = Server::start(&[]);
@@ -201,16 +203,16 @@ fn an_index_may_be_made_concurrently() {
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t'); INSERT INTO t VALUES (1)",
     );
-    let leaf = server.query(
+    let partition = server.query(
         "postgres",
-        "SELECT l.leaf_name FROM audit.leaves l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
+        "SELECT l.partition_name FROM audit.partitions l WHERE l.parent = 'events_data' AND now() >= l.since AND now() < l.until",
     );
     // Waits for the transaction below, with an index that takes no rows yet.
     let mut writing = server.connect("postgres");
     let mut transaction = writing.transaction().unwrap();
     transaction.batch_execute("INSERT INTO t VALUES (2)").unwrap();
     let mut indexing = server.connect("postgres");
-    let command = format!("CREATE INDEX CONCURRENTLY of_dba ON audit.{leaf} (context_id, entity_id)");
+    let command = format!("CREATE INDEX CONCURRENTLY of_dba ON audit.{partition} (context_id, entity_id)");
     let made = std::thread::spawn(move || indexing.batch_execute(&command));
     let ready = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = 'of_dba'";
     wait_until("the index is in the catalog", || number(&server, ready) == 1);
@@ -220,23 +222,23 @@ fn an_index_may_be_made_concurrently() {
     server.query("postgres", "INSERT INTO t SELECT n FROM generate_series(101, 200) n");
     let by_index = format!(
         "SET enable_seqscan = off; SET enable_bitmapscan = off;
-         SELECT count(*) FROM audit.{leaf} e WHERE e.context_id > 0; SELECT count(*) FROM audit.events_overflow"
+         SELECT count(*) FROM audit.{partition} e WHERE e.context_id > 0; SELECT count(*) FROM audit.events_overflow"
     );
     assert_eq!(server.query("postgres", &by_index), "200\n0");
     events::expect_whole(&server, "postgres");
 }
 
-/// A transaction that lasts through more leaves than a backend keeps open.
+/// A transaction that lasts through more partitions than a backend keeps open.
 #[test]
-fn a_transaction_may_go_through_many_leaves() {
+fn a_transaction_may_go_through_many_partitions() {
     let server = Server::start(&[]);
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');
-         SELECT audit.put(ROW('events_data', '1 hour')::audit.leaf_settings)",
+         SELECT audit.upsert_config(ROW('events_data', '1 hour')::audit.partition_settings)",
     );
-    drop_leaves(&server);
-    server.query("postgres", "SELECT audit.make_leaves_of('events_data', now(), now() + interval '31 hours')");
+    drop_partitions(&server);
+    server.query("postgres", "SELECT audit.create_partitions_of('events_data', now(), now() + interval '31 hours')");
     let mut client = server.connect("postgres");
     let mut transaction = client.transaction().unwrap();
     for hour in 0..30 {

@@ -1,8 +1,8 @@
-//! One visit to a database as the launcher sees it: it starts the worker, and sends it away when somebody wants the
-//! database for himself.
+//! One run in a database as the launcher sees it: it starts the worker, and terminates it when another session needs
+//! exclusive access to the database (DROP DATABASE, RENAME).
 //!
-//! From before it looks whether the database is there until the worker holds it too, the launcher keeps everybody from
-//! dropping it: a worker never begins in a database that is gone, which PostgreSQL would log as FATAL.
+//! From before it looks whether the database is there until the worker holds it too, the launcher keeps it from being
+//! dropped: a worker never begins in a database that is gone, which PostgreSQL would log as FATAL.
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};
@@ -15,17 +15,17 @@ use crate::pg::background::{self, State, Worker};
 use crate::pg::database::{self, Admission};
 use crate::pg::{process, raw};
 
-/// How often the launcher looks whether somebody wants the database. Those who do wait for five seconds.
+/// How often the launcher checks for sessions that need the database. They wait for five seconds.
 const TICK: Duration = Duration::from_millis(300);
 /// How long a worker may take to begin, during which others have to wait for the database.
 const STARTING: Duration = Duration::from_secs(5);
 /// How long a worker may take to end before it is told again: an error handler may have swallowed the first time.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// What became of a visit.
-pub enum Visit {
+/// What became of a run.
+pub enum Run {
     Ended(Outcome),
-    /// The database is no longer one to visit.
+    /// The database is gone, or takes no connections.
     Gone,
     /// No worker could be started.
     NoSlot,
@@ -34,29 +34,29 @@ pub enum Visit {
 /// The worker under way, for the launcher's end.
 static mut CURRENT: *mut pg_sys::BackgroundWorkerHandle = core::ptr::null_mut();
 
-/// Visits a database.
-pub fn make(oid: Oid) -> Visit {
+/// Runs maintenance in a database.
+pub fn perform(oid: Oid) -> Run {
     let Some(admission) = Admission::take(oid) else {
-        shared::close_visit(oid, Outcome::Left);
-        return Visit::Ended(Outcome::Left);
+        shared::end_run(oid, Outcome::Left);
+        return Run::Ended(Outcome::Left);
     };
     let Some(database) = database::connectable().into_iter().find(|database| database.oid == oid) else {
-        return Visit::Gone;
+        return Run::Gone;
     };
-    let activity = CString::new(format!("visiting database \"{}\"", database.name)).unwrap_or_default();
+    let activity = CString::new(format!("running in database \"{}\"", database.name)).unwrap_or_default();
     background::report_activity(true, &activity);
-    shared::open_visit(oid);
-    let Some(worker) = Worker::start("audit_visit_main", oid) else { return Visit::NoSlot };
+    shared::begin_run(oid);
+    let Some(worker) = Worker::start("audit_worker_main", oid) else { return Run::NoSlot };
     // SAFETY: a plain variable of a single-threaded process.
     unsafe { CURRENT = worker.handle() };
     let outcome = watch(&worker, oid, admission);
     // SAFETY: as above.
     unsafe { CURRENT = core::ptr::null_mut() };
-    shared::close_visit(oid, outcome);
-    Visit::Ended(outcome)
+    shared::end_run(oid, outcome);
+    Run::Ended(outcome)
 }
 
-/// Sends away a worker that the launcher would leave behind, who could then be in somebody's way.
+/// Terminates a worker that the launcher would leave behind, which could then block other sessions.
 pub fn abandon() {
     // SAFETY: plain variables of a single-threaded process; the handle is live while it is set.
     unsafe {

@@ -6,10 +6,10 @@ use super::arguments::Arguments;
 use super::clock;
 use super::guard::entry_point;
 
-entry_point!(audit_reached, pg_finfo_audit_reached, reached);
+entry_point!(audit_injection_point, pg_finfo_audit_injection_point, injection_point);
 entry_point!(audit_clock, pg_finfo_audit_clock, clock_of_server);
 
-/// Work has come to a point of that name.
+/// Ends the process where a test has named this injection point.
 pub fn reach(name: &str) {
     #[cfg(feature = "testing")]
     if crate::settings::crash_at() == name {
@@ -22,11 +22,11 @@ pub fn reach(name: &str) {
     let _ = name;
 }
 
-/// `audit.reached(point text) returns void`
+/// `audit.injection_point(point text) returns void`
 ///
 /// # Safety
 /// Called by PostgreSQL.
-unsafe fn reached(arguments: FunctionCallInfo) -> Datum {
+unsafe fn injection_point(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the argument is of the type in the declaration.
     unsafe { reach(&Arguments::new(arguments).text(0).unwrap_or_default()) };
     Datum::null()

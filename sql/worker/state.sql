@@ -1,14 +1,14 @@
--- The background worker: what is known about it, and asking for it.
+-- The background worker: its state, and requests for a run.
 
 CREATE FUNCTION audit.worker_state(
     OUT naptime integer, OUT is_launched boolean, OUT is_under_way boolean, OUT slot_missing_since timestamptz, OUT slot_misses bigint,
-    OUT visited_at timestamptz, OUT outcome text, OUT failures bigint, OUT error text)
+    OUT ran_at timestamptz, OUT outcome text, OUT failures bigint, OUT error text)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_worker_state';
 COMMENT ON FUNCTION audit.worker_state() IS
-    'What the launcher and its visits to this database are at; null where the library is not preloaded; internal';
+    'The state of the launcher and of its runs in this database; null where the library is not preloaded; internal';
 
--- For status(), with whose rights it sees what kind of process a session is.
-CREATE FUNCTION audit.worker_status(OUT words text, OUT visited_at timestamptz, OUT error text)
+-- Called by status(), whose rights show the backend type of other sessions.
+CREATE FUNCTION audit.worker_status(OUT words text, OUT ran_at timestamptz, OUT error text)
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -16,7 +16,7 @@ DECLARE
     state record;
 BEGIN
     SELECT * INTO state FROM audit.worker_state();
-    visited_at := state.visited_at;
+    ran_at := state.ran_at;
     error := state.error;
     words := CASE
         WHEN state.is_under_way
@@ -29,19 +29,19 @@ BEGIN
         WHEN state.slot_missing_since IS NOT NULL
             THEN format('no free worker slot since %s (%s times)', date_trunc('second', state.slot_missing_since), state.slot_misses)
         WHEN state.failures > 0
-            THEN format('failed in this database at %s (%s times): %s', date_trunc('second', state.visited_at), state.failures, state.error)
+            THEN format('failed in this database at %s (%s times): %s', date_trunc('second', state.ran_at), state.failures, state.error)
         WHEN EXISTS (SELECT FROM pg_database d WHERE d.datname = current_database() AND (d.datistemplate OR NOT d.datallowconn))
-            THEN 'never visits a template or a database that takes no connections'
-        WHEN state.visited_at IS NULL THEN format('visits every %s s, has not been here yet', state.naptime)
-        ELSE format('visits every %s s, last %s (%s)', state.naptime, date_trunc('second', state.visited_at), state.outcome)
+            THEN 'never runs in a template or a database that does not allow connections'
+        WHEN state.ran_at IS NULL THEN format('runs every %s s, has not run in this database yet', state.naptime)
+        ELSE format('runs every %s s, last %s (%s)', state.naptime, date_trunc('second', state.ran_at), state.outcome)
     END;
 END;
 $$;
-COMMENT ON FUNCTION audit.worker_status() IS 'The background worker in words, its last visit to this database and the error that ended it; internal';
+COMMENT ON FUNCTION audit.worker_status() IS 'The background worker in words, its last run in this database and the error that ended it; internal';
 
-CREATE FUNCTION audit.ask_for_visit() RETURNS void
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_ask_for_visit';
-COMMENT ON FUNCTION audit.ask_for_visit() IS 'Lets the background worker come when this transaction has committed; internal';
+CREATE FUNCTION audit.request_run() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_request_run';
+COMMENT ON FUNCTION audit.request_run() IS 'Requests a run of the background worker in this database when this transaction commits; internal';
 
 -- It may know this database as one without the extension.
-SELECT audit.ask_for_visit();
+SELECT audit.request_run();

@@ -1,4 +1,4 @@
-//! Which leaf is open: found through the parent's partition bounds and remembered until PostgreSQL says
+//! Which partition is open: found through the parent's partition bounds and remembered until PostgreSQL says
 //! that something about the parent changed.
 
 use core::ffi::CStr;
@@ -15,8 +15,8 @@ use crate::pg::{background, partition};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Parent {
     Events(Category),
-    /// The leaves of a table with a retention of its own.
-    Own(i32),
+    /// The partitions dedicated to a table with a retention of its own.
+    Dedicated(i32),
     Sessions,
     Contexts,
     Relations,
@@ -26,8 +26,8 @@ pub enum Parent {
 impl Parent {
     pub fn name(self) -> Cow<'static, CStr> {
         let name = match self {
-            Parent::Own(retention_id) => {
-                return Cow::Owned(CString::new(format!("events_own_{retention_id}")).unwrap_or_default());
+            Parent::Dedicated(retention_id) => {
+                return Cow::Owned(CString::new(format!("events_dedicated_{retention_id}")).unwrap_or_default());
             }
             Parent::Events(Category::Data) => c"events_data",
             Parent::Events(Category::Read) => c"events_read",
@@ -45,7 +45,7 @@ impl Parent {
 
     fn slot(self) -> usize {
         match self {
-            Parent::Own(retention_id) => 10 + usize::try_from(retention_id).unwrap_or(0) % OWN,
+            Parent::Dedicated(retention_id) => 10 + usize::try_from(retention_id).unwrap_or(0) % DEDICATED,
             Parent::Events(category) => category as usize,
             Parent::Sessions => 6,
             Parent::Contexts => 7,
@@ -54,9 +54,9 @@ impl Parent {
         }
     }
 
-    /// Whether events that find no leaf go to the overflow.
+    /// Whether events that find no partition go to the overflow.
     pub const fn overflows(self) -> bool {
-        matches!(self, Parent::Events(_) | Parent::Own(_))
+        matches!(self, Parent::Events(_) | Parent::Dedicated(_))
     }
 }
 
@@ -64,21 +64,21 @@ impl Parent {
 #[derive(Clone, Copy)]
 struct Route {
     parent: Parent,
-    leaf: Oid,
+    partition: Oid,
     lower: i64,
     upper: i64,
-    /// The key from which the next leaf is missed.
+    /// The key from which the next partition is missed.
     ends: i64,
 }
 
-static mut ROUTES: [Option<Route>; 10 + OWN] = [None; 10 + OWN];
+static mut ROUTES: [Option<Route>; 10 + DEDICATED] = [None; 10 + DEDICATED];
 static mut SCHEMA: Oid = Oid::INVALID;
 static mut ASKED_AT: i64 = i64::MIN;
 
 /// How many retentions of tables are remembered, by the lowest digits of their ids.
-const OWN: usize = 8;
-/// How long before the last leaf ends a backend asks for the next one, in microseconds: a day, or as much
-/// as the last tenth of a short leaf.
+const DEDICATED: usize = 8;
+/// How long before the last partition ends a backend asks for the next one, in microseconds: a day, or as much
+/// as the last tenth of a short partition.
 const AHEAD: i64 = 86_400_000_000;
 /// How long a backend waits before it asks again.
 const PATIENCE: i64 = 60_000_000;
@@ -91,12 +91,12 @@ pub fn register() {
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: Oid) {
     // SAFETY: plain variables of a single-threaded process. A route is cheap to find again.
     unsafe {
-        ROUTES = [None; 10 + OWN];
+        ROUTES = [None; 10 + DEDICATED];
         SCHEMA = Oid::INVALID;
     }
 }
 
-/// The leaf for `key`: a timestamp for events, an id for dictionaries. Opening it may invalidate the answer:
+/// The partition for `key`: a timestamp for events, an id for dictionaries. Opening it may invalidate the answer:
 /// ask again after the lock is taken.
 ///
 /// # Safety
@@ -116,9 +116,9 @@ pub unsafe fn find(parent: Parent, key: i64) -> Oid {
     };
     if key >= route.ends {
         // SAFETY: inside a transaction.
-        unsafe { ask_for_leaves() }
+        unsafe { request_partitions() }
     }
-    route.leaf
+    route.partition
 }
 
 /// The OID of schema `audit`.
@@ -132,7 +132,7 @@ pub fn schema() -> Oid {
     }
 }
 
-/// The leaf of events that can be written to no other.
+/// The partition of events that can be written to no other.
 pub fn overflow() -> Oid {
     relation(c"events_overflow_all")
 }
@@ -147,38 +147,38 @@ pub fn relation(name: &CStr) -> Oid {
 /// As [`find`].
 unsafe fn search(parent: Parent, key: i64) -> Route {
     let oid = relation(&parent.name());
-    let mut route = Route { parent, leaf: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, ends: i64::MAX };
+    let mut route = Route { parent, partition: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, ends: i64::MAX };
     if oid != Oid::INVALID {
         // SAFETY: the parents are partitioned by ranges of one 64-bit column, those of int4 alike.
         let holder = unsafe {
             let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
             let holder = partition::holding(opened, key);
-            // Not to the end of the transaction: whoever drops an old leaf need not wait for it.
+            // Not to the end of the transaction: dropping an old partition need not wait for it.
             pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
             holder
         };
         // The default partition of events is there for what a subscription brings (sql/replication/subscribe.sql).
-        let leaf = if parent.overflows() && holder.is_default { Oid::INVALID } else { holder.partition };
-        route = Route { leaf, lower: holder.lower, upper: holder.upper, ..route };
+        let partition = if parent.overflows() && holder.is_default { Oid::INVALID } else { holder.partition };
+        route = Route { partition, lower: holder.lower, upper: holder.upper, ..route };
         if parent.overflows() && holder.is_last {
             route.ends = route.upper.saturating_sub(AHEAD.min(route.upper.saturating_sub(route.lower) / 10));
         }
     }
-    if route.leaf == Oid::INVALID && parent.overflows() {
-        route.leaf = overflow();
+    if route.partition == Oid::INVALID && parent.overflows() {
+        route.partition = overflow();
         route.ends = i64::MIN;
     }
-    if route.leaf == Oid::INVALID {
-        Error::NoLeaf { parent: parent.name().to_string_lossy().into_owned() }.raise();
+    if route.partition == Oid::INVALID {
+        Error::NoPartition { parent: parent.name().to_string_lossy().into_owned() }.raise();
     }
     route
 }
 
-/// Starts a short-lived worker that makes leaves, at most once a minute from one backend.
+/// Requests maintenance, which creates partitions, at most once a minute from one backend.
 ///
 /// # Safety
 /// Must run inside a transaction.
-pub unsafe fn ask_for_leaves() {
+pub unsafe fn request_partitions() {
     // SAFETY: plain variable; starting a worker never waits.
     unsafe {
         let now = pg_sys::GetCurrentTimestamp();
