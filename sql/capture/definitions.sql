@@ -12,7 +12,7 @@ CREATE FUNCTION audit.moved_partitions(command pg_ddl_command) RETURNS TABLE (pa
 COMMENT ON FUNCTION audit.moved_partitions(pg_ddl_command) IS 'The partitions that an ALTER TABLE has attached or detached; internal';
 
 -- SECURITY DEFINER: it acts on the objects of the command alone, whose owner has just altered them, and calls nothing of theirs. No error
--- is caught that somebody could provoke to go unseen, by a lock or by a deep stack: what cannot be recorded fails.
+-- is caught that a caller could provoke to hide a change, by a lock or by a deep stack: what cannot be recorded fails.
 CREATE FUNCTION audit.definition_ends() RETURNS event_trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -53,7 +53,7 @@ COMMENT ON FUNCTION audit.definition_ends() IS 'Keeps auditing up to date with n
 
 -- After ATTACH PARTITION to an audited table, whose triggers PostgreSQL has cloned: they take the place of the table's own, and the
 -- settings of the table go. Columns that it redacts have to be redacted in the parent too, which may be another owner's and has its
--- options from an administrator: the command is refused otherwise. Rows that nobody recorded have come along.
+-- options from an administrator: the command is refused otherwise. Its rows have no events.
 CREATE FUNCTION audit.partition_attached(partition regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

@@ -339,7 +339,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.write_triggers(regclass, jsonb) IS 'Creates the triggers of a table and its partitions; internal';
 
--- What was noted of a table's triggers no longer holds; the command that put them in order, where no other event says so.
+-- What was recorded about a table's triggers no longer holds; the command that put them in order, where no other event says so.
 CREATE FUNCTION audit.forget_state(target regclass, command text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

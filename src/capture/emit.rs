@@ -11,7 +11,7 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::raw;
 use crate::pg::trigger::Operation;
-use crate::store::unconfigured::{self, Noted};
+use crate::store::unconfigured::{self, Recorded};
 use crate::store::{append, event_types, relations};
 
 entry_point!(audit_emit, pg_finfo_audit_emit, emit);
@@ -82,11 +82,11 @@ pub unsafe fn suspended(plan: &mut Plan, operation: Operation) {
 pub unsafe fn unconfigured(plan: &mut Plan) {
     // SAFETY: per the contract.
     unsafe {
-        let noted = unconfigured::note(plan.enabled());
-        if noted != Noted::Later {
-            plan.noted = Some(raw::GetCurrentSubTransactionId());
+        let outcome = unconfigured::record(plan.enabled());
+        if outcome != Recorded::Later {
+            plan.recorded_unconfigured = Some(raw::GetCurrentSubTransactionId());
         }
-        if noted != Noted::Added {
+        if outcome != Recorded::Added {
             return;
         }
         let reference = context::current(StatementUse::Omit);

@@ -97,7 +97,7 @@ impl Options {
         }
     }
 
-    /// Masks a column, or omits it. Nothing is hashed for a table that nobody enabled: its owner, who may read the trail,
+    /// Masks a column, or omits it. Nothing is hashed for a table without settings: its owner, who may read the trail,
     /// could look up what a hash in another table stands for.
     fn hide(&mut self, name: Vec<u8>, how: &[u8]) {
         if !self.redacted.iter().any(|(column, _)| column.name == name) {

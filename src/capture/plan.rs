@@ -63,7 +63,7 @@ pub struct Plan {
     /// The table has audit triggers but no settings, as after a restore of the table alone.
     pub is_unconfigured: bool,
     /// That this has been recorded, and the subtransaction that did.
-    pub noted: Option<u32>,
+    pub recorded_unconfigured: Option<u32>,
     /// The retention of its own that the table has.
     pub retention_id: Option<i32>,
     version: Version,
@@ -116,7 +116,7 @@ impl Plan {
     /// Lets `keep` decide about the version's row by the subtransaction that wrote it.
     pub fn settle(&mut self, keep: impl Fn(u32) -> Option<u32>) {
         self.written = self.written.and_then(|(id, pending)| keep(pending).map(|pending| (id, pending)));
-        self.noted = self.noted.and_then(&keep);
+        self.recorded_unconfigured = self.recorded_unconfigured.and_then(&keep);
     }
 
     /// Frees what the plan allocated in PostgreSQL's memory.
@@ -213,7 +213,7 @@ impl Plan {
                 calls_foreign_code: columns.iter().any(|column| column.codec.calls_foreign_code()),
                 acting: acting(target, &options),
                 is_unconfigured,
-                noted: None,
+                recorded_unconfigured: None,
                 retention_id: options.retention_id,
                 row_types,
                 columns,

@@ -126,7 +126,7 @@ const KEPT: usize = 1 << 20;
 unsafe fn write(buffers: &mut Buffers, plan: &mut Plan, row: &Row) {
     // SAFETY: inside a transaction that changed a row, which may therefore write.
     unsafe {
-        if plan.is_unconfigured && plan.noted.is_none() {
+        if plan.is_unconfigured && plan.recorded_unconfigured.is_none() {
             super::emit::unconfigured(plan);
         }
         let reference = context::current(plan.statement_use);

@@ -138,7 +138,7 @@ unsafe fn count(table: pg_sys::Relation) -> i64 {
 unsafe fn write(plan: &mut Plan, is_exact: bool, loss: &Loss) {
     // SAFETY: per the contract.
     unsafe {
-        if plan.is_unconfigured && plan.noted.is_none() {
+        if plan.is_unconfigured && plan.recorded_unconfigured.is_none() {
             super::emit::unconfigured(plan);
         }
         let reference = context::current(plan.statement_use);

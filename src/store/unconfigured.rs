@@ -14,7 +14,7 @@ const COLUMNS: usize = 2;
 
 /// What became of a table that was to be added.
 #[derive(PartialEq, Eq)]
-pub enum Noted {
+pub enum Recorded {
     Added,
     Known,
     /// Another transaction is adding it, and may be rolled back.
@@ -26,14 +26,14 @@ pub enum Noted {
 ///
 /// # Safety
 /// Must run inside a transaction that may write.
-pub unsafe fn note(table: Oid) -> Noted {
+pub unsafe fn record(table: Oid) -> Recorded {
     // SAFETY: the row is of the table's columns; the table is open until it is written.
     unsafe {
         // Relations themselves are locked by another kind of tag (LockRelationOid), so this one conflicts with no
         // other.
         let lock = pg_sys::ExclusiveLock as i32;
         if !pg_sys::ConditionalLockDatabaseObject(pg_sys::RelationRelationId, table, PURPOSE, lock) {
-            return Noted::Later;
+            return Recorded::Later;
         }
         let known = partition::relation(c"unconfigured_tables");
         let condition =
@@ -44,7 +44,7 @@ pub unsafe fn note(table: Oid) -> Noted {
             false
         });
         if is_known {
-            return Noted::Known;
+            return Recorded::Known;
         }
         let opened = pg_sys::table_open(known, pg_sys::RowExclusiveLock as i32);
         let mut values: [Datum; COLUMNS] = [Datum::from(table), Datum::from(clock::now())];
@@ -52,6 +52,6 @@ pub unsafe fn note(table: Oid) -> Noted {
         let tuple = pg_sys::heap_form_tuple((*opened).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
         append::insert(opened, known, tuple);
         pg_sys::table_close(opened, pg_sys::NoLock as i32);
-        Noted::Added
+        Recorded::Added
     }
 }
