@@ -135,7 +135,7 @@ impl Loader {
                             Parent::Nodes | Parent::Relations => i64::from(key.value() as i32),
                             _ => key.value() as i64,
                         });
-                        (partition::find(parent, key), Some((parent, key)))
+                        (partition::find(parent, key).0, Some((parent, key)))
                     });
                 }
                 _ => {}

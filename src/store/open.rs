@@ -57,16 +57,21 @@ pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
     loop {
         // SAFETY: inside a transaction; the statics are used by one thread.
         unsafe {
-            let oid = partition::find(parent, key);
-            if let Some(table) = opened(oid) {
-                return table;
+            let (oid, is_late) = partition::find(parent, key);
+            let table = match opened(oid) {
+                Some(table) => table,
+                None => match open(oid, parent, !parent.overflows()) {
+                    // The lock may have been waited for, and the partition may be another one by now.
+                    Some(table) if partition::find(parent, key).0 == oid => table,
+                    Some(_) => continue,
+                    // Closing a partition holds its lock for as long as its indexes take. No statement waits for it.
+                    None => overflow(parent),
+                },
+            };
+            if is_late {
+                partition::request_partitions();
             }
-            // Closing a partition holds its lock for as long as its indexes take. No statement waits for it.
-            let Some(table) = open(oid, parent, !parent.overflows()) else { return overflow(parent) };
-            // The lock may have been waited for, and the partition may be another one by now.
-            if partition::find(parent, key) == oid {
-                return table;
-            }
+            return table;
         }
     }
 }

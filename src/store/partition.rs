@@ -96,13 +96,13 @@ unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: Oid) {
     }
 }
 
-/// The partition for `key`: a timestamp for events, an id for dictionaries. Opening it may invalidate the answer:
-/// ask again after the lock is taken.
+/// The partition for `key`, a timestamp for events, an id for dictionaries; and whether more partitions are needed soon
+/// or now. Opening it may invalidate the answer: ask again after the lock is taken.
 ///
 /// # Safety
 /// Must run inside a transaction.
 #[inline]
-pub unsafe fn find(parent: Parent, key: i64) -> Oid {
+pub unsafe fn find(parent: Parent, key: i64) -> (Oid, bool) {
     // SAFETY: plain variables of a single-threaded process.
     let route = unsafe {
         match ROUTES[parent.slot()] {
@@ -114,11 +114,7 @@ pub unsafe fn find(parent: Parent, key: i64) -> Oid {
             }
         }
     };
-    if key >= route.ends {
-        // SAFETY: inside a transaction.
-        unsafe { request_partitions() }
-    }
-    route.partition
+    (route.partition, key >= route.ends)
 }
 
 /// The OID of schema `audit`.
@@ -174,7 +170,9 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
     route
 }
 
-/// Requests maintenance, which creates partitions, at most once a minute from one backend.
+/// Requests maintenance, which creates partitions, at most once a minute from one backend. Called once the table to
+/// write to is open: the worker moves the events of the transactions that it finds writing to the overflow, and of no
+/// others.
 ///
 /// # Safety
 /// Must run inside a transaction.

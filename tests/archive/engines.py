@@ -20,7 +20,7 @@ from pyspark.sql.utils import AnalysisException
 import archiving
 from archiving import EVENTS, MONTHS, SERVERS
 
-SPARK_SOURCE = os.path.join(os.path.dirname(__file__), "../../archive/spark/AuditKey.java")
+SPARK_SOURCE = os.path.join(os.path.dirname(__file__), "../../crates/audit-archive/spark/AuditKey.java")
 ARCHIVES = len(SERVERS) * len(MONTHS)
 
 scratch = tempfile.TemporaryDirectory()
