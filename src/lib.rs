@@ -45,7 +45,7 @@ pub extern "C-unwind" fn _PG_init() {
     context::register();
     capture::register();
     record::register();
-    protection::register();
+    protection::register(replication::apply::is_first_copy);
     hooks::register();
     worker::register();
 }

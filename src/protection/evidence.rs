@@ -16,7 +16,6 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{relation, version};
-use crate::replication::apply;
 use crate::store::open;
 
 entry_point!(audit_reject_change, pg_finfo_audit_reject_change, reject_change);
@@ -25,9 +24,14 @@ entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_
 /// The subtransaction whose command may change evidence, because retention or uninstall runs it; 0 for none.
 static mut PERMITTED_IN: u32 = 0;
 
-pub fn register() {
+/// Whether rows that the executor inserts into a table are let in: those of a subscription's first copy.
+static mut ADMITS: Option<unsafe fn(Oid) -> bool> = None;
+
+/// As [`super::register`].
+pub fn register(admits: unsafe fn(Oid) -> bool) {
     // SAFETY: the callbacks are plain functions that live as long as the process.
     unsafe {
+        ADMITS = Some(admits);
         pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
     }
@@ -215,8 +219,8 @@ unsafe fn reject_change(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call.
     unsafe {
         let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "reject_change" }.raise() };
-        if is_permitted() || call.operation == Operation::Insert && apply::is_first_copy((*call.data.tg_relation).rd_id)
-        {
+        let table = (*call.data.tg_relation).rd_id;
+        if is_permitted() || call.operation == Operation::Insert && ADMITS.is_some_and(|admits| admits(table)) {
             return Datum::null();
         }
         let name = relation::name(&(*(*call.data.tg_relation).rd_rel).relname);

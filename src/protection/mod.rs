@@ -6,7 +6,10 @@
 mod ddl;
 pub mod evidence;
 
-/// Registers callbacks.
-pub fn register() {
-    evidence::register();
+use pgrx::pg_sys::Oid;
+
+/// Registers callbacks. `admits` says of a table, inside a transaction, whether rows that the executor inserts into it
+/// are let in.
+pub fn register(admits: unsafe fn(Oid) -> bool) {
+    evidence::register(admits);
 }

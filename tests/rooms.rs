@@ -1,0 +1,146 @@
+//! Which rooms of the extension may use which, read from its sources. A room is a directory of `src/`, or one of the
+//! files beside them.
+
+// clippy.toml permits it in test functions, and these serve them.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may use beside `error`, `event` and `settings`, which use no room themselves. No room uses `capture`,
+/// `worker`, or another of those that capture, protect and answer.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("event", &[]),
+    ("settings", &[]),
+    ("sql", &[]),
+    ("statement", &[]),
+    ("pg", &[]),
+    ("encode", &["pg"]),
+    ("store", &["encode", "pg"]),
+    ("context", &["store", "encode", "statement", "pg"]),
+    ("capture", &["context", "store", "encode", "pg"]),
+    ("record", &["context", "store", "encode", "pg"]),
+    ("protection", &["context", "store", "pg"]),
+    ("replication", &["context", "store", "pg"]),
+    ("retention", &["store", "encode", "pg"]),
+    ("history", &["store", "encode", "pg"]),
+    ("report", &["pg"]),
+    ("worker", &["pg"]),
+    ("hooks", &["protection", "pg"]),
+];
+const ANY: &[&str] = &["error", "event", "settings"];
+
+/// The room of a file below `src/`, and how many directories below the room its module stands.
+fn place(file: &Path) -> (String, usize) {
+    let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy().replace(".rs", "")).collect();
+    let depth = parts.len() - 1 - usize::from(parts.last().is_some_and(|name| name == "mod"));
+    (parts[0].clone(), depth)
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("src/ is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The rooms that come after each occurrence of `root` in the code: one name, or the first names of a list in braces.
+fn named_after(code: &str, root: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices(root) {
+        let preceded = code[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        let rest = &code[at + root.len()..];
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let first = |text: &str| text.trim_start().chars().take_while(|c| is_name(*c)).collect::<String>();
+        if preceded {
+            continue;
+        }
+        let Some(list) = rest.strip_prefix('{') else {
+            names.insert(first(rest));
+            continue;
+        };
+        let (mut depth, mut item) = (0, String::new());
+        for c in list.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    names.insert(first(&item));
+                    item.clear();
+                    continue;
+                }
+                _ => {}
+            }
+            item.push(c);
+        }
+        names.insert(first(&item));
+    }
+    names.remove("");
+    names
+}
+
+/// The code of a file, without the comments.
+fn code_of(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("it can be read");
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The rooms that each room names.
+fn arrows() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut arrows = BTreeMap::<String, BTreeMap<String, PathBuf>>::new();
+    for path in files {
+        let (room, depth) = place(path.strip_prefix(&root).expect("it is below"));
+        if room == "lib" {
+            continue;
+        }
+        let code = code_of(&path);
+        // `super` once more than there are directories is the crate too.
+        let above = "super::".repeat(depth + 1);
+        let named = named_after(&code, "crate::").into_iter().chain(named_after(&code, &above));
+        let named = named.filter(|name| *name != room && name != "super");
+        let known = arrows.entry(room.clone()).or_default();
+        named.for_each(|name| _ = known.entry(name).or_insert_with(|| path.clone()));
+    }
+    arrows
+}
+
+#[test]
+fn rooms_use_those_below_them_alone() {
+    let mut breaches = Vec::new();
+    for (room, named) in arrows() {
+        let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == room) else {
+            panic!("src/{room} is not among the rooms of this test")
+        };
+        let base: &[&str] = if ANY.contains(&room.as_str()) { &[] } else { ANY };
+        for (name, path) in named {
+            if !allowed.contains(&name.as_str()) && !base.contains(&name.as_str()) {
+                breaches.push(format!("{room} uses {name} in {}", path.display()));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+/// The reader of the sources finds what is there: a list of its own, not the one above.
+#[test]
+fn names_are_found_in_lists_and_paths() {
+    let found = named_after(
+        "use crate::pg::{raw, scan}; use crate::{store::{open, append}, error}; crate::event::X",
+        "crate::",
+    );
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["error", "event", "pg", "store"]);
+    assert!(named_after("othercrate::pg", "crate::").is_empty());
+    assert_eq!(place(Path::new("encode/restore/key.rs")), ("encode".into(), 2));
+    assert_eq!(place(Path::new("encode/mod.rs")), ("encode".into(), 0));
+    assert_eq!(place(Path::new("hooks.rs")), ("hooks".into(), 0));
+}
