@@ -47,8 +47,9 @@ in_order! {
     "worker_maintenance" "../sql/worker/maintenance.sql",
     // What is captured.
     "capture_capture" "../sql/capture/capture.sql",
-    "capture_enable" "../sql/capture/enable.sql",
+    "capture_options" "../sql/capture/options.sql",
     "capture_triggers" "../sql/capture/triggers.sql",
+    "capture_enable" "../sql/capture/enable.sql",
     "capture_definitions" "../sql/capture/definitions.sql",
     "protection_uninstall" "../sql/protection/uninstall.sql",
     // What is read.
@@ -61,7 +62,8 @@ in_order! {
     "read_dashboard" "../sql/read/dashboard.sql",
     "read_coverage" "../sql/read/coverage.sql",
     "worker_status" "../sql/worker/status.sql",
-    // What applications record, and the pages that show it all.
+    // What applications say and record, and the pages that show it all.
+    "context_set" "../sql/context/set.sql",
     "record_record" "../sql/record/record.sql",
     "record_parameters" "../sql/record/parameters.sql",
     "read_executions" "../sql/read/executions.sql",

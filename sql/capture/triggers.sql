@@ -1,4 +1,99 @@
--- The triggers that record: whether they are as audit.enable left them, and which other commands have changed them.
+-- The triggers that record: how they are made, whether they are as audit.enable left them, and which commands changed them.
+
+-- What a trigger carries: the redaction, for a restore of its table alone. Nothing else would be believed.
+CREATE FUNCTION audit.trigger_seed(options jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT jsonb_build_object('redact', options->'redact')::text WHERE options->'redact' <> '{}';
+END;
+COMMENT ON FUNCTION audit.trigger_seed(jsonb) IS 'The argument of the triggers of a table with these options; internal';
+
+-- A partitioned table gives its partitions clones of its row trigger, under the same name: one of its own, so that a table that is
+-- audited by itself can be attached.
+CREATE FUNCTION audit.row_trigger_name(target regclass) RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE c.relkind WHEN 'p' THEN '!audit_row_of_' || c.oid ELSE '!audit_row' END FROM pg_catalog.pg_class c WHERE c.oid = target;
+END;
+COMMENT ON FUNCTION audit.row_trigger_name(regclass) IS 'The name that audit.enable gives the row trigger of a table; internal';
+
+CREATE FUNCTION audit.write_triggers(target regclass, options jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    seed text := audit.trigger_seed(options);
+    row_name text := audit.row_trigger_name(target);
+    row_operations integer := audit.row_operations(options);
+    has_truncate boolean := options->'operations' ? 'truncate';
+    member regclass;
+BEGIN
+    -- All of ours go but those that are replaced in place.
+    PERFORM audit.remove_trigger(t.oid)
+    FROM audit.own_triggers(target) t
+    WHERE NOT (t.is_row AND t.member = target AND t.name = row_name AND row_operations <> 0)
+      AND NOT (NOT t.is_row AND t.name = '!audit_truncate' AND has_truncate AND audit.takes_truncate_trigger(t.member));
+    IF row_operations <> 0 THEN
+        PERFORM audit.write_row_trigger(target, row_name, row_operations, seed);
+    END IF;
+    IF has_truncate THEN
+        FOR member IN SELECT t FROM audit.with_partitions(target) t WHERE audit.takes_truncate_trigger(t) LOOP
+            PERFORM audit.write_truncate_trigger(member, seed);
+        END LOOP;
+    END IF;
+    PERFORM audit.forget_state(t, CASE WHEN t <> target THEN 'audit.enable' END) FROM audit.with_partitions(target) t;
+END;
+$$;
+COMMENT ON FUNCTION audit.write_triggers(regclass, jsonb) IS 'Creates the triggers of a table and its partitions; internal';
+
+-- What was recorded about a table's triggers no longer holds; the command that put them in order, where no other event says so.
+CREATE FUNCTION audit.forget_state(target regclass, command text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    weakened audit.weakened_triggers;
+BEGIN
+    weakened := audit.current_row(NULL::audit.weakened_triggers, target::oid);
+    IF weakened.relation_oid IS NOT NULL THEN
+        PERFORM audit.delete_config(weakened);
+        IF command IS NOT NULL AND NOT weakened.is_restored THEN
+            PERFORM audit.emit('trigger.change', jsonb_build_object('command', command), NULL, NULL, target, NULL);
+        END IF;
+    END IF;
+    PERFORM audit.delete_config(ROW(target, audit.clock())::audit.unconfigured_tables);
+END;
+$$;
+COMMENT ON FUNCTION audit.forget_state(regclass, text) IS 'Deletes what was recorded about the triggers of a table; internal';
+
+-- SET keeps the planner from looking inside, where it would expect a thousand partitions.
+CREATE FUNCTION audit.with_partitions(target regclass) RETURNS SETOF regclass
+LANGUAGE sql STABLE ROWS 2
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT target UNION SELECT p.relid FROM pg_partition_tree(target) p;
+END;
+COMMENT ON FUNCTION audit.with_partitions(regclass) IS 'A table and its partitions; internal';
+
+-- The audit triggers that a table and its partitions have of their own: by their functions, whatever their
+-- names, clones left out.
+CREATE FUNCTION audit.own_triggers(target regclass) RETURNS TABLE (oid oid, member regclass, name text, is_row boolean)
+LANGUAGE sql STABLE ROWS 2
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT t.oid, t.tgrelid::regclass, t.tgname::text, t.tgfoid = 'audit.capture_row'::regproc
+    FROM audit.with_partitions(target) m JOIN pg_trigger t ON t.tgrelid = m::oid
+    WHERE t.tgparentid = 0 AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc);
+END;
+COMMENT ON FUNCTION audit.own_triggers(regclass) IS 'Audit triggers on a table and its partitions that are not clones; internal';
+
+-- PostgreSQL 15 has no TRUNCATE triggers on foreign tables.
+CREATE FUNCTION audit.takes_truncate_trigger(target regclass) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.relkind <> 'f' OR current_setting('server_version_num')::integer >= 160000 FROM pg_catalog.pg_class c WHERE c.oid = target;
+END;
+COMMENT ON FUNCTION audit.takes_truncate_trigger(regclass) IS 'Whether this table can have a TRUNCATE trigger; internal';
 
 -- How much the best trigger that calls this function records: 3 everything, 2 not in every mode of session_replication_role, 1 it is
 -- disabled, 0 there is none that fires for just these operations, every row and at once. Triggers are known by function, not by name.
