@@ -1,5 +1,5 @@
-//! Which rooms of the extension may use which, read from its sources. A room is a directory of `src/`, or one of the
-//! files beside them.
+//! Which rooms of the extension may use which, and what its SQL has to say, read from the sources. A room is a directory
+//! of `src/`, or one of the files beside them.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::expect_used, clippy::panic)]
@@ -39,12 +39,12 @@ fn place(file: &Path) -> (String, usize) {
     (parts[0].clone(), depth)
 }
 
-fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).expect("src/ is there") {
+fn sources(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("the directory is there") {
         let path = entry.expect("it can be listed").path();
         if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources(&path, extension, found);
+        } else if path.extension().is_some_and(|its| its == extension) {
             found.push(path);
         }
     }
@@ -96,7 +96,7 @@ fn code_of(path: &Path) -> String {
 fn arrows() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    sources(&root, &mut files);
+    sources(&root, "rs", &mut files);
     let mut arrows = BTreeMap::<String, BTreeMap<String, PathBuf>>::new();
     for path in files {
         let (room, depth) = place(path.strip_prefix(&root).expect("it is below"));
@@ -131,6 +131,39 @@ fn rooms_use_those_below_them_alone() {
     assert!(breaches.is_empty(), "{breaches:#?}");
 }
 
+/// The functions with more rights than their callers, and of those the ones whose comment does not say why that is safe.
+fn definers(sql: &str) -> (Vec<&str>, Vec<&str>) {
+    let (mut all, mut silent) = (Vec::new(), Vec::new());
+    let (mut comment, mut function) = (String::new(), "");
+    for line in sql.lines() {
+        if let Some(text) = line.strip_prefix("--") {
+            comment.push_str(text);
+        } else if line.starts_with("CREATE ") {
+            function = line;
+        } else if line.is_empty() {
+            comment.clear();
+        }
+        if line.ends_with("SECURITY DEFINER") && !line.starts_with("--") {
+            all.push(function);
+            if !comment.contains("SECURITY DEFINER") {
+                silent.push(function);
+            }
+        }
+    }
+    (all, silent)
+}
+
+#[test]
+fn functions_with_more_rights_than_their_callers_say_why() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql"), "sql", &mut files);
+    let texts: Vec<_> = files.iter().map(|path| fs::read_to_string(path).expect("it can be read")).collect();
+    let found: Vec<_> = texts.iter().map(|text| definers(text)).collect();
+    assert!(found.iter().map(|(all, _)| all.len()).sum::<usize>() > 20, "they are looked for where they are");
+    let silent: Vec<_> = found.into_iter().flat_map(|(_, silent)| silent).collect();
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
 /// The reader of the sources finds what is there: a list of its own, not the one above.
 #[test]
 fn names_are_found_in_lists_and_paths() {
@@ -140,6 +173,8 @@ fn names_are_found_in_lists_and_paths() {
     );
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["error", "event", "pg", "store"]);
     assert!(named_after("othercrate::pg", "crate::").is_empty());
+    let sql = "-- No reason.\nCREATE FUNCTION f()\nSECURITY DEFINER\n\n-- SECURITY DEFINER: it only\n-- reads.\nCREATE g\nLANGUAGE sql SECURITY DEFINER";
+    assert_eq!(definers(sql).1, ["CREATE FUNCTION f()"]);
     assert_eq!(place(Path::new("encode/restore/key.rs")), ("encode".into(), 2));
     assert_eq!(place(Path::new("encode/mod.rs")), ("encode".into(), 0));
     assert_eq!(place(Path::new("hooks.rs")), ("hooks".into(), 0));

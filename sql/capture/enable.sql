@@ -1,5 +1,7 @@
 -- Switching auditing on and off.
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, choose what is recorded; it gives the table our triggers
+-- and runs none of its owner's code.
 CREATE FUNCTION audit.enable(target regclass, level text DEFAULT NULL, operations text[] DEFAULT NULL,
                              ignore_columns text[] DEFAULT NULL, redact jsonb DEFAULT NULL, reads boolean DEFAULT NULL,
                              label_column text DEFAULT NULL) RETURNS void
@@ -59,6 +61,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.apply(regclass, jsonb, jsonb) IS 'Puts checked options in force; internal';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, get a config.disable event for it, and it removes our
+-- triggers alone.
 CREATE FUNCTION audit.disable(target regclass) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -84,6 +88,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.disable(regclass) IS 'Stops auditing a table; its events stay';
 
+-- SECURITY DEFINER is safe here: as audit.enable, for the tables of a schema.
 CREATE FUNCTION audit.enable_schema(target regnamespace, level text DEFAULT NULL, operations text[] DEFAULT NULL,
                                     ignore_columns text[] DEFAULT NULL, redact jsonb DEFAULT NULL, reads boolean DEFAULT NULL,
                                     label_column text DEFAULT NULL) RETURNS integer
@@ -146,6 +151,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.enable_in_schema(regclass, jsonb) IS 'Audits a table under the options of its schema; internal';
 
+-- SECURITY DEFINER is safe here: as audit.disable, for the tables of a schema.
 CREATE FUNCTION audit.disable_schema(target regnamespace) RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER

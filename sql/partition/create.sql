@@ -212,6 +212,7 @@ COMMENT ON VIEW audit.partitions IS 'The partitions of the trail and the time th
 
 -- Creates what is missing: the partitions that never end, and for each parent partitions from now to two
 -- intervals ahead.
+-- SECURITY DEFINER is safe here: no role may execute it; it creates partitions of the trail under names that it makes itself.
 CREATE FUNCTION audit.create_partitions() RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -270,6 +271,7 @@ COMMENT ON FUNCTION audit.create_partitions() IS 'Makes the partitions that will
 
 -- Creates the partitions of one parent that are missing between two times. A partition stands on the grid of
 -- its interval, but never over one that is there.
+-- SECURITY DEFINER is safe here: no role may execute it; parents are those of the trail.
 CREATE FUNCTION audit.create_partitions_of(parent text, since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER

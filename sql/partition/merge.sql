@@ -31,6 +31,7 @@ COMMENT ON FUNCTION audit.partitions_to_merge() IS 'Two partitions that one may 
 -- Merges in two transactions: the first fills a table beside the trail and commits, the second exchanges it
 -- for the two partitions, which takes the parent's lock for a moment and can be tried again without the work
 -- of the first. True while there is more to do.
+-- SECURITY DEFINER is safe here: no role may execute it; which partitions it merges follows from their ages and sizes.
 CREATE FUNCTION audit.merge_partitions() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER

@@ -109,6 +109,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit.new_event_type(text) IS 'The number that an event type of this name gets; internal';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, add a type of event to the catalog and nothing else.
 CREATE FUNCTION audit.define_event_type(name text, category text DEFAULT 'application', risk text DEFAULT 'low',
                                         parameters jsonb DEFAULT '{}', description text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql

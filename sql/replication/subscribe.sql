@@ -107,6 +107,7 @@ COMMENT ON FUNCTION audit.own_subscription() IS 'The subscription that this proc
 
 -- Asked by the protection of the evidence. The worker of a first copy touches no other table, so that no
 -- other code runs in it.
+-- SECURITY DEFINER is safe here: no role may execute it; it answers a question about the process it runs in.
 CREATE FUNCTION audit.admit_copy(target regclass) RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -124,6 +125,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.admit_copy(regclass) IS 'Whether this process makes the first copy of a subscription to this table; internal';
 
+-- SECURITY DEFINER is safe here: no role may execute it; the trigger on audit.nodes calls it with what a subscription brought.
 CREATE FUNCTION audit.record_remote_node(node_id integer) RETURNS void
 LANGUAGE sql VOLATILE
 SECURITY DEFINER
@@ -134,6 +136,7 @@ END;
 COMMENT ON FUNCTION audit.record_remote_node(integer) IS 'Records that a node is another server; internal';
 
 -- The first copy of each table is an event in the transaction that copies it.
+-- SECURITY DEFINER is safe here: a trigger of the trail's own tables, which writes an event.
 CREATE FUNCTION audit.record_copy() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -186,6 +189,7 @@ COMMENT ON FUNCTION audit.record_remote_counts(text) IS 'Records how many events
 
 -- Event types that applications of other servers define. The number comes from the name, so that the servers mostly agree; the last one
 -- to define a type is believed. Publications carry no removal: a parameter that is no longer declared stays.
+-- SECURITY DEFINER is safe here: a trigger of the trail's own table; it stores the row and runs no code that came with it.
 CREATE FUNCTION audit.adopt_event_type() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -210,6 +214,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.adopt_event_type() IS 'Trigger: takes over event types of other servers, where a type may be known already';
 
+-- SECURITY DEFINER is safe here: as audit.adopt_event_type.
 CREATE FUNCTION audit.adopt_event_parameter() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER

@@ -92,6 +92,8 @@ END;
 $$;
 COMMENT ON FUNCTION audit.archive_partition(text) IS 'Archives one closed partition; internal';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, choose what is archived; where to and by which
+-- program, the server's configuration says.
 CREATE FUNCTION audit.archive(category text, before timestamptz) RETURNS SETOF audit.archives
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -158,6 +160,8 @@ COMMENT ON FUNCTION audit.known_archive(uuid) IS 'The archive of this id, or an 
 
 -- A restored archive is a partition of its own, beside the categories: it is part of the trail but not
 -- subject to retention.
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, name an archive that audit.archives lists, and read no
+-- event by it.
 CREATE FUNCTION audit.restore_archive(archive_id uuid) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -216,6 +220,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.restore_archive(uuid) IS 'Restores the events of an archive to the trail, outside retention; returns how many';
 
+-- SECURITY DEFINER is safe here: as audit.restore_archive; the archive keeps what is dropped.
 CREATE FUNCTION audit.unload_archive(archive_id uuid) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -281,6 +286,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.remove_archive() IS 'Deletes one archive that has been kept long enough; internal';
 
+-- SECURITY DEFINER is safe here: as audit.restore_archive.
 CREATE FUNCTION audit.check_archive(archive_id uuid) RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER

@@ -1,5 +1,6 @@
 -- Legal holds: what they cover stays, whatever retention says.
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, store a hold, which is an event.
 CREATE FUNCTION audit.hold(name text, reason text, entity text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
                            entity_id text DEFAULT NULL, actor text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
@@ -30,6 +31,7 @@ $$;
 COMMENT ON FUNCTION audit.hold(text, text, text, timestamptz, timestamptz, text, text) IS
     'Keeps events from retention until the hold is released: all of them, those of a table, a row, an actor, or of a time';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, end a hold, which is an event.
 CREATE FUNCTION audit.release(name text, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER

@@ -1,5 +1,7 @@
 -- How long events are kept, and what says otherwise.
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, set a policy, which is an event; nothing is deleted by
+-- it.
 CREATE FUNCTION audit.set_retention(category text, keep interval DEFAULT NULL, archive boolean DEFAULT NULL, archive_keep interval DEFAULT NULL,
                                     max_bytes bigint DEFAULT NULL, target regclass DEFAULT NULL, partition_interval interval DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
@@ -111,6 +113,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit.events_in(regclass, text) IS 'Events of a partition, estimated where it is open and large; internal';
 
+-- SECURITY DEFINER is safe here: it shows counts, sizes and times to readers and administrators, no event.
 CREATE FUNCTION audit.retention_overview() RETURNS TABLE (category text, entity text, keep interval, archive boolean, archive_keep interval,
     max_bytes bigint, partition_interval interval, partitions integer, oldest_event timestamptz, events bigint, bytes bigint, next_due timestamptz,
     archives integer, archived_events bigint, archived_bytes bigint)

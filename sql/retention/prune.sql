@@ -160,6 +160,8 @@ COMMENT ON FUNCTION audit.record_pruned(text, text, bigint, timestamptz, timesta
 -- Each partition stands for itself: one that is busy, or whose archive fails, is reported and left. The drops
 -- come last, since the locks that they take stay to the end: writers and readers do not wait for the
 -- counting, archiving and deleting before them.
+-- SECURITY DEFINER is safe here: its callers, members of audit_admin, decide when; policies and holds decide what, and each
+-- drop is an event.
 CREATE FUNCTION audit.prune(dry_run boolean DEFAULT false)
 RETURNS TABLE (category text, partition text, events bigint, bytes bigint, action text, reason text)
 LANGUAGE plpgsql
@@ -281,6 +283,7 @@ COMMENT ON FUNCTION audit.enter_maintenance() IS 'Keeps other maintenance out to
 
 -- What the worker and audit.maintain() do of it: one partition, in its own transaction. True where another
 -- call may find more. A partition that fails does not keep others from being pruned.
+-- SECURITY DEFINER is safe here: no role may execute it; otherwise as audit.prune.
 CREATE FUNCTION audit.prune_step() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
