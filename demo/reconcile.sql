@@ -37,15 +37,15 @@ CREATE SCHEMA reconcile;
 CREATE VIEW reconcile.events AS
 SELECT current.relation_oid AS target, t.name AS event, e.node_id, e.transaction_id, e.command_id, e.occurred_at,
        e.event_id, e.entity_id, e.new_entity_id,
-       CASE WHEN t.name IN ('row.insert', 'row.baseline') THEN audit.new_values(e.event_type, e.changes, NULL, r.recorded_columns)
-            WHEN t.name IN ('row.delete', 'row.truncate') THEN audit.old_values(e.event_type, e.changes, NULL, r.recorded_columns)
+       CASE WHEN t.name IN ('row.insert', 'row.baseline') THEN audit_internal.new_values(e.event_type, e.changes, NULL, r.recorded_columns)
+            WHEN t.name IN ('row.delete', 'row.truncate') THEN audit_internal.old_values(e.event_type, e.changes, NULL, r.recorded_columns)
             ELSE e.changes END AS changes,
-       CASE WHEN e.image IS NOT NULL THEN audit.old_values(e.event_type, e.changes, e.image, r.recorded_columns) END AS image
+       CASE WHEN e.image IS NOT NULL THEN audit_internal.old_values(e.event_type, e.changes, e.image, r.recorded_columns) END AS image
 FROM (SELECT * FROM audit.events WHERE category = 'data' UNION ALL
-      SELECT * FROM audit.events_overflow WHERE category = 'data') e
+      SELECT * FROM audit_internal.events_overflow WHERE category = 'data') e
 JOIN audit.event_types t ON t.event_type = e.event_type AND (t.name LIKE 'row.%' OR t.name = 'table.truncate')
-JOIN audit.relations r ON (r.node_id, r.relation_id) = (e.node_id, e.relation_id)
-JOIN (SELECT DISTINCT ON (lineage) lineage, relation_oid FROM audit.relations ORDER BY lineage, since DESC, relation_id DESC) current
+JOIN audit_internal.relations r ON (r.node_id, r.relation_id) = (e.node_id, e.relation_id)
+JOIN (SELECT DISTINCT ON (lineage) lineage, relation_oid FROM audit_internal.relations ORDER BY lineage, since DESC, relation_id DESC) current
      ON current.lineage = r.lineage;
 
 -- The columns whose values the trail does not hold.
@@ -53,7 +53,7 @@ CREATE FUNCTION reconcile.columns_left_out(target regclass) RETURNS text[]
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT coalesce(array_agg(name), '{}')
-    FROM audit.table_settings s,
+    FROM audit_internal.table_settings s,
          LATERAL (SELECT jsonb_array_elements_text(coalesce(nullif(s.options -> 'ignore_columns', 'null'), '[]'))
                   UNION ALL SELECT jsonb_object_keys(coalesce(nullif(s.options -> 'redact', 'null'), '{}'))) AS c (name)
     WHERE s.relation_oid = target;

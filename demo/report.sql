@@ -28,9 +28,9 @@ SELECT name AS "legal hold", reason, entity, entity_id FROM audit.holds;
 \echo 'COST AND RECONCILIATION: the events of each table, replayed and compared with it both ways'
 CREATE TEMP TABLE audited AS
 SELECT s.relation_oid::regclass AS target, e.bytes AS event_bytes
-FROM audit.table_settings s LEFT JOIN
+FROM audit_internal.table_settings s LEFT JOIN
      (SELECT r.relation_oid, avg(pg_column_size(e.*)) AS bytes
-      FROM audit.events e JOIN audit.relations r USING (node_id, relation_id) WHERE e.category = 'data' GROUP BY 1) e USING (relation_oid);
+      FROM audit.events e JOIN audit_internal.relations r USING (node_id, relation_id) WHERE e.category = 'data' GROUP BY 1) e USING (relation_oid);
 CREATE FUNCTION pg_temp.row_bytes(target regclass, OUT bytes numeric) LANGUAGE plpgsql
 AS $$ BEGIN EXECUTE format('SELECT avg(pg_column_size(t.*)) FROM %s t', target) INTO bytes; END $$;
 CREATE TEMP TABLE reconciled AS

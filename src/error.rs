@@ -78,13 +78,13 @@ impl Error {
             ),
             Error::NoPartition { parent } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit.{parent} has no partition and there is no overflow to write to"),
+                format!("audit_internal.{parent} has no partition and there is no overflow to write to"),
                 None,
                 Some("Run CALL audit.maintain().".into()),
             ),
             Error::ForeignPartition { partition } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit.{partition} does not have the columns of the trail"),
+                format!("audit_internal.{partition} does not have the columns of the trail"),
                 None,
                 Some("Detach the table, then run CALL audit.maintain().".into()),
             ),
@@ -98,7 +98,7 @@ impl Error {
             ),
             Error::EvidenceChanged { table, operation } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("cannot {operation} audit.{table}: evidence is never changed"),
+                format!("cannot {operation} {table}: evidence is never changed"),
                 None,
                 Some("Events are removed by retention (audit.set_retention), or with the whole trail (audit.uninstall).".into()),
             ),

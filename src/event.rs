@@ -60,7 +60,7 @@ pub mod kind {
 pub struct Event<'a> {
     pub kind: i32,
     pub category: Category,
-    /// The version of the table in `audit.relations`; 0 where none is concerned.
+    /// The version of the table in `audit_internal.relations`; 0 where none is concerned.
     pub relation_id: i32,
     /// The command within the transaction.
     pub command_id: u32,

@@ -68,9 +68,9 @@ fn archives_come_back_as_they_were() {
     assert_eq!(trail.at(AUGUST, "SELECT count(*) FROM audit.prune()"), "0");
     let partition = trail.at(AUGUST, "SELECT restored_as FROM audit.archives WHERE category = 'data' AND events > 0");
     for sql in [
-        format!("DELETE FROM audit.{partition}"),
-        format!("DROP TABLE audit.{partition}"),
-        format!("INSERT INTO audit.{partition} TABLE audit.{partition}"),
+        format!("DELETE FROM audit_internal.{partition}"),
+        format!("DROP TABLE audit_internal.{partition}"),
+        format!("INSERT INTO audit_internal.{partition} TABLE audit_internal.{partition}"),
     ] {
         let errors = trail.errors(AUGUST, &sql);
         assert!(errors.contains("55000") && errors.contains("HINT"), "{sql}: {errors}");
@@ -115,11 +115,11 @@ fn late_events_of_archived_partitions_are_kept() {
     trail.at("2030-01-20", &format!("INSERT INTO customer (id) VALUES (200), (201); {SEE}"));
     let late = "SELECT count(*) FROM audit.trail WHERE entity_id IN ('200', '201')";
     trail.at(FEBRUARY, &format!("CALL audit.maintain(); {SEE}"));
-    assert_eq!(trail.at(FEBRUARY, &format!("SELECT count(*) FROM audit.events_overflow; {late}")), "2\n2");
+    assert_eq!(trail.at(FEBRUARY, &format!("SELECT count(*) FROM audit_internal.events_overflow; {late}")), "2\n2");
     trail.at(AUGUST, &format!("CALL audit.maintain(); {SEE}"));
     let archives = "SELECT events FROM audit.archives WHERE category = 'data' AND events > 0 ORDER BY events";
     assert_eq!(trail.at(AUGUST, archives), "2\n6");
-    assert_eq!(trail.at(AUGUST, &format!("SELECT count(*) FROM audit.events_overflow; {late}")), "0\n0");
+    assert_eq!(trail.at(AUGUST, &format!("SELECT count(*) FROM audit_internal.events_overflow; {late}")), "0\n0");
     trail.expect_all(AUGUST);
     trail.at(AUGUST, RESTORE);
     assert_eq!(trail.at(AUGUST, late), "2");

@@ -27,14 +27,14 @@ fn january() -> Trail {
 
 /// The categories that have a closed partition of January.
 const CLOSED: &str = "SELECT string_agg(replace(f.partition_name, '_20300101', ''), ' ' ORDER BY f.partition_name)
-    FROM audit.partition_catalog f WHERE f.closed_at IS NOT NULL AND f.partition_name IN ('events_application_20300101', 'events_data_20300101', 'events_system_20300101')";
+    FROM audit_internal.partition_catalog f WHERE f.closed_at IS NOT NULL AND f.partition_name IN ('events_application_20300101', 'events_data_20300101', 'events_system_20300101')";
 
 /// A partition that cannot be closed leaves others to be closed, pruned and made.
 #[test]
 fn a_partition_that_fails_keeps_no_other_back() {
     let trail = january();
     // A table of somebody else's where an index of the closed partition would be.
-    trail.at("2030-01-10 12:00+00", "CREATE TABLE audit.events_data_20300101_row ()");
+    trail.at("2030-01-10 12:00+00", "CREATE TABLE audit_internal.events_data_20300101_row ()");
     trail.at("2030-01-10 12:00+00", "SELECT audit.set_retention('application', keep => '10 days')");
     let errors = trail.errors("2030-03-01 00:00+00", "CALL audit.maintain()");
     let said = "partition events_data_20300101: relation \"events_data_20300101_row\" already exists";
@@ -45,12 +45,12 @@ fn a_partition_that_fails_keeps_no_other_back() {
     assert_eq!(at(CLOSED), "events_system");
     // What was due is gone, and the partitions of the months to come are there.
     assert_eq!(at("SELECT count(*) FROM audit.trail t WHERE t.event = 'order.seen'"), "0");
-    let ahead = "SELECT bool_and(l.until > audit.clock()) FROM
+    let ahead = "SELECT bool_and(l.until > audit_internal.clock()) FROM
                  (SELECT max(l.until) AS until FROM audit.partitions l WHERE l.parent LIKE 'events%' GROUP BY l.parent) l";
     assert_eq!(at(ahead), "t");
     assert_eq!(at("SELECT s.remarks FROM audit.status() s"), "{}");
 
-    at("DROP TABLE audit.events_data_20300101_row; CALL audit.maintain()");
+    at("DROP TABLE audit_internal.events_data_20300101_row; CALL audit.maintain()");
     assert_eq!(at(CLOSED), "events_data events_system");
 }
 
@@ -60,9 +60,9 @@ fn work_that_fails_is_tried_once_in_a_call() {
     let trail = january();
     let at = |sql: &str| trail.at("2030-03-01 00:00+00", sql);
     at("CREATE SEQUENCE tried;
-        CREATE OR REPLACE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
+        CREATE OR REPLACE FUNCTION audit_internal.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
             'BEGIN RAISE NOTICE ''try %'', nextval(''public.tried''); RETURN 1 / 0; END';
-        CREATE OR REPLACE FUNCTION audit.partitions_to_merge()
+        CREATE OR REPLACE FUNCTION audit_internal.partitions_to_merge()
             RETURNS TABLE (parent text, first_partition text, second_partition text, since timestamptz, until timestamptz, events bigint)
             LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no merging today''; END'");
     let errors = trail.errors("2030-03-01 00:00+00", "CALL audit.maintain()");
@@ -78,7 +78,7 @@ fn work_that_fails_is_tried_once_in_a_call() {
     trail.errors("2030-03-01 00:00+00", "CALL audit.maintain()");
     assert_eq!(at("SELECT last_value FROM tried"), "2");
     // A cancelled statement ends it at once.
-    at("CREATE OR REPLACE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
+    at("CREATE OR REPLACE FUNCTION audit_internal.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_sleep(600); RETURN 0; END'");
     let errors = trail.errors("2030-03-01 00:00+00", "SET statement_timeout = '300ms'; CALL audit.maintain()");
     assert!(errors.contains("57014: canceling statement due to statement timeout"), "{errors}");
@@ -94,7 +94,7 @@ fn the_worker_does_what_it_can() {
     wait_until("it is maintained", || databases::overflow(&server, "a") == 0);
     server.query(
         "a",
-        "CREATE OR REPLACE FUNCTION audit.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
+        "CREATE OR REPLACE FUNCTION audit_internal.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
              LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''nothing closes'' USING ERRCODE = ''XX001''; END'",
     );
     databases::drop_partitions(&server, "a");
@@ -108,7 +108,7 @@ fn the_worker_does_what_it_can() {
     assert!(log.contains("audit maintenance failed in database \"a\""), "{log}");
     server.query(
         "a",
-        "CREATE OR REPLACE FUNCTION audit.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
+        "CREATE OR REPLACE FUNCTION audit_internal.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
              LANGUAGE sql AS 'SELECT NULL::regclass, NULL, NULL, NULL::text[] WHERE false'",
     );
     wait_until("it recovers", || databases::worker(&server, "a").ends_with("(ok)"));

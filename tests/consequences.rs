@@ -59,7 +59,7 @@ fn foreign_keys(server: &Server) {
     expect(server, "postgres", "public.visit", r#"update 20 {"customer": [1, null]}"#);
     expect(server, "postgres", "public.phone", r#"update 30 {"customer": [1, 0]}"#);
     let who = "SELECT DISTINCT r.table_name, c.login, c.role, c.effective_role FROM audit.events e
-               JOIN audit.contexts c USING (node_id, context_id) JOIN audit.relations r USING (node_id, relation_id)
+               JOIN audit_internal.contexts c USING (node_id, context_id) JOIN audit_internal.relations r USING (node_id, relation_id)
                WHERE e.category = 'data' AND r.table_name IN ('customer', 'invoice') ORDER BY 1";
     assert_eq!(server.query("postgres", who), "customer|postgres|clerk|clerk\ninvoice|postgres|clerk|clerk");
 }
@@ -129,7 +129,7 @@ fn after_triggers(server: &Server) {
     );
     // In the order of capture alone, an update of row 2 would stand before its insert.
     let first = "SELECT t.name FROM audit.events e JOIN audit.event_types t USING (event_type)
-                 JOIN audit.relations r USING (node_id, relation_id)
+                 JOIN audit_internal.relations r USING (node_id, relation_id)
                  WHERE e.category = 'data' AND r.entity = 'public.page' AND e.entity_id = '2' ORDER BY e.event_id LIMIT 1";
     assert_eq!(server.query("postgres", first), "row.update");
 }
@@ -174,7 +174,7 @@ fn replica_role(server: &Server) {
          TRUNCATE applied;",
     );
     let suspended = "SELECT count(*), min(e.parameters ->> 'operation') FROM audit.events e
-                     JOIN audit.event_types t USING (event_type) JOIN audit.relations r USING (node_id, relation_id)
+                     JOIN audit.event_types t USING (event_type) JOIN audit_internal.relations r USING (node_id, relation_id)
                      WHERE t.name = 'audit.suspend' AND r.entity = 'public.applied'";
     assert_eq!(server.query("postgres", suspended), "3|insert");
     expect(

@@ -51,9 +51,9 @@ fn failures_are_told_in_any_encoding() {
             "CREATE EXTENSION audit;
              CREATE TABLE t (id int PRIMARY KEY);
              SELECT audit.enable('t');
-             CREATE OR REPLACE FUNCTION audit.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
+             CREATE OR REPLACE FUNCTION audit_internal.move_to_dedicated(max_rows bigint DEFAULT 50000) RETURNS bigint LANGUAGE plpgsql AS
                  'BEGIN RAISE EXCEPTION ''bad %'', chr(233) USING ERRCODE = ''22000''; END';
-             CREATE OR REPLACE FUNCTION audit.summarize_partitions() RETURNS void LANGUAGE plpgsql AS
+             CREATE OR REPLACE FUNCTION audit_internal.summarize_partitions() RETURNS void LANGUAGE plpgsql AS
                  'BEGIN CREATE TABLE IF NOT EXISTS public.all_else_is_done (); END'",
         );
         let words = "SELECT worker FROM audit.status()";

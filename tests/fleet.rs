@@ -17,24 +17,24 @@ fn the_trails_of_two_servers_and_the_centre_are_one() {
     );
     // Events that have no partition when the copy begins: whoever holds this lock keeps maintenance from moving them.
     let mut busy = first.connect("postgres");
-    busy.batch_execute("BEGIN; SELECT audit.lock('maintenance')").unwrap();
+    busy.batch_execute("BEGIN; SELECT audit_internal.lock('maintenance')").unwrap();
     query(
         &first,
         "BEGIN;
          DO $$ DECLARE partition regclass;
          BEGIN
-             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_application' LOOP PERFORM audit.execute_permitted(format('DROP TABLE %s', partition)); END LOOP;
+             FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_application' LOOP PERFORM audit_internal.execute_permitted(format('DROP TABLE %s', partition)); END LOOP;
          END $$; COMMIT;
          SELECT audit.record('invoice.approved', NULL, 'invoice', 'INV-late') FROM generate_series(1, 50)",
     );
-    assert_eq!(query(&first, "SELECT count(*) FROM audit.events_overflow"), "50");
+    assert_eq!(query(&first, "SELECT count(*) FROM audit_internal.events_overflow"), "50");
     gather(&centre, &first, "a");
     gather(&centre, &second, "b");
     assert_eq!(query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = 'INV-late'"), "0");
     expect_same(&centre, &second, "b");
     drop(busy);
     wait_until("the overflow of the source is empty", || {
-        query(&first, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
+        query(&first, "CALL audit.maintain(); SELECT count(*) FROM audit_internal.events_overflow") == "0"
     });
     expect_same(&centre, &first, "a");
 
@@ -73,7 +73,10 @@ fn the_trails_of_two_servers_and_the_centre_are_one() {
         "centre row.insert central, centre row.update changed here"
     );
     assert_eq!(
-        query(&centre, "SELECT count(DISTINCT r.lineage) FROM audit.relations r WHERE r.entity = 'public.orders'"),
+        query(
+            &centre,
+            "SELECT count(DISTINCT r.lineage) FROM audit_internal.relations r WHERE r.entity = 'public.orders'"
+        ),
         "3"
     );
     assert_eq!(
@@ -163,11 +166,11 @@ fn nobody_but_a_first_copy_loads_evidence() {
          CREATE TRIGGER forge BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION forge();
          ALTER TABLE other ENABLE ALWAYS TRIGGER forge;",
     );
-    let count = "SELECT count(*) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e";
+    let count = "SELECT count(*) FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e";
     for attempt in [
         "SET session_replication_role = replica; INSERT INTO audit.events SELECT * FROM forged",
-        "SET session_replication_role = replica; INSERT INTO audit.events_system_default SELECT * FROM forged",
-        "SELECT audit.admit_copy('audit.events'); INSERT INTO audit.events SELECT * FROM forged",
+        "SET session_replication_role = replica; INSERT INTO audit_internal.events_system_default SELECT * FROM forged",
+        "SELECT audit_internal.admit_copy('audit.events'); INSERT INTO audit.events SELECT * FROM forged",
     ] {
         let before = query(&centre, count);
         let output = centre.psql("postgres", attempt);
@@ -176,7 +179,7 @@ fn nobody_but_a_first_copy_loads_evidence() {
     }
     let output = centre.psql(
         "postgres",
-        "CREATE TRIGGER accept_row BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit.accept_row('route_to_overflow'); INSERT INTO forged SELECT * FROM forged",
+        "CREATE TRIGGER accept_row BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit_internal.accept_row('route_to_overflow'); INSERT INTO forged SELECT * FROM forged",
     );
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(errors.contains("not called as the trigger"), "{errors}");
@@ -226,4 +229,22 @@ fn nobody_but_a_first_copy_loads_evidence() {
     source.set(&[("wal_level", "logical")]);
     source.restart();
     assert!(refused("SET audit.replicate = on; SELECT audit.publish()").contains("must be on for all sessions"));
+}
+
+#[test]
+fn a_role_with_replication_alone_copies_what_it_was_granted() {
+    let (first, centre) = (source("a"), start("centre"));
+    query(&first, "CREATE ROLE gatherer LOGIN REPLICATION");
+    let statement = query(&first, "SELECT audit.publish(subscriber => 'gatherer')");
+    query(&centre, &statement);
+    let connection = connection(&first).replace("user=postgres", "user=gatherer");
+    query(&centre, &format!("CREATE SUBSCRIPTION audit_a CONNECTION '{connection}' PUBLICATION audit"));
+    wait_until("the tables are copied", || {
+        query(&centre, "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'") == "0"
+    });
+    expect_same(&centre, &first, "a");
+    // Names of the internal schema, which other roles cannot use, give it nothing that changes the trail.
+    let mut gatherer = first.connect_as("gatherer", "postgres");
+    let error = gatherer.batch_execute("SELECT audit_internal.lock('maintenance')").unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().message(), "permission denied for function lock");
 }

@@ -25,22 +25,23 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     centre.launch();
     set_clock(&centre, 70 * 24);
     query(&centre, "CALL audit.maintain()");
-    let closed = "SELECT count(*) FROM audit.partition_catalog f WHERE f.closed_at IS NOT NULL AND f.events > 100";
+    let closed =
+        "SELECT count(*) FROM audit_internal.partition_catalog f WHERE f.closed_at IS NOT NULL AND f.events > 100";
     assert_eq!(query(&centre, closed), "1");
     let loaded = "SELECT string_agg(t.parameters ->> 'server', ' '), sum((t.parameters ->> 'events')::int)
-                  FROM audit.trail t WHERE t.event = 'evidence.load' AND t.entity LIKE 'audit.events\\_%'";
+                  FROM audit.trail t WHERE t.event = 'evidence.load' AND t.entity LIKE 'audit_internal.events\\_%'";
     assert_eq!(
         query(&centre, loaded),
         query(
             &centre,
             "SELECT string_agg('a', ' '), sum(e.n) FROM (SELECT count(*) AS n FROM audit.events e
-                            JOIN audit.remote_nodes g USING (node_id) GROUP BY e.category) e"
+                            JOIN audit_internal.remote_nodes g USING (node_id) GROUP BY e.category) e"
         )
     );
     query(&centre, "ALTER SUBSCRIPTION audit_a ENABLE");
     expect_same(&centre, &source, "a");
     wait_until("late events are in their partitions", || {
-        query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
+        query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit_internal.events_overflow") == "0"
     });
     expect_same(&centre, &source, "a");
     let moved = "SELECT sum((t.parameters ->> 'events')::int) FROM audit.trail t WHERE t.event = 'evidence.move' AND t.server = 'centre'";
@@ -69,16 +70,16 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
         "what has no partition is seen at once"
     );
     wait_until("events ahead have a partition", || {
-        query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
+        query(&centre, "CALL audit.maintain(); SELECT count(*) FROM audit_internal.events_overflow") == "0"
     });
     let after: i64 = query(&centre, "SELECT count(*) FROM audit.events WHERE category = 'data'").parse().unwrap();
     assert_eq!(after, before + 1);
     events::expect_whole(&centre, "postgres");
     // A year later the partitions of contexts that then are made take what had come before them.
-    assert_ne!(query(&centre, "SELECT count(*) FROM audit.contexts_default"), "0");
+    assert_ne!(query(&centre, "SELECT count(*) FROM audit_internal.contexts_default"), "0");
     set_clock(&centre, 400 * 24);
     query(&centre, "CALL audit.maintain()");
-    assert_eq!(query(&centre, "SELECT count(*) FROM audit.contexts_default"), "0");
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit_internal.contexts_default"), "0");
     events::expect_whole(&centre, "postgres");
     expect_facts(&centre);
 
@@ -112,8 +113,9 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
 
     // A dump carries all of it: the same trail, and the same knowledge of whose it is.
     centre.dump_and_restore("postgres", &centre, "restored", &["--no-subscriptions"]);
-    let content =
-        format!("{TRAIL}; SELECT count(*), count(g) FROM audit.nodes LEFT JOIN audit.remote_nodes g USING (node_id)");
+    let content = format!(
+        "{TRAIL}; SELECT count(*), count(g) FROM audit_internal.nodes LEFT JOIN audit_internal.remote_nodes g USING (node_id)"
+    );
     assert_eq!(centre.query("restored", &content), query(&centre, &content));
     assert_eq!(errors(&source), "");
     assert_eq!(errors(&centre).replace("ERROR:  canceling statement due to user request", ""), "");
@@ -125,13 +127,13 @@ fn a_partition_may_be_split_while_events_arrive() {
     let source = source("a");
     let centre = start("centre");
     gather(&centre, &source, "a");
-    query(&centre, "SELECT audit.clock(); ALTER SYSTEM SET audit.partition_size = '1MB'");
+    query(&centre, "SELECT audit_internal.clock(); ALTER SYSTEM SET audit.partition_size = '1MB'");
     query(&centre, "SELECT pg_reload_conf()");
     query(&source, "UPDATE parts SET note = note || id");
     catch_up(&source);
-    wait_until("the split begins", || query(&centre, "SELECT audit.split_partition()") == "t");
+    wait_until("the split begins", || query(&centre, "SELECT audit_internal.split_partition()") == "t");
     assert_eq!(
-        query(&centre, "SELECT f.parent, f.split_at > audit.clock() FROM audit.partition_catalog f"),
+        query(&centre, "SELECT f.parent, f.split_at > audit_internal.clock() FROM audit_internal.partition_catalog f"),
         "events_data|t"
     );
     set_clock(&source, 1);
@@ -139,10 +141,10 @@ fn a_partition_may_be_split_while_events_arrive() {
     expect_same(&centre, &source, "a");
     // The event is in the partition, which then ends behind it.
     let partitions = "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = l.partition::oid AND t.tgname = 'split'))
-                  FROM audit.partitions l WHERE l.parent = 'events_data' AND l.since < audit.clock() + interval '2 hours'";
+                  FROM audit.partitions l WHERE l.parent = 'events_data' AND l.since < audit_internal.clock() + interval '2 hours'";
     wait_until("the partition is split", || query(&centre, &format!("CALL audit.maintain(); {partitions}")) == "2|0");
     assert_eq!(
-        query(&centre, "SELECT (SELECT count(*) FROM audit.events_overflow), l.until - e.occurred_at BETWEEN interval '14 minutes' AND interval '15 minutes'
+        query(&centre, "SELECT (SELECT count(*) FROM audit_internal.events_overflow), l.until - e.occurred_at BETWEEN interval '14 minutes' AND interval '15 minutes'
                         FROM audit.events e JOIN audit.partitions l ON l.partition::oid = e.tableoid WHERE e.entity_id = '9000'"),
         "0|t"
     );

@@ -37,7 +37,7 @@ fn evidence_is_not_dropped() {
         "DROP SCHEMA audit CASCADE".to_owned(),
         "DROP EXTENSION plpgsql CASCADE".to_owned(),
         "DROP TABLE audit.events CASCADE".to_owned(),
-        "DROP TABLE audit.nodes CASCADE".to_owned(),
+        "DROP TABLE audit_internal.nodes CASCADE".to_owned(),
         format!("DROP TABLE {partition}"),
         format!("DROP TABLE {partition} CASCADE"),
         "DO $$ BEGIN EXECUTE 'DROP EXTENSION audit CASCADE'; END $$".to_owned(),
@@ -82,7 +82,7 @@ fn uninstalling(server: &Server) {
     assert!(errors.contains("42501: "), "{errors}");
     server.query("shop", confirmed);
     let left = "SELECT count(*) FROM pg_class c WHERE c.relname LIKE 'events%'
-                UNION ALL SELECT count(*) FROM pg_namespace n WHERE n.nspname = 'audit'
+                UNION ALL SELECT count(*) FROM pg_namespace n WHERE n.nspname IN ('audit', 'audit_internal')
                 UNION ALL SELECT count(*) FROM pg_trigger t WHERE t.tgname LIKE '!audit%'
                 UNION ALL SELECT count(*) FROM pg_event_trigger t WHERE t.evtname LIKE 'audit%'";
     assert_eq!(server.query("shop", left), "0\n0\n0\n0");
@@ -107,7 +107,10 @@ fn it_is_not_created_beside_what_is_not_ours() {
             errors.contains("42710: role \"audit_admin\" already exists") && errors.contains("HINT:  "),
             "{errors}"
         );
-        assert_eq!(server.query("postgres", "SELECT count(*) FROM pg_namespace WHERE nspname = 'audit'"), "0");
+        assert_eq!(
+            server.query("postgres", "SELECT count(*) FROM pg_namespace WHERE nspname IN ('audit', 'audit_internal')"),
+            "0"
+        );
         server.query("postgres", "DROP ROLE IF EXISTS m; DROP ROLE audit_admin");
     }
     // A role that nobody uses is taken, and our own in use by another database is no obstacle.

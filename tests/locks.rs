@@ -63,7 +63,7 @@ fn locks_of_any_login_stop_nothing() {
 fn a_session_at_work_is_met() {
     let server = start();
     let mut busy = server.connect("postgres");
-    busy.batch_execute("BEGIN; SELECT audit.lock('maintenance'), audit.lock('retention')").unwrap();
+    busy.batch_execute("BEGIN; SELECT audit_internal.lock('maintenance'), audit_internal.lock('retention')").unwrap();
     let locks = "SELECT l.classid::regclass || ' ' || e.extname || ' ' || l.objsubid || ' ' || l.mode FROM pg_locks l
                  JOIN pg_extension e ON e.oid = l.objid WHERE l.locktype = 'object' ORDER BY l.objsubid";
     assert_eq!(
@@ -81,13 +81,13 @@ fn a_session_at_work_is_met() {
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
 
     // Who waits for locks in another order is told so.
-    other.batch_execute("RESET lock_timeout; BEGIN; SELECT audit.lock('partitions')").unwrap();
-    let waiting = thread::spawn(move || other.batch_execute("SELECT audit.lock('retention'); COMMIT"));
+    other.batch_execute("RESET lock_timeout; BEGIN; SELECT audit_internal.lock('partitions')").unwrap();
+    let waiting = thread::spawn(move || other.batch_execute("SELECT audit_internal.lock('retention'); COMMIT"));
     wait_until("it waits", || {
         server.query("postgres", "SELECT count(*) FROM pg_locks l WHERE l.locktype = 'object' AND NOT l.granted") == "1"
     });
     let deadlocked = |error: &postgres::Error| error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED);
-    let first = busy.batch_execute("SELECT audit.lock('partitions')");
+    let first = busy.batch_execute("SELECT audit_internal.lock('partitions')");
     busy.batch_execute("ROLLBACK").unwrap();
     let second = waiting.join().unwrap();
     assert!(first.as_ref().err().is_some_and(deadlocked) != second.as_ref().err().is_some_and(deadlocked));
@@ -101,7 +101,7 @@ fn a_session_at_work_is_met() {
 fn one_worker_waits_until_its_session_ends() {
     let server = start();
     let (mut first, mut second) = (server.connect("postgres"), server.connect("postgres"));
-    let sql = "SELECT audit.try_lock('overflow_waiter')";
+    let sql = "SELECT audit_internal.try_lock('overflow_waiter')";
     assert!(is_true(&mut first, sql));
     assert!(!is_true(&mut second, sql));
     first.batch_execute("BEGIN; SELECT 1 / 0").unwrap_err();
@@ -118,12 +118,12 @@ fn locks_are_for_the_extension() {
     server.query("postgres", "CREATE ROLE mallory LOGIN; GRANT audit_admin, audit_reader, audit_writer TO mallory");
     let mut mallory = server.connect_as("mallory", "postgres");
     for call in ["lock('maintenance')", "try_lock('maintenance')", "lock_table('t')"] {
-        let error = mallory.batch_execute(&format!("SELECT audit.{call}")).unwrap_err();
+        let error = mallory.batch_execute(&format!("SELECT audit_internal.{call}")).unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{call}");
     }
     let mut owner = server.connect("postgres");
     for call in ["lock('maintenence')", "try_lock('')", "lock(NULL)", "lock_table(NULL)"] {
-        let error = owner.batch_execute(&format!("SELECT audit.{call}")).unwrap_err();
+        let error = owner.batch_execute(&format!("SELECT audit_internal.{call}")).unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::INTERNAL_ERROR), "{call}");
     }
 }

@@ -18,7 +18,7 @@ fn without_partitions(settings: &[(&str, &str)]) -> Server {
         "CREATE EXTENSION audit;
          CREATE TABLE t (id int PRIMARY KEY, note text);
          SELECT audit.enable('t');
-         SELECT audit.upsert_config(ROW('events_data', '1 hour')::audit.partition_settings);",
+         SELECT audit_internal.upsert_config(ROW('events_data', '1 hour')::audit_internal.partition_settings);",
     );
     drop_partitions(&server);
     server
@@ -33,10 +33,10 @@ fn drop_partitions(server: &Server) {
          DECLARE partition regclass;
          BEGIN
              FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' LOOP
-                 PERFORM audit.execute_permitted(format('DROP TABLE %s', partition));
+                 PERFORM audit_internal.execute_permitted(format('DROP TABLE %s', partition));
              END LOOP;
          END $$;
-         SELECT audit.create_partition('events_data', 'events_data_past', 'FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')');
+         SELECT audit_internal.create_partition('events_data', 'events_data_past', 'FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')');
          COMMIT",
     );
 }
@@ -46,7 +46,7 @@ fn number(server: &Server, sql: &str) -> i64 {
 }
 
 fn overflow(server: &Server) -> i64 {
-    number(server, "SELECT count(*) FROM audit.events_overflow")
+    number(server, "SELECT count(*) FROM audit_internal.events_overflow")
 }
 
 /// Every event of the rows is there once, in its partition, as the trail shows it, and the move is an event with its
@@ -118,7 +118,7 @@ fn maintain_creates_partitions_and_empties_the_overflow() {
     assert_eq!(overflow(&server), ROWS.parse::<i64>().unwrap());
     assert_eq!(number(&server, "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"), 20000);
     let content = "SELECT md5(string_agg(e::text, ',' ORDER BY e.event_id)) FROM (TABLE audit.events UNION ALL
-                   TABLE audit.events_overflow) e WHERE e.category = 'data'";
+                   TABLE audit_internal.events_overflow) e WHERE e.category = 'data'";
     let before = server.query("postgres", content);
 
     // One call steps until nothing is left, committing in between.
@@ -212,7 +212,7 @@ fn an_index_may_be_made_concurrently() {
     let mut transaction = writing.transaction().unwrap();
     transaction.batch_execute("INSERT INTO t VALUES (2)").unwrap();
     let mut indexing = server.connect("postgres");
-    let command = format!("CREATE INDEX CONCURRENTLY of_dba ON audit.{partition} (context_id, entity_id)");
+    let command = format!("CREATE INDEX CONCURRENTLY of_dba ON audit_internal.{partition} (context_id, entity_id)");
     let made = std::thread::spawn(move || indexing.batch_execute(&command));
     let ready = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = 'of_dba'";
     wait_until("the index is in the catalog", || number(&server, ready) == 1);
@@ -222,7 +222,7 @@ fn an_index_may_be_made_concurrently() {
     server.query("postgres", "INSERT INTO t SELECT n FROM generate_series(101, 200) n");
     let by_index = format!(
         "SET enable_seqscan = off; SET enable_bitmapscan = off;
-         SELECT count(*) FROM audit.{partition} e WHERE e.context_id > 0; SELECT count(*) FROM audit.events_overflow"
+         SELECT count(*) FROM audit_internal.{partition} e WHERE e.context_id > 0; SELECT count(*) FROM audit_internal.events_overflow"
     );
     assert_eq!(server.query("postgres", &by_index), "200\n0");
     events::expect_whole(&server, "postgres");
@@ -235,10 +235,13 @@ fn a_transaction_may_go_through_many_partitions() {
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');
-         SELECT audit.upsert_config(ROW('events_data', '1 hour')::audit.partition_settings)",
+         SELECT audit_internal.upsert_config(ROW('events_data', '1 hour')::audit_internal.partition_settings)",
     );
     drop_partitions(&server);
-    server.query("postgres", "SELECT audit.create_partitions_of('events_data', now(), now() + interval '31 hours')");
+    server.query(
+        "postgres",
+        "SELECT audit_internal.create_partitions_of('events_data', now(), now() + interval '31 hours')",
+    );
     let mut client = server.connect("postgres");
     let mut transaction = client.transaction().unwrap();
     for hour in 0..30 {

@@ -40,7 +40,8 @@ fn worked() -> Server {
 #[test]
 fn the_events_of_a_workload_explain_every_table() {
     let server = worked();
-    let tables = server.query("postgres", "SELECT s.relation_oid::regclass FROM audit.table_settings s ORDER BY 1");
+    let tables =
+        server.query("postgres", "SELECT s.relation_oid::regclass FROM audit_internal.table_settings s ORDER BY 1");
     assert_eq!(tables.lines().count(), 11);
     for table in tables.lines() {
         assert_eq!(server.query("postgres", &format!("SELECT problem FROM reconcile.check('{table}')")), "", "{table}");

@@ -84,9 +84,9 @@ fn a_subscriber_audits_what_it_applies() {
     // What was applied says where it came from; what is done here does not.
     subscriber.query("postgres", "INSERT INTO t VALUES (9, 'local')");
     let origins = "SELECT e.entity_id, c.origin LIKE 'pg\\_%', s.backend_type = 'client backend' FROM audit.events e
-                   JOIN audit.contexts c USING (node_id, context_id) JOIN audit.sessions s USING (node_id, session_id)
+                   JOIN audit_internal.contexts c USING (node_id, context_id) JOIN audit_internal.sessions s USING (node_id, session_id)
                    WHERE e.category = 'data' AND e.entity_id IN ('1', '2', '9') AND e.event_type = 1
-                     AND e.relation_id IN (SELECT relation_id FROM audit.relations WHERE table_name = 't') ORDER BY 1";
+                     AND e.relation_id IN (SELECT relation_id FROM audit_internal.relations WHERE table_name = 't') ORDER BY 1";
     assert_eq!(subscriber.query("postgres", origins), "1|t|f\n2|t|f\n9||t");
     assert_eq!(errors(&subscriber), "");
 }
@@ -126,7 +126,7 @@ fn a_publication_for_all_tables_goes_on() {
          DECLARE partition regclass;
          BEGIN
              FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' LOOP
-                 PERFORM audit.execute_permitted(format('DROP TABLE %s', partition));
+                 PERFORM audit_internal.execute_permitted(format('DROP TABLE %s', partition));
              END LOOP;
          END $$;
          COMMIT;
@@ -135,7 +135,7 @@ fn a_publication_for_all_tables_goes_on() {
          DELETE FROM t WHERE id BETWEEN 300 AND 400",
     );
     wait_until("the overflow is empty", || {
-        publisher.query("postgres", "CALL audit.maintain(); SELECT count(*) FROM audit.events_overflow") == "0"
+        publisher.query("postgres", "CALL audit.maintain(); SELECT count(*) FROM audit_internal.events_overflow") == "0"
     });
     catch_up(&publisher, &subscriber);
     assert_eq!(

@@ -36,7 +36,7 @@ fn hostile_values_are_text() {
              INSERT INTO note SELECT v, v FROM (VALUES {HOSTILE}) h (v);
              SELECT audit.define_event_type('page.shown', category => 'security', parameters => '{{\"v\": \"text\"}}');
              SELECT audit.record('page.shown', jsonb_build_object('v', v), v, v, 'failure') FROM (VALUES {HOSTILE}) h (v);
-             SELECT audit.emit('access.denied', NULL, v, v, NULL, 'failure') FROM (VALUES {HOSTILE}) h (v);"
+             SELECT audit_internal.emit('access.denied', NULL, v, v, NULL, 'failure') FROM (VALUES {HOSTILE}) h (v);"
         ),
     );
     for name in ["data_changes", "user_access", "security_events", "system_access", "dashboard"] {
@@ -73,7 +73,7 @@ fn printed_tables_are_whole() {
         &format!(
             "INSERT INTO note SELECT n, {value} FROM generate_series(1, 150) n;
              INSERT INTO note VALUES (1000, repeat('unbroken', 60)), (1001, E'l\\n' || repeat(E'l\\n', 200));
-             SELECT audit.emit('access.denied', NULL, repeat('table_', 20), NULL, NULL, 'failure') FROM generate_series(1, 40);"
+             SELECT audit_internal.emit('access.denied', NULL, repeat('table_', 20), NULL, NULL, 'failure') FROM generate_series(1, 40);"
         ),
     );
     for name in ["data_changes", "security_events", "dashboard"] {

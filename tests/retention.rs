@@ -50,9 +50,9 @@ fn work(step: u32) -> String {
          INSERT INTO measure SELECT {step} * 100 + n, repeat(md5(n::text), 10) FROM generate_series(1, 40) n;
          INSERT INTO late VALUES ({step});
          INSERT INTO scratch SELECT n FROM generate_series(1, 3) n; TRUNCATE scratch;
-         SELECT audit.emit('table.read', '{{\"rows\": 3}}', NULL, NULL, 'customer', NULL),
-                audit.emit('session.login', '{{}}', NULL, NULL, NULL, {result}),
-                audit.emit('object.alter', '{{\"command\": \"ALTER TABLE\"}}', 'public.view{step}', NULL, NULL, NULL),
+         SELECT audit_internal.emit('table.read', '{{\"rows\": 3}}', NULL, NULL, 'customer', NULL),
+                audit_internal.emit('session.login', '{{}}', NULL, NULL, NULL, {result}),
+                audit_internal.emit('object.alter', '{{\"command\": \"ALTER TABLE\"}}', 'public.view{step}', NULL, NULL, NULL),
                 audit.record('order.paid', '{{\"amount\": {step}.5}}', 'order', '{step}');
          RESET audit.actor;"
     )
@@ -100,7 +100,7 @@ fn two_years_of_life_are_accounted_for() {
         if step == 17 {
             // A clock that is wrong by months leads to partitions that have closed.
             trail.at(&time(13), &format!("{};{SEE}", work(1000)));
-            assert_ne!(trail.at(&time(17), "SELECT count(*) FROM audit.events_overflow"), "0");
+            assert_ne!(trail.at(&time(17), "SELECT count(*) FROM audit_internal.events_overflow"), "0");
         }
         if let Some(covered) = held(step) {
             let missing = format!(
@@ -115,7 +115,7 @@ fn two_years_of_life_are_accounted_for() {
         }
         if step % 9 == 8 {
             // Two are ahead.
-            let many = "SELECT l.parent, count(*) FROM audit.partitions l WHERE l.since <= audit.clock() AND l.parent LIKE 'events%'
+            let many = "SELECT l.parent, count(*) FROM audit.partitions l WHERE l.since <= audit_internal.clock() AND l.parent LIKE 'events%'
                         GROUP BY 1 HAVING count(*) > 24";
             assert_eq!(trail.at(&time(step), many), "", "too many partitions at step {step}");
             events::expect_whole(&trail.server, "postgres");
@@ -135,7 +135,7 @@ const OWNERS: &str = "
            s.parameters->>'archive_id' AS archive_id, s.parameters->>'action' AS action
     FROM proof.seen s WHERE s.event IN ('retention.prune', 'retention.archive');
     CREATE VIEW proof.owned AS
-    SELECT s.*, coalesce((SELECT 'dedicated_' || p.retention_id FROM audit.retention_settings p
+    SELECT s.*, coalesce((SELECT 'dedicated_' || p.retention_id FROM audit_internal.retention_settings p
                           WHERE s.category = 'data' AND p.lineage IS NOT NULL AND p.entity = s.entity), s.category) AS owner
     FROM proof.seen s;";
 
@@ -145,7 +145,7 @@ fn expect_accounts(trail: &Trail, end: &str) {
     trail.expect_unchanged(end);
     // Nothing is left of the time that no policy keeps: no partition, no context, no session.
     let old = "SELECT l.partition_name FROM audit.partitions l
-               WHERE l.until < audit.clock() - interval '20 months'";
+               WHERE l.until < audit_internal.clock() - interval '20 months'";
     assert_eq!(trail.at(end, old), "");
     let live =
         trail.at(end, "CREATE TABLE proof.live AS SELECT event_id FROM audit.trail; SELECT count(*) FROM proof.live");
@@ -164,8 +164,9 @@ fn expect_accounts(trail: &Trail, end: &str) {
     let noted = "SELECT n.owner, sum(n.events) FROM proof.notes n WHERE n.event = 'retention.prune'
                    AND (n.archive_id IS NULL OR n.action = 'delete archive') GROUP BY 1 ORDER BY 1";
     assert_eq!(count(gone), count(noted), "events that have gone, and prunes");
-    let click =
-        count("SELECT 'dedicated_' || retention_id FROM audit.retention_settings WHERE entity = 'public.click'");
+    let click = count(
+        "SELECT 'dedicated_' || retention_id FROM audit_internal.retention_settings WHERE entity = 'public.click'",
+    );
     let owners = count(&format!("SELECT string_agg(g.owner, ' ') FROM ({gone}) g"));
     assert_eq!(owners, format!("application {click} read schema"));
 
@@ -238,8 +239,8 @@ fn the_worker_archives_and_prunes() {
     // June and later are live, April and May in archives; what is older has gone with its archive.
     let state = "SELECT (SELECT count(*) FROM audit.trail WHERE event = 'row.insert'),
                         (SELECT string_agg(to_char(since, 'MM'), ' ' ORDER BY since) FROM audit.archives WHERE category = 'data'),
-                        (SELECT count(*) FROM audit.partitions l LEFT JOIN audit.partition_catalog f USING (partition_name)
-                         WHERE l.parent = 'events_data' AND l.until < audit.clock() AND f.closed_at IS NULL)";
+                        (SELECT count(*) FROM audit.partitions l LEFT JOIN audit_internal.partition_catalog f USING (partition_name)
+                         WHERE l.parent = 'events_data' AND l.until < audit_internal.clock() AND f.closed_at IS NULL)";
     wait_until("the worker has let go what is due", || query(state) == "300|04 05|0");
     let archives = "SELECT count(*), sum(events), count(*) FILTER (WHERE pruned_at IS NULL) FROM audit.archives";
     assert_eq!(query(archives), "2|200|0");

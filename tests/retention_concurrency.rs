@@ -116,7 +116,7 @@ fn captures_readers_and_dumps_go_on() {
     for hour in 0..30 {
         trail.at(
             &format!("2030-01-30 12:30+00'::timestamptz + interval '{hour} hours"),
-            "SELECT audit.create_partitions()",
+            "SELECT audit_internal.create_partitions()",
         );
     }
     assert!(query(old).parse::<u32>().unwrap() > 24);
@@ -161,8 +161,8 @@ fn captures_readers_and_dumps_go_on() {
     // Everything that is due goes, now that nobody is in the way.
     let last = (offset + 8 * 3600).to_string();
     trail.configure(&[("audit.test_clock_offset", &last)]);
-    let waiting = "SELECT (SELECT count(*) FROM audit.due_partitions()) + (SELECT count(*) FROM audit.partitions_to_close())
-                        + (SELECT count(*) FROM audit.partitions_to_merge()) + (SELECT count(*) FROM audit.events_overflow)";
+    let waiting = "SELECT (SELECT count(*) FROM audit_internal.due_partitions()) + (SELECT count(*) FROM audit_internal.partitions_to_close())
+                        + (SELECT count(*) FROM audit_internal.partitions_to_merge()) + (SELECT count(*) FROM audit_internal.events_overflow)";
     wait_until("maintenance has done all that there is", || query(waiting) == "0");
     let done = query(DONE);
     assert!(["drop", "archive", "move"].iter().all(|kind| number(&done, kind) > 2), "{done}");
@@ -271,7 +271,7 @@ fn a_large_overflow_comes_out_whole() {
     let trail = Trail::start(&[ALONE], "2030-01-15", "CREATE TABLE t (id int PRIMARY KEY); SELECT audit.enable('t');");
     let late = "2030-06-15";
     trail.at(late, "INSERT INTO t SELECT n FROM generate_series(1, 200000) n");
-    assert_eq!(trail.at(late, "SELECT count(*) FROM audit.events_overflow"), "200000");
+    assert_eq!(trail.at(late, "SELECT count(*) FROM audit_internal.events_overflow"), "200000");
     let began = Instant::now();
     let maintaining = AtomicBool::new(true);
     let last = thread::scope(|scope| {
@@ -290,7 +290,7 @@ fn a_large_overflow_comes_out_whole() {
     });
     eprintln!("200,000 events moved in {:?}", began.elapsed());
     trail.at(late, "CALL audit.maintain()");
-    let whole = "SELECT count(*), count(DISTINCT entity_id), (SELECT count(*) FROM audit.events_overflow) FROM audit.events_data";
+    let whole = "SELECT count(*), count(DISTINCT entity_id), (SELECT count(*) FROM audit_internal.events_overflow) FROM audit_internal.events_data";
     assert_eq!(trail.at(late, whole), format!("{last}|{last}|0"));
     events::expect_whole(&trail.server, "postgres");
 }

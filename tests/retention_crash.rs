@@ -50,13 +50,14 @@ const MAINTAIN: &str = "CALL audit.maintain()";
 fn moving_closing_cutting_and_merging_survive() {
     let trail = Trail::start(&[ALONE], "2030-01-15", SETUP);
     // After the month for which partitions were made ahead, events wait in the overflow.
-    let overflow = "SELECT count(*) FROM audit.events_overflow";
+    let overflow = "SELECT count(*) FROM audit_internal.events_overflow";
     trail.at("2030-05-15", &format!("INSERT INTO t SELECT n FROM generate_series(301, 400) n;{SEE}"));
     survive(&trail, "2030-05-15", "move.moved", &format!("{MAINTAIN};{overflow}"));
     assert_eq!(trail.at("2030-05-15", overflow), "0");
 
-    let open = "SELECT count(*) FROM audit.partitions l LEFT JOIN audit.partition_catalog f USING (partition_name)
-                WHERE l.parent = 'events_data' AND l.until < audit.clock() AND f.closed_at IS NULL";
+    let open =
+        "SELECT count(*) FROM audit.partitions l LEFT JOIN audit_internal.partition_catalog f USING (partition_name)
+                WHERE l.parent = 'events_data' AND l.until < audit_internal.clock() AND f.closed_at IS NULL";
     assert_ne!(trail.at("2030-06-02", open), "0");
     survive(&trail, "2030-06-02", "close.finished", MAINTAIN);
     assert_eq!(trail.at("2030-06-02", open), "0");
@@ -68,24 +69,27 @@ fn moving_closing_cutting_and_merging_survive() {
         ),
     );
     survive(&trail, "2030-06-02 12:10", "split.attached", MAINTAIN);
-    let until = "SELECT l.until FROM audit.partitions l WHERE l.parent = 'events_data' AND l.since <= audit.clock() AND l.until > audit.clock()";
+    let until = "SELECT l.until FROM audit.partitions l WHERE l.parent = 'events_data' AND l.since <= audit_internal.clock() AND l.until > audit_internal.clock()";
     assert_eq!(trail.at("2030-06-02 12:10", until), "2030-06-02 13:00:00+00");
 
     // More partitions than may stay, of which maintenance merges two at a time.
     for hour in 0..26 {
         let time = format!("2030-06-03 {:02}:30+00'::timestamptz + interval '{} days", hour % 24, hour / 24);
-        trail.at(&time, &format!("SELECT audit.create_partitions(); INSERT INTO t SELECT 1000 + {hour} * 10 + n FROM generate_series(1, 3) n; {SEE}"));
+        trail.at(&time, &format!("SELECT audit_internal.create_partitions(); INSERT INTO t SELECT 1000 + {hour} * 10 + n FROM generate_series(1, 3) n; {SEE}"));
     }
     let later = "2030-06-04 04:00";
     survive(&trail, later, "merge.copied", MAINTAIN);
     for hour in 26..30 {
         let time = format!("2030-06-04 {:02}:30", hour - 20);
-        trail.at(&time, &format!("SELECT audit.create_partitions(); INSERT INTO t VALUES (2000 + {hour}); {SEE}"));
+        trail.at(
+            &time,
+            &format!("SELECT audit_internal.create_partitions(); INSERT INTO t VALUES (2000 + {hour}); {SEE}"),
+        );
     }
     survive(&trail, "2030-06-04 12:00", "merge.dropped", MAINTAIN);
     let partitions = "SELECT count(*) FROM audit.partitions l WHERE l.parent = 'events_data'";
     assert_eq!(trail.at("2030-06-04 12:00", partitions), "24");
-    assert_eq!(trail.at(later, "SELECT count(*) FROM audit.events_data"), (401 + 78 + 4).to_string());
+    assert_eq!(trail.at(later, "SELECT count(*) FROM audit_internal.events_data"), (401 + 78 + 4).to_string());
     assert_eq!(trail.at(later, "SELECT count(*) FROM audit.history('t', '1003')"), "1");
 }
 

@@ -15,7 +15,7 @@ fn explained() -> Server {
     server.query(
         "postgres",
         "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY, note text); SELECT audit.enable('t');
-         SELECT audit.create_partitions_of('events_data', now() - interval '12 months', now());
+         SELECT audit_internal.create_partitions_of('events_data', now() - interval '12 months', now());
          INSERT INTO t VALUES (1, 'needle')",
     );
     server

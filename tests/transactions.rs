@@ -94,8 +94,8 @@ fn dictionaries(server: &Server) {
          INSERT INTO t VALUES (18, '', 5);",
     );
     let found = "SELECT e.entity_id, c.actor, jsonb_path_query_array(r.columns, '$[*].name')
-                 FROM audit.events e JOIN audit.contexts c USING (node_id, context_id)
-                 JOIN audit.relations r USING (node_id, relation_id)
+                 FROM audit.events e JOIN audit_internal.contexts c USING (node_id, context_id)
+                 JOIN audit_internal.relations r USING (node_id, relation_id)
                  WHERE e.category = 'data' AND e.entity_id::int > 9 ORDER BY e.entity_id::int";
     assert_eq!(
         server.query("postgres", found),
@@ -161,7 +161,7 @@ fn procedures(server: &Server) {
            insert 5 {"id": 5}"#,
     );
     let transactions = "SELECT count(DISTINCT e.transaction_id) FROM audit.events e
-                        JOIN audit.relations r USING (node_id, relation_id)
+                        JOIN audit_internal.relations r USING (node_id, relation_id)
                         WHERE e.category = 'data' AND r.entity = 'public.batch'";
     assert_eq!(server.query("postgres", transactions), "3");
 }
@@ -240,6 +240,6 @@ fn prepared_transactions_bring_their_events_when_they_commit() {
            update 2 {"note": ["between", "changed"]}"#,
     );
     let actors = "SELECT string_agg(c.actor, ' ' ORDER BY e.transaction_id, e.event_id) FROM audit.events e
-                  JOIN audit.contexts c USING (node_id, context_id) WHERE e.category = 'data'";
+                  JOIN audit_internal.contexts c USING (node_id, context_id) WHERE e.category = 'data'";
     assert_eq!(server.query("postgres", actors), "ann ann ben ben");
 }

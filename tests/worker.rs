@@ -188,12 +188,12 @@ fn a_database_that_fails_stops_no_other() {
     }
     wait_until("both are maintained", || ["broken", "whole"].iter().all(|database| overflow(&server, database) == 0));
     // A table of somebody else's where the next partition would be.
-    let partition =
-        server.query("broken", "SELECT audit.partition_name('events_data', date_trunc('month', now(), 'UTC'))");
-    drop_partitions_and(&server, "broken", &format!("CREATE TABLE audit.{partition} ()"));
+    let partition = server
+        .query("broken", "SELECT audit_internal.partition_name('events_data', date_trunc('month', now(), 'UTC'))");
+    drop_partitions_and(&server, "broken", &format!("CREATE TABLE audit_internal.{partition} ()"));
     server.query("broken", "INSERT INTO t SELECT max(id) + 1 FROM t");
     // Neither can the partition be made nor its event be moved.
-    let problem = format!("audit.events_data: relation \"{partition}\" already exists");
+    let problem = format!("events_data: relation \"{partition}\" already exists");
     let failed = format!("could not create partitions: {problem}; could not empty the overflow: {problem}");
     wait_until("status says so", || worker(&server, "broken").ends_with(&format!("): {failed}")));
     let words = worker(&server, "broken");
@@ -205,7 +205,7 @@ fn a_database_that_fails_stops_no_other() {
     wait_until("it is tried again", || worker(&server, "broken").contains("(3 times)"));
     let failures = server.log().matches("audit maintenance failed in database \"broken\"").count();
     assert!((3..=4).contains(&failures), "{failures}");
-    server.query("broken", &format!("DROP TABLE audit.{partition}"));
+    server.query("broken", &format!("DROP TABLE audit_internal.{partition}"));
     wait_until("it recovers", || overflow(&server, "broken") == 0 && worker(&server, "broken").ends_with("(ok)"));
     assert_eq!(server.query("broken", "SELECT worker_error IS NULL FROM audit.status()"), "t");
 }
@@ -236,7 +236,7 @@ fn settings_of_the_database_do_not_matter() {
     server.query("a", &format!("{settings} INSERT INTO public.t VALUES (1)"));
     client.batch_execute("COMMIT").unwrap();
     wait_until("the event is moved", || {
-        server.query("a", &format!("{settings} SELECT count(*) FROM audit.events_overflow")) == "0"
+        server.query("a", &format!("{settings} SELECT count(*) FROM audit_internal.events_overflow")) == "0"
     });
     let sql = "SELECT count(*) FROM audit.trail t WHERE t.event = 'evidence.move'";
     assert_eq!(server.query("a", &format!("{settings} {sql}")), "1");

@@ -1,39 +1,39 @@
 -- The options of audited tables and schemas: what is asked for, checked and merged with what was.
 
-CREATE FUNCTION audit.hash_key_is_readable() RETURNS boolean
+CREATE FUNCTION audit_internal.hash_key_is_readable() RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_hash_key_is_readable';
-COMMENT ON FUNCTION audit.hash_key_is_readable() IS 'Whether the file that audit.hash_key_file names holds a key';
+COMMENT ON FUNCTION audit_internal.hash_key_is_readable() IS 'Whether the file that audit.hash_key_file names holds a key';
 
 -- The settings row of a table, by its OID alone: a name may be another table's by now.
-CREATE FUNCTION audit.settings_of(target regclass) RETURNS audit.table_settings
+CREATE FUNCTION audit_internal.settings_of(target regclass) RETURNS audit_internal.table_settings
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT audit.current_row(NULL::audit.table_settings, target::oid);
+    SELECT audit_internal.current_row(NULL::audit_internal.table_settings, target::oid);
 END;
-COMMENT ON FUNCTION audit.settings_of(regclass) IS 'The options that audit.enable was called with for this table; internal';
+COMMENT ON FUNCTION audit_internal.settings_of(regclass) IS 'The options that audit.enable was called with for this table; internal';
 
-CREATE FUNCTION audit.stale_settings_of(target regclass) RETURNS audit.table_settings
+CREATE FUNCTION audit_internal.stale_settings_of(target regclass) RETURNS audit_internal.table_settings
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'audit_stale_settings_of';
-COMMENT ON FUNCTION audit.stale_settings_of(regclass) IS
+COMMENT ON FUNCTION audit_internal.stale_settings_of(regclass) IS
     'What is set under the name of a table for one that is gone, as a restore may leave it; internal';
 
 -- The numbers of the columns that options name: a renamed column keeps its own.
-CREATE FUNCTION audit.column_numbers(target regclass, options jsonb) RETURNS jsonb
+CREATE FUNCTION audit_internal.column_numbers(target regclass, options jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT coalesce(jsonb_object_agg(c.name, audit.column_number(target, c.name)) FILTER (WHERE audit.column_number(target, c.name) IS NOT NULL), '{}')
+    SELECT coalesce(jsonb_object_agg(c.name, audit_internal.column_number(target, c.name)) FILTER (WHERE audit_internal.column_number(target, c.name) IS NOT NULL), '{}')
     FROM (SELECT jsonb_array_elements_text(options->'ignore_columns') AS name
           UNION SELECT jsonb_object_keys(options->'redact')
           UNION SELECT options->>'label_column') c;
 END;
-COMMENT ON FUNCTION audit.column_numbers(regclass, jsonb) IS 'The numbers of the columns that options name; internal';
+COMMENT ON FUNCTION audit_internal.column_numbers(regclass, jsonb) IS 'The numbers of the columns that options name; internal';
 
 -- The options with the columns' present names: a renamed column stays ignored and redacted, a dropped one takes its option along.
-CREATE FUNCTION audit.renamed_options(target regclass, options jsonb) RETURNS jsonb
+CREATE FUNCTION audit_internal.renamed_options(target regclass, options jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH present AS (
-        SELECT old.key AS old_name, audit.column_name(target, (old.value #>> '{}')::integer) AS new_name
+        SELECT old.key AS old_name, audit_internal.column_name(target, (old.value #>> '{}')::integer) AS new_name
         FROM jsonb_each(options->'columns') old WHERE jsonb_typeof(old.value) = 'number'
     ), renamed AS (
         SELECT options || jsonb_build_object(
@@ -47,31 +47,31 @@ BEGIN ATOMIC
                                  THEN (SELECT p.new_name FROM present p WHERE p.old_name = options->>'label_column')
                                  ELSE options->>'label_column' END) AS options
     )
-    SELECT r.options || jsonb_build_object('columns', audit.column_numbers(target, r.options)) FROM renamed r;
+    SELECT r.options || jsonb_build_object('columns', audit_internal.column_numbers(target, r.options)) FROM renamed r;
 END;
-COMMENT ON FUNCTION audit.renamed_options(regclass, jsonb) IS 'Options with the present names of the columns; internal';
+COMMENT ON FUNCTION audit_internal.renamed_options(regclass, jsonb) IS 'Options with the present names of the columns; internal';
 
 -- Options that a table has from another, its parent once: of columns that it has. They are taken as they are: what cannot be asked of
 -- the table, as to mask its key, hides more, and nothing fails for it.
-CREATE FUNCTION audit.inherited_options(target regclass, options jsonb) RETURNS jsonb
+CREATE FUNCTION audit_internal.inherited_options(target regclass, options jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH known AS (
         SELECT (options - 'retention') || jsonb_build_object(
             'ignore_columns', (SELECT coalesce(jsonb_agg(c), '[]') FROM jsonb_array_elements_text(options->'ignore_columns') c
-                               WHERE audit.column_number(target, c) IS NOT NULL),
+                               WHERE audit_internal.column_number(target, c) IS NOT NULL),
             'redact', (SELECT coalesce(jsonb_object_agg(r.key, r.value), '{}') FROM jsonb_each(options->'redact') r
-                       WHERE audit.column_number(target, r.key) IS NOT NULL),
-            'label_column', CASE WHEN audit.column_number(target, options->>'label_column') IS NOT NULL THEN options->'label_column' END) AS options
+                       WHERE audit_internal.column_number(target, r.key) IS NOT NULL),
+            'label_column', CASE WHEN audit_internal.column_number(target, options->>'label_column') IS NOT NULL THEN options->'label_column' END) AS options
     )
-    SELECT k.options || jsonb_build_object('columns', audit.column_numbers(target, k.options))
-           || CASE WHEN audit.retention_of(target) IS NULL THEN '{}' ELSE jsonb_build_object('retention', audit.retention_of(target)) END
+    SELECT k.options || jsonb_build_object('columns', audit_internal.column_numbers(target, k.options))
+           || CASE WHEN audit_internal.retention_of(target) IS NULL THEN '{}' ELSE jsonb_build_object('retention', audit_internal.retention_of(target)) END
     FROM known k;
 END;
-COMMENT ON FUNCTION audit.inherited_options(regclass, jsonb) IS 'The options that a detached partition has from its parent; internal';
+COMMENT ON FUNCTION audit_internal.inherited_options(regclass, jsonb) IS 'The options that a detached partition has from its parent; internal';
 
 -- What audit.enable refuses about a table, whatever the options.
-CREATE FUNCTION audit.check_target(target regclass) RETURNS void
+CREATE FUNCTION audit_internal.check_target(target regclass) RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -87,7 +87,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'relation with OID % does not exist', target::oid
             USING ERRCODE = 'undefined_table', HINT = 'Name an existing table.';
-    ELSIF relation.nspname = 'audit' THEN
+    ELSIF relation.nspname IN ('audit', 'audit_internal') THEN
         RAISE EXCEPTION 'cannot audit %: the audit tables are never audited by themselves', target
             USING ERRCODE = 'wrong_object_type', HINT = 'Changes of configuration are events already.';
     ELSIF relation.nspname IN ('pg_catalog', 'information_schema', 'pg_toast') THEN
@@ -101,7 +101,7 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Temporary tables are dropped when their session ends.';
     END IF;
     IF relation.relispartition THEN
-        parent := audit.enabled_table(target);
+        parent := audit_internal.enabled_table(target);
         IF parent <> target THEN
             RAISE EXCEPTION 'cannot audit % by itself: it is a partition of %, which is audited', target, parent
                 USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -110,10 +110,10 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.check_target(regclass) IS 'Raises an error where a table cannot be audited; internal';
+COMMENT ON FUNCTION audit_internal.check_target(regclass) IS 'Raises an error where a table cannot be audited; internal';
 
 -- The options that are to hold: what is given over what is set over the defaults. `target` is null for a schema.
-CREATE FUNCTION audit.merge_options(target regclass, previous jsonb, level text, operations text[], ignore_columns text[],
+CREATE FUNCTION audit_internal.merge_options(target regclass, previous jsonb, level text, operations text[], ignore_columns text[],
                                     redact jsonb, reads boolean, label_column text) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -159,7 +159,7 @@ BEGIN
         IF how IS NULL OR how NOT IN ('mask', 'hash', 'omit') THEN
             RAISE EXCEPTION 'unknown redaction "%" of column "%"', coalesce(how, 'null'), name
                 USING ERRCODE = 'invalid_parameter_value', HINT = 'The redactions are mask, hash and omit.';
-        ELSIF how = 'hash' AND NOT audit.hash_key_is_readable() THEN
+        ELSIF how = 'hash' AND NOT audit_internal.hash_key_is_readable() THEN
             RAISE EXCEPTION 'column "%" cannot be hashed without a key', name
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       HINT = 'Set audit.hash_key_file to a file that holds the key and that the server can read, and reload.';
@@ -168,8 +168,8 @@ BEGIN
     IF target IS NULL THEN
         RETURN options;
     END IF;
-    IF audit.retention_of(target) IS NOT NULL THEN
-        options := options || jsonb_build_object('retention', audit.retention_of(target));
+    IF audit_internal.retention_of(target) IS NOT NULL THEN
+        options := options || jsonb_build_object('retention', audit_internal.retention_of(target));
     END IF;
 
     SELECT array_agg(a.attname::text) INTO known FROM pg_attribute a
@@ -212,18 +212,18 @@ BEGIN
         RAISE EXCEPTION 'label column "%" of % cannot be redacted or ignored', options->>'label_column', target
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Its value is shown with every event. Choose another label_column.';
     END IF;
-    RETURN options || jsonb_build_object('columns', audit.column_numbers(target, options));
+    RETURN options || jsonb_build_object('columns', audit_internal.column_numbers(target, options));
 END;
 $$;
-COMMENT ON FUNCTION audit.merge_options(regclass, jsonb, text, text[], text[], jsonb, boolean, text) IS
+COMMENT ON FUNCTION audit_internal.merge_options(regclass, jsonb, text, text[], text[], jsonb, boolean, text) IS
     'The options that are to hold, checked; internal';
 
 -- The bits of pg_trigger.tgtype for the operations of rows: insert 4, delete 8, update 16.
-CREATE FUNCTION audit.row_operations(options jsonb) RETURNS integer
+CREATE FUNCTION audit_internal.row_operations(options jsonb) RETURNS integer
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT CASE WHEN options->'operations' ? 'insert' THEN 4 ELSE 0 END
          + CASE WHEN options->'operations' ? 'delete' THEN 8 ELSE 0 END
          + CASE WHEN options->'operations' ? 'update' THEN 16 ELSE 0 END;
 END;
-COMMENT ON FUNCTION audit.row_operations(jsonb) IS 'The operations of rows that options ask for, as bits of pg_trigger.tgtype; internal';
+COMMENT ON FUNCTION audit_internal.row_operations(jsonb) IS 'The operations of rows that options ask for, as bits of pg_trigger.tgtype; internal';

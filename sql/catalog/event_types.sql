@@ -1,8 +1,8 @@
 -- The event types that the extension itself knows. Numbers below 1000 are ours and never change. They are
--- written by audit.upsert_config: a FOR ALL TABLES publication that is already there would send rows that
+-- written by audit_internal.upsert_config: a FOR ALL TABLES publication that is already there would send rows that
 -- INSERT wrote to its subscribers.
 
-SELECT audit.upsert_config(ROW(t.*)::audit.event_types) FROM (VALUES
+SELECT audit_internal.upsert_config(ROW(t.*)::audit.event_types) FROM (VALUES
     (1, 'row.insert', 'data', 'low', 'inserted', 'A row was inserted', true),
     (2, 'row.update', 'data', 'low', 'updated', 'A row was updated', true),
     (3, 'row.delete', 'data', 'medium', 'deleted', 'A row was deleted', true),
@@ -52,7 +52,7 @@ SELECT audit.upsert_config(ROW(t.*)::audit.event_types) FROM (VALUES
     (124, 'function.call', 'application', 'low', 'called', 'A function was called', true),
     (125, 'error.reported', 'application', 'medium', 'reported an error in', 'An application met an error', true)) AS t (event_type, name, category, risk, phrase, description, built_in);
 
-SELECT audit.upsert_config(ROW(p.event_type, p.name, p.data_type, p.required, false, p.description)::audit.event_parameters) FROM (VALUES
+SELECT audit_internal.upsert_config(ROW(p.event_type, p.name, p.data_type, p.required, false, p.description)::audit.event_parameters) FROM (VALUES
     (6, 'rows', 'bigint', false, 'Rows removed: counted at level comprehensive, else estimated'),
     (6, 'rows_exact', 'boolean', false, 'Whether rows is a count'),
     (6, 'bytes', 'bigint', false, 'Bytes of the table with its TOAST and indexes'),

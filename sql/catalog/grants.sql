@@ -29,20 +29,23 @@ END $$;
 
 -- Whatever default privileges have added, only the owner has privileges from here on.
 DO $$
+DECLARE
+    ours pg_catalog.oid[] := ARRAY['audit'::pg_catalog.regnamespace, 'audit_internal'::pg_catalog.regnamespace]::pg_catalog.oid[];
 BEGIN
-    PERFORM audit.revoke_grants('SCHEMA', 'audit', n.nspowner, n.nspacl)
-    FROM pg_catalog.pg_namespace n WHERE n.nspname = 'audit';
-    PERFORM audit.revoke_grants(CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass::text, c.relowner, c.relacl)
-    FROM pg_catalog.pg_class c WHERE c.relnamespace = 'audit'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'S');
+    PERFORM audit_internal.revoke_grants('SCHEMA', n.nspname::pg_catalog.text, n.nspowner, n.nspacl)
+    FROM pg_catalog.pg_namespace n WHERE n.oid = ANY (ours);
+    PERFORM audit_internal.revoke_grants(CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass::text,
+                                         c.relowner, c.relacl)
+    FROM pg_catalog.pg_class c WHERE c.relnamespace = ANY (ours) AND c.relkind IN ('r', 'p', 'v', 'S');
     -- Where no privileges are set, PUBLIC may execute a routine and use a type.
-    PERFORM audit.revoke_grants('ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proowner,
-                                coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)))
-    FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'audit'::pg_catalog.regnamespace;
+    PERFORM audit_internal.revoke_grants('ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proowner,
+                                         coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)))
+    FROM pg_catalog.pg_proc p WHERE p.pronamespace = ANY (ours);
     -- The types of rows of tables and views and those of arrays have no privileges of their own.
-    PERFORM audit.revoke_grants('TYPE', t.oid::pg_catalog.regtype::text, t.typowner,
-                                coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner)))
+    PERFORM audit_internal.revoke_grants('TYPE', t.oid::pg_catalog.regtype::text, t.typowner,
+                                         coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner)))
     FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
-    WHERE t.typnamespace = 'audit'::pg_catalog.regnamespace AND t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c';
+    WHERE t.typnamespace = ANY (ours) AND t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c';
 END $$;
 
 GRANT USAGE ON SCHEMA audit TO PUBLIC;
@@ -56,19 +59,25 @@ TO PUBLIC;
 -- table; in a table without settings it records that.
 GRANT EXECUTE ON FUNCTION audit.capture_row() TO PUBLIC;
 
--- Readers: the whole trail, its configuration, and what reads them. All of it runs with the reader's own
--- rights, but for attribution, which shows dictionaries that a reader may read anyway, and for status,
--- unseen_rows and retention_overview.
+-- What views call, which PostgreSQL checks for the reader of the view: also of a view that a user has made of one of
+-- these and granted to others. No role has USAGE on the schema, so that nobody can call them by name; each
+-- computes its result from its arguments and the catalogs, or is read through one view only.
+GRANT EXECUTE ON FUNCTION
+    audit_internal.attribution(integer, bigint), audit_internal.summary(text, text, text, text, text, integer, jsonb),
+    audit_internal.changed_columns(integer, jsonb), audit_internal.old_values(integer, jsonb, jsonb, jsonb),
+    audit_internal.new_values(integer, jsonb, jsonb, jsonb), audit_internal.column_changes(integer, jsonb, jsonb),
+    audit_internal.shown(jsonb), audit_internal.details(jsonb), audit_internal.parameter_number(jsonb, text),
+    audit_internal.stack_fingerprint(text), audit_internal.with_partitions(regclass),
+    audit_internal.takes_truncate_trigger(regclass), audit_internal.is_preloaded(),
+    audit_internal.unseen_rows(), audit_internal.retention_overview(), audit_internal.figures(),
+    audit_internal.category_of_parent(text), audit_internal.partition_bounds(pg_node_tree),
+    audit_internal.row_state(regclass, jsonb), audit_internal.truncate_state(regclass, jsonb),
+    audit_internal.trigger_state(regclass, regproc, integer), audit_internal.row_operations(jsonb), audit_internal.trigger_gap(integer)
+TO PUBLIC;
+
+-- Readers: the whole trail, its configuration, and what reads them.
 GRANT SELECT ON
-    audit.events, audit.events_by_category, audit.events_data, audit.events_read, audit.events_security, audit.events_schema,
-    audit.events_system, audit.events_application, audit.events_overflow,
-    audit.nodes, audit.sessions, audit.contexts, audit.relations, audit.event_types, audit.event_parameters,
-    audit.table_settings, audit.schema_settings, audit.weakened_triggers, audit.unconfigured_tables,
-    audit.partition_settings, audit.partition_catalog, audit.retention_settings, audit.holds,
-    audit.archives, audit.remote_nodes, audit.gather_settings,
-    audit.partitions, audit.local_nodes, audit.covered_tables, audit.trail_events
-TO audit_reader;
-GRANT SELECT ON
+    audit.events, audit.sessions, audit.event_types, audit.event_parameters, audit.holds, audit.archives, audit.partitions,
     audit.trail, audit.changes, audit.event_parameter_values, audit.tables, audit.coverage, audit.retention, audit.servers,
     audit.dashboard, audit.recent_high_risk, audit.error_groups,
     audit.report_data_changes, audit.report_user_access, audit.report_security_events, audit.report_exports,
@@ -83,42 +92,8 @@ GRANT EXECUTE ON FUNCTION
     audit.activity_by_hour(timestamptz, timestamptz), audit.execution(text),
     audit.report_html(text, timestamptz, timestamptz, text[]), audit.dashboard_html(), audit.status()
 TO audit_reader;
--- What views call, which PostgreSQL checks for the reader of the view.
-GRANT EXECUTE ON FUNCTION
-    audit.attribution(integer, bigint), audit.summary(text, text, text, text, text, integer, jsonb),
-    audit.changed_columns(integer, jsonb), audit.old_values(integer, jsonb, jsonb, jsonb), audit.new_values(integer, jsonb, jsonb, jsonb),
-    audit.column_changes(integer, jsonb, jsonb), audit.shown(jsonb), audit.details(jsonb), audit.parameter_number(jsonb, text),
-    audit.stack_fingerprint(text), audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(),
-    audit.unseen_rows(), audit.retention_overview(), audit.figures(),
-    audit.partition_counts(regclass, text, timestamptz, timestamptz[]), audit.category_of_parent(text), audit.partition_bounds(pg_node_tree),
-    audit.row_state(regclass, jsonb), audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer),
-    audit.row_operations(jsonb), audit.trigger_gap(integer)
-TO audit_reader;
--- What the functions above call: of one event and of history,
-GRANT EXECUTE ON FUNCTION
-    audit.event_time(uuid), audit.event_at(uuid), audit.event_row(uuid), audit.neighbour(audit.events, boolean),
-    audit.related_events(audit.events), audit.related_trail(audit.events, uuid[], timestamptz[]),
-    audit.change_table(integer, jsonb, jsonb, jsonb, jsonb), audit.first_id(timestamptz),
-    audit.ancestry(regclass), audit.settings_of(regclass), audit.current_row(anyelement, oid), audit.enabled_table(regclass), audit.key_of(regclass, text),
-    audit.versions_of(regclass), audit.row_steps(integer[], integer[], text), audit.same_rows(audit.row_step[], text),
-    audit.row_trail(audit.row_step[])
-TO audit_reader;
--- of search, follow and activity,
-GRANT EXECUTE ON FUNCTION
-    audit.check_range(timestamptz, timestamptz), audit.check_choice(text, text[], text[]), audit.event_types_named(text[]),
-    audit.words(text), audit.contains_word(text, text, text, text, text, jsonb, jsonb, jsonb), audit.word_condition(text),
-    audit.reference_condition(regclass, text, text), audit.context_condition(text, text),
-    audit.search_conditions(text, timestamptz, timestamptz, text[], text[], text[], text, text, text, text[]),
-    audit.sort_key(text), audit.after_condition(uuid, text, text, boolean),
-    audit.follow_from(text, integer), audit.read_cursor(text), audit.next_batch(audit.follow_position), audit.next_transaction_id(),
-    audit.activity_in_steps(timestamptz, timestamptz, text)
-TO audit_reader;
--- and of pages.
-GRANT EXECUTE ON FUNCTION
-    audit.report_columns(text), audit.report_document(text, timestamptz, timestamptz, text[]), audit.dashboard_document(),
-    audit.page_facts(), audit.page_bars(jsonb, timestamptz, timestamptz, text), audit.page_text(text, integer), audit.page_bytes(jsonb),
-    audit.render_report(bytea), audit.render_dashboard(bytea)
-TO audit_reader;
+-- What audit.history calls with the rights of its caller.
+GRANT EXECUTE ON FUNCTION audit_internal.key_of(regclass, text), audit_internal.row_history(regclass, text, text) TO audit_reader;
 
 GRANT EXECUTE ON FUNCTION audit.record(text, jsonb, text, text, text, boolean) TO audit_writer;
 
@@ -131,18 +106,10 @@ GRANT EXECUTE ON FUNCTION
     audit.set_retention(text, interval, boolean, interval, bigint, regclass, interval), audit.prune(boolean),
     audit.hold(text, text, text, timestamptz, timestamptz, text, text), audit.release(text, text),
     audit.archive(text, timestamptz), audit.restore_archive(uuid), audit.unload_archive(uuid), audit.check_archive(uuid),
-    audit.gather(timestamptz), audit.status()
+    audit.gather(timestamptz), audit.maintenance_step(jsonb, boolean), audit.status()
 TO audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT SELECT ON
-    audit.tables, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.partition_catalog, audit.archives, audit.holds,
-    audit.event_types, audit.event_parameters, audit.table_settings, audit.schema_settings, audit.weakened_triggers,
-    audit.unconfigured_tables, audit.partition_settings, audit.retention_settings, audit.remote_nodes, audit.gather_settings
-TO audit_admin;
--- What these views and audit.maintain call.
-GRANT EXECUTE ON FUNCTION
-    audit.with_partitions(regclass), audit.takes_truncate_trigger(regclass), audit.is_preloaded(), audit.unseen_rows(),
-    audit.retention_overview(), audit.partition_bounds(pg_node_tree), audit.row_state(regclass, jsonb),
-    audit.truncate_state(regclass, jsonb), audit.trigger_state(regclass, regproc, integer), audit.row_operations(jsonb),
-    audit.trigger_gap(integer), audit.maintenance_step(jsonb), audit.raise_failures(jsonb)
+    audit.tables, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.archives, audit.holds,
+    audit.event_types, audit.event_parameters
 TO audit_admin;

@@ -2,27 +2,27 @@
 
 -- Partitions of events whose time is over and that have not closed, or lack an index of closed partitions,
 -- oldest first. For some minutes more a clock that is set right may still lead writers to them.
-CREATE FUNCTION audit.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
+CREATE FUNCTION audit_internal.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT l.partition, l.partition_name, l.parent, array_agg(d.suffix ORDER BY d.suffix) FILTER (WHERE m.is_missing)
     FROM audit.partitions l
-    CROSS JOIN LATERAL audit.partition_indexes(l.parent) d
+    CROSS JOIN LATERAL audit_internal.partition_indexes(l.parent) d
     CROSS JOIN LATERAL (
         SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
                            WHERE i.indrelid = l.partition::oid AND i.indisvalid AND c.relname = l.partition_name || d.suffix) AS is_missing) m
-    LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
-    WHERE l.parent LIKE 'events\_%' AND l.until < audit.clock() - interval '10 minutes' AND NOT audit.awaits_events(l.since, l.until)
+    LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
+    WHERE l.parent LIKE 'events\_%' AND l.until < audit_internal.clock() - interval '10 minutes' AND NOT audit_internal.awaits_events(l.since, l.until)
     GROUP BY l.partition, l.partition_name, l.parent, l.until, f.closed_at
     HAVING f.closed_at IS NULL OR bool_or(m.is_missing)
     ORDER BY l.until, l.parent;
 END;
-COMMENT ON FUNCTION audit.partitions_to_close() IS 'Partitions whose time is over and the indexes that they lack; internal';
+COMMENT ON FUNCTION audit_internal.partitions_to_close() IS 'Partitions whose time is over and the indexes that they lack; internal';
 
 -- Closes one partition in one transaction, without blocking readers. The lock that keeps late writers out is
 -- taken only where it need not be waited for; a partition that a transaction still writes to is left to the
 -- next call. A partition that cannot be closed does not keep others open.
-CREATE FUNCTION audit.close_partition() RETURNS boolean
+CREATE FUNCTION audit_internal.close_partition() RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -31,12 +31,12 @@ DECLARE
     problem text;
     problem_code text;
 BEGIN
-    FOR closing IN SELECT * FROM audit.partitions_to_close() LOOP
+    FOR closing IN SELECT * FROM audit_internal.partitions_to_close() LOOP
         BEGIN
-            EXECUTE format('LOCK TABLE audit.%I IN SHARE ROW EXCLUSIVE MODE NOWAIT', closing.partition_name);
-            PERFORM audit.record_remote_counts(closing.partition_name);
-            PERFORM audit.finish_partition(closing.partition_name, closing.parent, closing.suffixes);
-            PERFORM audit.injection_point('close.finished');
+            EXECUTE format('LOCK TABLE audit_internal.%I IN SHARE ROW EXCLUSIVE MODE NOWAIT', closing.partition_name);
+            PERFORM audit_internal.record_remote_counts(closing.partition_name);
+            PERFORM audit_internal.finish_partition(closing.partition_name, closing.parent, closing.suffixes);
+            PERFORM audit_internal.injection_point('close.finished');
             RETURN true;
         EXCEPTION
             WHEN lock_not_available THEN
@@ -54,10 +54,10 @@ BEGIN
     RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION audit.close_partition() IS 'Closes one partition whose time is over; false where there is none; internal';
+COMMENT ON FUNCTION audit_internal.close_partition() IS 'Closes one partition whose time is over; false where there is none; internal';
 
 -- Gives a partition the indexes of a closed one, its statistics, its closing trigger and its facts.
-CREATE FUNCTION audit.finish_partition(partition_name text, parent text, suffixes text[]) RETURNS void
+CREATE FUNCTION audit_internal.finish_partition(partition_name text, parent text, suffixes text[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET default_tablespace = ''
@@ -66,39 +66,39 @@ DECLARE
     wanted record;
     known record;
 BEGIN
-    PERFORM audit.use_tablespace();
+    PERFORM audit_internal.use_tablespace();
     FOR wanted IN
         SELECT d.*, finish_partition.partition_name || d.suffix AS index_name
-        FROM audit.partition_indexes(parent) d WHERE d.suffix = ANY (suffixes)
+        FROM audit_internal.partition_indexes(parent) d WHERE d.suffix = ANY (suffixes)
     LOOP
         BEGIN
-            EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, partition_name, wanted.definition);
+            EXECUTE format('CREATE INDEX %I ON audit_internal.%I %s', wanted.index_name, partition_name, wanted.definition);
         EXCEPTION WHEN program_limit_exceeded THEN
-            EXECUTE format('CREATE INDEX %I ON audit.%I %s', wanted.index_name, partition_name, wanted.otherwise);
+            EXECUTE format('CREATE INDEX %I ON audit_internal.%I %s', wanted.index_name, partition_name, wanted.otherwise);
         END;
     END LOOP;
-    EXECUTE format('ANALYZE audit.%I', partition_name);
-    IF EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = finish_partition.partition_name AND f.closed_at IS NOT NULL) THEN
+    EXECUTE format('ANALYZE audit_internal.%I', partition_name);
+    IF EXISTS (SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = finish_partition.partition_name AND f.closed_at IS NOT NULL) THEN
         RETURN;
     END IF;
     -- The event writer looks for this trigger by name and writes to the overflow instead; any other INSERT is
     -- rejected, as UPDATE and DELETE already are.
-    PERFORM audit.execute_permitted(format('CREATE TRIGGER closed BEFORE INSERT ON audit.%I FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', partition_name));
-    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER closed', partition_name));
+    PERFORM audit_internal.execute_permitted(format('CREATE TRIGGER closed BEFORE INSERT ON audit_internal.%I FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', partition_name));
+    PERFORM audit_internal.execute_permitted(format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER closed', partition_name));
     -- The next vacuum is the last: it freezes rows that never change again.
-    PERFORM audit.execute_permitted(format('ALTER TABLE audit.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
+    PERFORM audit_internal.execute_permitted(format('ALTER TABLE audit_internal.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
                    'autovacuum_vacuum_insert_scale_factor = 0)', partition_name));
     EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, min(e.context_id) AS lowest '
-                   'FROM audit.%I e', partition_name) INTO known;
-    PERFORM audit.upsert_config(ROW(partition_name, parent, audit.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit.partition_catalog);
+                   'FROM audit_internal.%I e', partition_name) INTO known;
+    PERFORM audit_internal.upsert_config(ROW(partition_name, parent, audit_internal.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit_internal.partition_catalog);
 END;
 $$;
-COMMENT ON FUNCTION audit.finish_partition(text, text, text[]) IS 'Gives a partition what a closed one has; the caller has locked it; internal';
+COMMENT ON FUNCTION audit_internal.finish_partition(text, text, text[]) IS 'Gives a partition what a closed one has; the caller has locked it; internal';
 
 -- Brings the summaries of open partitions up to date where autovacuum has not yet, without blocking other sessions.
 -- The range that is still being filled stays without: every event that came to it would have to change its
 -- summary.
-CREATE FUNCTION audit.summarize_partitions() RETURNS void
+CREATE FUNCTION audit_internal.summarize_partitions() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -110,7 +110,7 @@ BEGIN
     FOR open_partition IN
         SELECT l.partition, i.indexrelid AS index
         FROM audit.partitions l JOIN pg_index i ON i.indrelid = l.partition::oid JOIN pg_class c ON c.oid = i.indexrelid
-        WHERE l.parent LIKE 'events\_%' AND l.since <= audit.clock() AND l.until > audit.clock() AND c.relname = l.partition_name || '_key' AND i.indisvalid
+        WHERE l.parent LIKE 'events\_%' AND l.since <= audit_internal.clock() AND l.until > audit_internal.clock() AND c.relname = l.partition_name || '_key' AND i.indisvalid
     LOOP
         filled := pg_relation_size(open_partition.partition) / current_setting('block_size')::integer / range_pages * range_pages;
         CONTINUE WHEN filled = 0;
@@ -121,5 +121,5 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.summarize_partitions() IS 'Summarises the pages of open partitions that are full; internal';
+COMMENT ON FUNCTION audit_internal.summarize_partitions() IS 'Summarises the pages of open partitions that are full; internal';
 

@@ -3,52 +3,52 @@
 -- Partitions of events have one of these parents: a category, or a table with a retention of its own. The
 -- planner may ask the functions below of any name in the database, whatever a query joins: they have an
 -- answer for each.
-CREATE FUNCTION audit.parent_of(category text, retention_id integer) RETURNS text
+CREATE FUNCTION audit_internal.parent_of(category text, retention_id integer) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT CASE WHEN retention_id IS NULL THEN 'events_' || category ELSE 'events_dedicated_' || retention_id END;
 END;
-COMMENT ON FUNCTION audit.parent_of(text, integer) IS 'The parent of the partitions of a category, or of those dedicated to a retention; internal';
+COMMENT ON FUNCTION audit_internal.parent_of(text, integer) IS 'The parent of the partitions of a category, or of those dedicated to a retention; internal';
 
-CREATE FUNCTION audit.retention_of_parent(parent text) RETURNS integer
+CREATE FUNCTION audit_internal.retention_of_parent(parent text) RETURNS integer
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT substring(parent FROM '^events_dedicated_([1-9][0-9]{0,8})$')::integer;
 END;
-COMMENT ON FUNCTION audit.retention_of_parent(text) IS 'The retention that these partitions are dedicated to, null for a category''s; internal';
+COMMENT ON FUNCTION audit_internal.retention_of_parent(text) IS 'The retention that these partitions are dedicated to, null for a category''s; internal';
 
-CREATE FUNCTION audit.category_of_parent(parent text) RETURNS text
+CREATE FUNCTION audit_internal.category_of_parent(parent text) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT CASE WHEN parent LIKE 'events\_dedicated\_%' THEN 'data' WHEN parent LIKE 'events\_%' THEN substr(parent, 8) ELSE parent END;
 END;
-COMMENT ON FUNCTION audit.category_of_parent(text) IS 'The category of the events in partitions of this parent; internal';
+COMMENT ON FUNCTION audit_internal.category_of_parent(text) IS 'The category of the events in partitions of this parent; internal';
 
-CREATE FUNCTION audit.kept(parent text) RETURNS interval
+CREATE FUNCTION audit_internal.kept(parent text) RETURNS interval
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT coalesce((SELECT s.keep FROM audit.retention_settings s WHERE s.retention_id = audit.retention_of_parent(parent)),
-                    (SELECT s.keep FROM audit.retention_settings s WHERE s.category = audit.category_of_parent(parent) AND s.lineage IS NULL));
+    SELECT coalesce((SELECT s.keep FROM audit_internal.retention_settings s WHERE s.retention_id = audit_internal.retention_of_parent(parent)),
+                    (SELECT s.keep FROM audit_internal.retention_settings s WHERE s.category = audit_internal.category_of_parent(parent) AND s.lineage IS NULL));
 END;
-COMMENT ON FUNCTION audit.kept(text) IS 'How long events of this parent are kept, null without limit; internal';
+COMMENT ON FUNCTION audit_internal.kept(text) IS 'How long events of this parent are kept, null without limit; internal';
 
 -- What is set, or else what lets retention drop events in time: partitions of at most a quarter of what is kept, never
 -- more than a month.
-CREATE FUNCTION audit.partition_interval(parent text) RETURNS interval
+CREATE FUNCTION audit_internal.partition_interval(parent text) RETURNS interval
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT coalesce(
-        (SELECT s.partition_interval FROM audit.partition_settings s WHERE s.parent = partition_interval.parent),
+        (SELECT s.partition_interval FROM audit_internal.partition_settings s WHERE s.parent = partition_interval.parent),
         (SELECT CASE WHEN k >= interval '120 days' THEN interval '1 month' WHEN k >= interval '28 days' THEN interval '7 days'
                      WHEN k >= interval '4 days' THEN interval '1 day' WHEN k >= interval '1 day' THEN interval '6 hours'
                      ELSE interval '1 hour' END
-         FROM audit.kept(partition_interval.parent) k WHERE k IS NOT NULL),
+         FROM audit_internal.kept(partition_interval.parent) k WHERE k IS NOT NULL),
         interval '1 month');
 END;
-COMMENT ON FUNCTION audit.partition_interval(text) IS 'How much time a partition of this parent holds';
+COMMENT ON FUNCTION audit_internal.partition_interval(text) IS 'How much time a partition of this parent holds';
 
 -- The grid that partitions of an interval stand on: whole months and years by the calendar, all else from 2000 on.
-CREATE FUNCTION audit.partition_start(at timestamptz, partition_interval interval) RETURNS timestamptz
+CREATE FUNCTION audit_internal.partition_start(at timestamptz, partition_interval interval) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT CASE
@@ -57,15 +57,15 @@ BEGIN ATOMIC
         ELSE date_bin(partition_interval, at, timestamptz '2000-01-01 00:00:00+00')
     END;
 END;
-COMMENT ON FUNCTION audit.partition_start(timestamptz, interval) IS 'Where a partition that holds this time begins';
+COMMENT ON FUNCTION audit_internal.partition_start(timestamptz, interval) IS 'Where a partition that holds this time begins';
 
 -- The hour since 2000 in the upper bits of an id, which partitions of sessions and contexts are divided by.
-CREATE FUNCTION audit.first_id(at timestamptz) RETURNS bigint
+CREATE FUNCTION audit_internal.first_id(at timestamptz) RETURNS bigint
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT CASE WHEN isfinite(at) THEN floor(extract(epoch FROM at - timestamptz '2000-01-01 00:00:00+00') / 3600)::bigint << 40 END;
 END;
-COMMENT ON FUNCTION audit.first_id(timestamptz) IS 'The lowest session or context id of the hour';
+COMMENT ON FUNCTION audit_internal.first_id(timestamptz) IS 'The lowest session or context id of the hour';
 
 -- The indexes of a partition of events. All have that of the time, which the writer inserts into first. A
 -- row's history needs more of row events: while the partition is open, a summary of the keys and ids of each
@@ -73,7 +73,7 @@ COMMENT ON FUNCTION audit.first_id(timestamptz) IS 'The lowest session or contex
 -- updates changed; a B-tree over the keys, which would cost writers as much as the event itself, when it has
 -- closed. Of other events the id, which ascends with the pages, is summarised when they close. A key may be
 -- too long for a B-tree, which must fail no statement: a hash index is over any.
-CREATE FUNCTION audit.partition_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
+CREATE FUNCTION audit_internal.partition_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT i.suffix, i.definition, i.otherwise, i.is_open
@@ -84,48 +84,51 @@ BEGIN ATOMIC
         ('events_data', '_row', '(entity_id, relation_id)', 'USING hash (entity_id)', false),
         ('other', '_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL, false)
     ) i (parent, suffix, definition, otherwise, is_open)
-    WHERE i.parent = CASE audit.category_of_parent(partition_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
+    WHERE i.parent = CASE audit_internal.category_of_parent(partition_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
 END;
-COMMENT ON FUNCTION audit.partition_indexes(text) IS 'What a partition of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
+COMMENT ON FUNCTION audit_internal.partition_indexes(text) IS 'What a partition of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
 
 -- New partitions and their indexes go to audit.tablespace, where there is one of that name. For functions
 -- that set default_tablespace, so that it is as before when they are done.
-CREATE FUNCTION audit.use_tablespace() RETURNS void
+CREATE FUNCTION audit_internal.use_tablespace() RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT set_config('default_tablespace', t.spcname, true) FROM pg_catalog.pg_tablespace t
     WHERE t.spcname = current_setting('audit.tablespace', true);
 END;
-COMMENT ON FUNCTION audit.use_tablespace() IS 'Makes the tablespace of the trail the default one; internal';
+COMMENT ON FUNCTION audit_internal.use_tablespace() IS 'Makes the tablespace of the trail the default one; internal';
 
 -- The table of a partition with its triggers, without indexes and in no tree yet.
-CREATE FUNCTION audit.create_partition_table(parent text, partition text) RETURNS void
+CREATE FUNCTION audit_internal.create_partition_table(parent text, partition text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 SET default_tablespace = ''
 AS $$
+DECLARE
+    -- The one parent that people read is in the other schema.
+    parent_table regclass := CASE parent WHEN 'events' THEN 'audit.events' ELSE format('audit_internal.%I', parent) END;
 BEGIN
-    PERFORM audit.use_tablespace();
-    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent);
+    PERFORM audit_internal.use_tablespace();
+    EXECUTE format('CREATE TABLE audit_internal.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent_table);
     -- Rows are never updated, and rows of a few kilobytes are better off inline than compressed by the writer.
     IF parent LIKE 'events%' THEN
-        EXECUTE format('ALTER TABLE audit.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
+        EXECUTE format('ALTER TABLE audit_internal.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
                        'autovacuum_vacuum_insert_scale_factor = 0.2)', partition);
     END IF;
-    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', partition);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', partition);
+    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit_internal.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', partition);
+    EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER reject_change', partition);
     -- For what a subscription brings; all else that may insert passes.
-    EXECUTE format('CREATE TRIGGER accept_row BEFORE INSERT ON audit.%I FOR EACH ROW EXECUTE FUNCTION audit.accept_row()', partition);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER accept_row', partition);
-    PERFORM audit.restrict_to_readers(format('audit.%I', partition)::regclass);
-    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', partition, 'A partition of audit.' || parent);
+    EXECUTE format('CREATE TRIGGER accept_row BEFORE INSERT ON audit_internal.%I FOR EACH ROW EXECUTE FUNCTION audit_internal.accept_row()', partition);
+    EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER accept_row', partition);
+    PERFORM audit_internal.restrict_to_owner(format('audit_internal.%I', partition)::regclass);
+    EXECUTE format('COMMENT ON TABLE audit_internal.%I IS %L', partition, 'A partition of ' || parent_table);
 END;
 $$;
-COMMENT ON FUNCTION audit.create_partition_table(text, text) IS 'Creates the table of a partition, not yet attached; internal';
+COMMENT ON FUNCTION audit_internal.create_partition_table(text, text) IS 'Creates the table of a partition, not yet attached; internal';
 
-CREATE FUNCTION audit.create_partition(parent text, partition text, bounds text) RETURNS void
+CREATE FUNCTION audit_internal.create_partition(parent text, partition text, bounds text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -134,65 +137,67 @@ AS $$
 DECLARE
     wanted record;
 BEGIN
-    PERFORM audit.use_tablespace();
-    PERFORM audit.create_partition_table(parent, partition);
+    PERFORM audit_internal.use_tablespace();
+    PERFORM audit_internal.create_partition_table(parent, partition);
     IF parent LIKE 'events%' THEN
-        EXECUTE format('CREATE INDEX %I ON audit.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
-        FOR wanted IN SELECT i.* FROM audit.partition_indexes(parent) i WHERE i.is_open LOOP
-            EXECUTE format('CREATE INDEX %I ON audit.%I %s', partition || wanted.suffix, partition, wanted.definition);
+        EXECUTE format('CREATE INDEX %I ON audit_internal.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
+        FOR wanted IN SELECT i.* FROM audit_internal.partition_indexes(parent) i WHERE i.is_open LOOP
+            EXECUTE format('CREATE INDEX %I ON audit_internal.%I %s', partition || wanted.suffix, partition, wanted.definition);
             IF wanted.definition LIKE 'USING brin%' THEN
                 -- The first range of an empty table has a summary, which each event to come would change.
-                PERFORM brin_desummarize_range(format('audit.%I', partition || wanted.suffix)::regclass, 0);
+                PERFORM brin_desummarize_range(format('audit_internal.%I', partition || wanted.suffix)::regclass, 0);
             END IF;
         END LOOP;
     ELSIF parent IN ('sessions', 'contexts', 'relations') THEN
-        EXECUTE format('CREATE INDEX %I ON audit.%I (%I)', partition || '_id', partition, rtrim(parent, 's') || '_id');
+        EXECUTE format('CREATE INDEX %I ON audit_internal.%I (%I)', partition || '_id', partition, rtrim(parent, 's') || '_id');
     END IF;
     IF parent IN ('sessions', 'contexts') AND bounds <> 'DEFAULT' THEN
-        PERFORM audit.take_from_default(parent, partition, bounds);
+        PERFORM audit_internal.take_from_default(parent, partition, bounds);
     END IF;
-    EXECUTE format('ALTER TABLE audit.%I ATTACH PARTITION audit.%I %s', parent, partition, bounds);
+    EXECUTE format('ALTER TABLE audit_internal.%I ATTACH PARTITION audit_internal.%I %s', parent, partition, bounds);
 END;
 $$;
-COMMENT ON FUNCTION audit.create_partition(text, text, text) IS 'Creates one partition; internal';
+COMMENT ON FUNCTION audit_internal.create_partition(text, text, text) IS 'Creates one partition; internal';
 
-CREATE FUNCTION audit.create_dedicated_parent(parent text) RETURNS void
+CREATE FUNCTION audit_internal.create_dedicated_parent(parent text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $$
 BEGIN
-    IF to_regclass(format('audit.%I', parent)) IS NOT NULL THEN
+    IF to_regclass(format('audit_internal.%I', parent)) IS NOT NULL THEN
         RETURN;
     END IF;
     -- The check tells the planner what the category's partition bound would.
-    EXECUTE format('CREATE TABLE audit.%I (LIKE audit.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS, '
+    EXECUTE format('CREATE TABLE audit_internal.%I (LIKE audit.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS, '
                    'CONSTRAINT category CHECK (category = ''data'')) PARTITION BY RANGE (occurred_at)', parent);
-    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', parent);
-    EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', parent);
-    PERFORM audit.restrict_to_readers(format('audit.%I', parent)::regclass);
-    EXECUTE format('COMMENT ON TABLE audit.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
-    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit.%I FOR VALUES IN (%s)', parent, audit.retention_of_parent(parent));
+    EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit_internal.%I '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', parent);
+    EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER reject_change', parent);
+    PERFORM audit_internal.restrict_to_owner(format('audit_internal.%I', parent)::regclass);
+    EXECUTE format('COMMENT ON TABLE audit_internal.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
+    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit_internal.%I FOR VALUES IN (%s)', parent, audit_internal.retention_of_parent(parent));
 END;
 $$;
-COMMENT ON FUNCTION audit.create_dedicated_parent(text) IS 'Creates the parent of the partitions dedicated to one retention; internal';
+COMMENT ON FUNCTION audit_internal.create_dedicated_parent(text) IS 'Creates the parent of the partitions dedicated to one retention; internal';
 
-CREATE FUNCTION audit.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
+CREATE FUNCTION audit_internal.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_partition_bounds';
-COMMENT ON FUNCTION audit.partition_bounds(pg_node_tree) IS
+COMMENT ON FUNCTION audit_internal.partition_bounds(pg_node_tree) IS
     'The time that a partition holds by its partition bound, and whether it is the default partition; null for the bound of anything else; internal';
 
 -- A statement on a parent meets the parent's trigger, one on a partition the partition's.
 DO $$
 DECLARE
-    parent text;
+    parent pg_catalog.regclass;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['events', 'events_by_category', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
-                                  'events_application', 'events_overflow', 'nodes', 'sessions', 'contexts', 'relations'] LOOP
-        EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit.%I '
-                       'FOR EACH STATEMENT EXECUTE FUNCTION audit.reject_change()', parent);
-        EXECUTE format('ALTER TABLE audit.%I ENABLE ALWAYS TRIGGER reject_change', parent);
+    FOR parent IN
+        SELECT c.oid FROM pg_catalog.pg_class c
+        WHERE c.relkind = 'p' AND c.relnamespace IN ('audit'::pg_catalog.regnamespace, 'audit_internal'::pg_catalog.regnamespace)
+    LOOP
+        EXECUTE pg_catalog.format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s '
+                                  'FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', parent);
+        EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER reject_change', parent);
     END LOOP;
 END $$;
 
@@ -203,17 +208,17 @@ FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'
 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
 CROSS JOIN LATERAL (
-    SELECT p.relnamespace = 'audit'::regnamespace AND p.relname LIKE 'events\_%' AS is_of_events,
-           p.relnamespace = 'audit'::regnamespace AND p.relname IN ('sessions', 'contexts') AS is_of_dictionary
+    SELECT p.relnamespace = 'audit_internal'::regnamespace AND p.relname LIKE 'events\_%' AS is_of_events,
+           p.relnamespace = 'audit_internal'::regnamespace AND p.relname IN ('sessions', 'contexts') AS is_of_dictionary
 ) k
-CROSS JOIN LATERAL audit.partition_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
+CROSS JOIN LATERAL audit_internal.partition_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
 WHERE k.is_of_events AND NOT b.is_default OR k.is_of_dictionary;
 COMMENT ON VIEW audit.partitions IS 'The partitions of the trail and the time they hold; no time where a partition holds all';
 
 -- Creates what is missing: the partitions that never end, and for each parent partitions from now to two
 -- intervals ahead.
 -- SECURITY DEFINER is safe here: no role may execute it; it creates partitions of the trail under names that it makes itself.
-CREATE FUNCTION audit.create_partitions() RETURNS integer
+CREATE FUNCTION audit_internal.create_partitions() RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -228,34 +233,34 @@ DECLARE
 BEGIN
     -- Other sessions that create partitions wait, but only where one is missing: this runs with every CREATE TABLE
     -- in an audited schema, and must not wait for the end of transactions that did the same.
-    IF to_regclass('audit.events_overflow_all') IS NULL OR to_regclass('audit.nodes_all') IS NULL OR to_regclass('audit.relations_all') IS NULL
-       OR to_regclass('audit.sessions_default') IS NULL OR to_regclass('audit.contexts_default') IS NULL THEN
-        PERFORM audit.lock('partitions');
+    IF to_regclass('audit_internal.events_overflow_all') IS NULL OR to_regclass('audit_internal.nodes_all') IS NULL OR to_regclass('audit_internal.relations_all') IS NULL
+       OR to_regclass('audit_internal.sessions_default') IS NULL OR to_regclass('audit_internal.contexts_default') IS NULL THEN
+        PERFORM audit_internal.lock('partitions');
     END IF;
     FOREACH parent IN ARRAY ARRAY['events_overflow', 'nodes', 'relations'] LOOP
-        IF to_regclass(format('audit.%I', parent || '_all')) IS NULL THEN
-            PERFORM audit.create_partition(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
+        IF to_regclass(format('audit_internal.%I', parent || '_all')) IS NULL THEN
+            PERFORM audit_internal.create_partition(parent, parent || '_all', 'FOR VALUES FROM (MINVALUE) TO (MAXVALUE)');
             made := made + 1;
         END IF;
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['sessions', 'contexts'] LOOP
-        IF to_regclass(format('audit.%I', parent || '_default')) IS NULL THEN
-            PERFORM audit.create_partition(parent, parent || '_default', 'DEFAULT');
+        IF to_regclass(format('audit_internal.%I', parent || '_default')) IS NULL THEN
+            PERFORM audit_internal.create_partition(parent, parent || '_default', 'DEFAULT');
             made := made + 1;
         END IF;
     END LOOP;
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
                                   'events_system', 'events_application']
                             || ARRAY(SELECT DISTINCT 'events_dedicated_' || (t.options->>'retention')
-                                     FROM audit.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') LOOP
+                                     FROM audit_internal.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') LOOP
         BEGIN
-            made := made + audit.create_partitions_of(parent, audit.clock(), audit.clock() + 2 * audit.partition_interval(parent));
+            made := made + audit_internal.create_partitions_of(parent, audit_internal.clock(), audit_internal.clock() + 2 * audit_internal.partition_interval(parent));
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected OR operator_intervention THEN
                 RAISE;
             WHEN OTHERS THEN
                 -- The other parents get theirs first.
-                problem := coalesce(problem, format('audit.%s: %s', parent, sqlerrm));
+                problem := coalesce(problem, format('%s: %s', parent, sqlerrm));
                 problem_code := coalesce(problem_code, sqlstate);
         END;
     END LOOP;
@@ -267,12 +272,12 @@ BEGIN
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.create_partitions() IS 'Makes the partitions that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
+COMMENT ON FUNCTION audit_internal.create_partitions() IS 'Makes the partitions that will be needed next; returns how many; an error where those of a parent cannot be made and no other was';
 
 -- Creates the partitions of one parent that are missing between two times. A partition stands on the grid of
 -- its interval, but never over one that is there.
 -- SECURITY DEFINER is safe here: no role may execute it; parents are those of the trail.
-CREATE FUNCTION audit.create_partitions_of(parent text, since timestamptz, until timestamptz) RETURNS integer
+CREATE FUNCTION audit_internal.create_partitions_of(parent text, since timestamptz, until timestamptz) RETURNS integer
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -280,34 +285,34 @@ SET timezone = 'UTC'
 SET datestyle = 'ISO'
 AS $$
 DECLARE
-    step interval := audit.partition_interval(parent);
+    step interval := audit_internal.partition_interval(parent);
     next_time timestamptz := since;
     lower_bound timestamptz;
     upper_bound timestamptz;
     is_locked boolean := false;
     made integer := 0;
 BEGIN
-    IF audit.retention_of_parent(parent) IS NOT NULL AND to_regclass(format('audit.%I', parent)) IS NULL THEN
-        PERFORM audit.lock('partitions');
+    IF audit_internal.retention_of_parent(parent) IS NOT NULL AND to_regclass(format('audit_internal.%I', parent)) IS NULL THEN
+        PERFORM audit_internal.lock('partitions');
         is_locked := true;
-        PERFORM audit.create_dedicated_parent(parent);
+        PERFORM audit_internal.create_dedicated_parent(parent);
     END IF;
     WHILE next_time <= create_partitions_of.until LOOP
         SELECT l.until INTO upper_bound FROM audit.partitions l
         WHERE l.parent = create_partitions_of.parent AND l.since <= next_time AND l.until > next_time;
         IF NOT FOUND AND NOT is_locked THEN
             -- Another session may have created it meanwhile.
-            PERFORM audit.lock('partitions');
+            PERFORM audit_internal.lock('partitions');
             is_locked := true;
             CONTINUE;
         ELSIF NOT FOUND THEN
-            SELECT greatest(audit.partition_start(next_time, step), max(l.until)) INTO lower_bound
+            SELECT greatest(audit_internal.partition_start(next_time, step), max(l.until)) INTO lower_bound
             FROM audit.partitions l WHERE l.parent = create_partitions_of.parent AND l.until <= next_time;
-            SELECT least(audit.partition_start(next_time, step) + step, min(l.since)) INTO upper_bound
+            SELECT least(audit_internal.partition_start(next_time, step) + step, min(l.since)) INTO upper_bound
             FROM audit.partitions l WHERE l.parent = create_partitions_of.parent AND l.since > next_time;
-            PERFORM audit.create_partition(parent, audit.partition_name(parent, lower_bound),
+            PERFORM audit_internal.create_partition(parent, audit_internal.partition_name(parent, lower_bound),
                 CASE WHEN parent IN ('sessions', 'contexts')
-                     THEN format('FOR VALUES FROM (%L) TO (%L)', audit.first_id(lower_bound), audit.first_id(upper_bound))
+                     THEN format('FOR VALUES FROM (%L) TO (%L)', audit_internal.first_id(lower_bound), audit_internal.first_id(upper_bound))
                      ELSE format('FOR VALUES FROM (%L) TO (%L)', lower_bound, upper_bound) END);
             made := made + 1;
         END IF;
@@ -316,13 +321,13 @@ BEGIN
     RETURN made;
 END;
 $$;
-COMMENT ON FUNCTION audit.create_partitions_of(text, timestamptz, timestamptz) IS 'Creates the partitions of one parent that are missing between two times; internal';
+COMMENT ON FUNCTION audit_internal.create_partitions_of(text, timestamptz, timestamptz) IS 'Creates the partitions of one parent that are missing between two times; internal';
 
-CREATE FUNCTION audit.partition_name(parent text, since timestamptz) RETURNS text
+CREATE FUNCTION audit_internal.partition_name(parent text, since timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT parent || to_char(timezone('UTC', since), CASE
         WHEN date_trunc('day', timezone('UTC', since)) = timezone('UTC', since) THEN '_YYYYMMDD'
         ELSE '_YYYYMMDD_HH24MI' END);
 END;
-COMMENT ON FUNCTION audit.partition_name(text, timestamptz) IS 'The name of the partition that begins at a time';
+COMMENT ON FUNCTION audit_internal.partition_name(text, timestamptz) IS 'The name of the partition that begins at a time';

@@ -16,11 +16,11 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege', HINT = 'Only superusers may do this.';
     END IF;
     -- Not in the midst of a worker's step, which holds locks in another order.
-    PERFORM audit.enter_maintenance();
+    PERFORM audit_internal.enter_maintenance();
     RAISE LOG 'audit trail of database % removed by %', quote_ident(current_database()), session_user;
-    PERFORM audit.remove_trigger(t.oid) FROM pg_trigger t
+    PERFORM audit_internal.remove_trigger(t.oid) FROM pg_trigger t
     WHERE t.tgparentid = 0 AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc);
-    PERFORM audit.execute_permitted('DROP EXTENSION audit CASCADE');
+    PERFORM audit_internal.execute_permitted('DROP EXTENSION audit CASCADE');
 END;
 $$;
 COMMENT ON FUNCTION audit.uninstall(text) IS 'Removes the extension with all evidence, on purpose; says what to confirm';

@@ -1,8 +1,10 @@
 -- How much happened: by table, by user, by day and hour, and all in all.
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event; the table is not read.
 CREATE FUNCTION audit.table_activity(target regclass, since timestamptz DEFAULT now() - interval '7 days')
 RETURNS TABLE (event text, actor text, events bigint, first_at timestamptz, last_at timestamptz)
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -18,13 +20,13 @@ BEGIN
     SELECT t.name, coalesce(c.actor, c.login), sum(g.events)::bigint, min(g.first_at), max(g.last_at)
     FROM (
         SELECT e.node_id, e.context_id, e.event_type, count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
         WHERE e.occurred_at >= coalesce(since, '-infinity')
-          AND (e.node_id, e.relation_id) IN (SELECT v.node_id, v.relation_id FROM audit.versions_of(target) v)
+          AND (e.node_id, e.relation_id) IN (SELECT v.node_id, v.relation_id FROM audit_internal.versions_of(target) v)
         GROUP BY e.node_id, e.context_id, e.event_type
     ) g
     LEFT JOIN audit.event_types t ON t.event_type = g.event_type
-    LEFT JOIN audit.contexts c ON c.node_id = g.node_id AND c.context_id = g.context_id
+    LEFT JOIN audit_internal.contexts c ON c.node_id = g.node_id AND c.context_id = g.context_id
     GROUP BY t.name, coalesce(c.actor, c.login)
     ORDER BY sum(g.events) DESC, t.name, coalesce(c.actor, c.login);
 END;
@@ -32,10 +34,12 @@ $$;
 COMMENT ON FUNCTION audit.table_activity(regclass, timestamptz) IS
     'What happened to a table since a time, by event and actor, the most frequent first; null means ever';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event.
 CREATE FUNCTION audit.user_activity(actor text, since timestamptz DEFAULT now() - interval '30 days', until timestamptz DEFAULT now())
 RETURNS TABLE (entity text, created bigint, modified bigint, removed bigint, viewed bigint, exported bigint, other bigint,
                failures bigint, last_at timestamptz)
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -43,7 +47,7 @@ AS $$
 DECLARE
     wanted text := actor;
 BEGIN
-    PERFORM audit.check_range(since, until);
+    PERFORM audit_internal.check_range(since, until);
     RETURN QUERY
     SELECT g.entity,
            coalesce(sum(g.events) FILTER (WHERE t.name = 'row.insert'), 0)::bigint,
@@ -57,9 +61,9 @@ BEGIN
            max(g.last_at)
     FROM (
         SELECT coalesce(e.entity, r.entity) AS entity, e.event_type, e.result, count(*) AS events, max(e.occurred_at) AS last_at
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-        JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
-        LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+        FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+        JOIN audit_internal.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
+        LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
         WHERE e.occurred_at >= coalesce(since, '-infinity') AND e.occurred_at < coalesce(until, 'infinity')
           AND coalesce(c.actor, c.login) = wanted
         GROUP BY coalesce(e.entity, r.entity), e.event_type, e.result
@@ -73,9 +77,11 @@ COMMENT ON FUNCTION audit.user_activity(text, timestamptz, timestamptz) IS
     'What an actor did in a range of time, by entity: rows created, modified and removed, reads, exports, all else, and how much of it failed';
 
 -- A session ends with its logout, or, where that was not captured, with the last event that it wrote.
+-- SECURITY DEFINER is safe here: as audit.user_activity.
 CREATE FUNCTION audit.user_sessions(actor text, since timestamptz DEFAULT now() - interval '30 days', until timestamptz DEFAULT now())
 RETURNS TABLE (sessions bigint, average_length interval, failed_logins bigint, first_at timestamptz, last_at timestamptz)
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET jit = off
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,26 +89,26 @@ AS $$
 DECLARE
     wanted text := actor;
 BEGIN
-    PERFORM audit.check_range(since, until);
+    PERFORM audit_internal.check_range(since, until);
     RETURN QUERY
     SELECT count(*) FILTER (WHERE g.acts > 0), avg(g.last_at - s.began_at) FILTER (WHERE g.acts > 0),
            coalesce(sum(g.failed_logins), 0)::bigint, min(g.first_at), max(g.last_at)
     FROM (
         SELECT c.node_id, c.session_id, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at,
                count(*) FILTER (WHERE e.event_type <> 32) AS acts, count(*) FILTER (WHERE e.event_type = 32) AS failed_logins
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-        JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
+        FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+        JOIN audit_internal.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
         WHERE e.occurred_at >= coalesce(since, '-infinity') AND e.occurred_at < coalesce(until, 'infinity')
           AND coalesce(c.actor, c.login) = wanted
         GROUP BY c.node_id, c.session_id
     ) g
-    LEFT JOIN audit.sessions s ON s.node_id = g.node_id AND s.session_id = g.session_id;
+    LEFT JOIN audit_internal.sessions s ON s.node_id = g.node_id AND s.session_id = g.session_id;
 END;
 $$;
 COMMENT ON FUNCTION audit.user_sessions(text, timestamptz, timestamptz) IS
     'Sessions with activity in the range, their average duration (start to last event), and failed logins of an actor';
 
-CREATE FUNCTION audit.activity_in_steps(since timestamptz, until timestamptz, step text)
+CREATE FUNCTION audit_internal.activity_in_steps(since timestamptz, until timestamptz, step text)
 RETURNS TABLE (begins_at timestamptz, category text, events bigint, failures bigint, high_risk bigint)
 LANGUAGE plpgsql STABLE
 SET jit = off
@@ -110,7 +116,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM audit.check_range(since, until);
+    PERFORM audit_internal.check_range(since, until);
     IF since IS NULL OR until IS NULL OR NOT isfinite(since) OR NOT isfinite(until) THEN
         RAISE EXCEPTION 'since and until must be finite' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Days and hours without events are rows too, so both ends must be known.';
@@ -120,7 +126,7 @@ BEGIN
         SELECT date_trunc(step, e.occurred_at) AS begins_at, e.category, count(*) AS events,
                count(*) FILTER (WHERE e.result = 'failure') AS failures,
                count(*) FILTER (WHERE e.event_type = ANY (ARRAY(SELECT t.event_type FROM audit.event_types t WHERE t.risk = 'high'))) AS high_risk
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
         WHERE e.occurred_at >= since AND e.occurred_at < until
         GROUP BY 1, 2
     )
@@ -132,22 +138,28 @@ BEGIN
     ORDER BY d.begins_at, k.place;
 END;
 $$;
-COMMENT ON FUNCTION audit.activity_in_steps(timestamptz, timestamptz, text) IS 'Events by day or hour and category; internal';
+COMMENT ON FUNCTION audit_internal.activity_in_steps(timestamptz, timestamptz, text) IS 'Events by day or hour and category; internal';
 
+-- SECURITY DEFINER is safe here: as audit.user_activity.
 CREATE FUNCTION audit.activity_by_day(since timestamptz DEFAULT now() - interval '30 days', until timestamptz DEFAULT now())
 RETURNS TABLE (day date, category text, events bigint, failures bigint, high_risk bigint)
 LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT a.begins_at::date, a.category, a.events, a.failures, a.high_risk FROM audit.activity_in_steps(since, until, 'day') a;
+    SELECT a.begins_at::date, a.category, a.events, a.failures, a.high_risk FROM audit_internal.activity_in_steps(since, until, 'day') a;
 END;
 COMMENT ON FUNCTION audit.activity_by_day(timestamptz, timestamptz) IS
     'Events by day of the session''s time zone and category, for plots: a row for every day that the time touches, also where nothing happened';
 
+-- SECURITY DEFINER is safe here: as audit.user_activity.
 CREATE FUNCTION audit.activity_by_hour(since timestamptz DEFAULT now() - interval '1 day', until timestamptz DEFAULT now())
 RETURNS TABLE (hour timestamptz, category text, events bigint, failures bigint, high_risk bigint)
 LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT a.begins_at, a.category, a.events, a.failures, a.high_risk FROM audit.activity_in_steps(since, until, 'hour') a;
+    SELECT a.begins_at, a.category, a.events, a.failures, a.high_risk FROM audit_internal.activity_in_steps(since, until, 'hour') a;
 END;
 COMMENT ON FUNCTION audit.activity_by_hour(timestamptz, timestamptz) IS
     'Events by hour and category, for plots: a row for every hour that the time touches, also where nothing happened';

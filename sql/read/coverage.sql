@@ -1,34 +1,34 @@
 -- What is audited, how, and where the gaps are.
 
-CREATE FUNCTION audit.is_preloaded() RETURNS boolean
+CREATE FUNCTION audit_internal.is_preloaded() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_is_preloaded';
-COMMENT ON FUNCTION audit.is_preloaded() IS 'Whether shared_preload_libraries names audit';
+COMMENT ON FUNCTION audit_internal.is_preloaded() IS 'Whether shared_preload_libraries names audit';
 
 -- Every table that audit.enable covers, partitions included, with how much its triggers record: 3 is all that the options ask for.
-CREATE VIEW audit.covered_tables AS
+CREATE VIEW audit_internal.covered_tables AS
 SELECT s.schema_name, s.table_name, s.options,
        e.relation AS enabled,
        m.relation,
        m.is_partition,
        m.object,
-       audit.row_state(m.relation, s.options) AS row_state,
-       audit.truncate_state(m.relation, s.options) AS truncate_state,
-       s.options->'operations' ? 'truncate' AND audit.takes_truncate_trigger(m.relation) AS has_truncate,
+       audit_internal.row_state(m.relation, s.options) AS row_state,
+       audit_internal.truncate_state(m.relation, s.options) AS truncate_state,
+       s.options->'operations' ? 'truncate' AND audit_internal.takes_truncate_trigger(m.relation) AS has_truncate,
        (SELECT min(o.tgname) FROM pg_catalog.pg_trigger o
         WHERE o.tgrelid = m.relation AND o.tgtype & 67 = 1 AND o.tgfoid <> 'audit.capture_row'::regproc
           AND o.tgname < (SELECT min(u.tgname) FROM pg_catalog.pg_trigger u
                           WHERE u.tgrelid = m.relation AND u.tgfoid = 'audit.capture_row'::regproc)) AS earlier_trigger,
        k.since AS weakened_since
-FROM audit.table_settings s
+FROM audit_internal.table_settings s
 LEFT JOIN LATERAL (
     SELECT c.oid::regclass AS relation FROM pg_catalog.pg_class c WHERE c.oid = s.relation_oid) e ON true
 LEFT JOIN LATERAL (
     SELECT c.oid::regclass AS relation, c.oid <> e.relation AS is_partition, format('%I.%I', n.nspname, c.relname) AS object
-    FROM audit.with_partitions(e.relation) t
+    FROM audit_internal.with_partitions(e.relation) t
     JOIN pg_catalog.pg_class c ON c.oid = t
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) m ON true
-LEFT JOIN audit.weakened_triggers k ON k.relation_oid = m.relation::oid AND NOT k.is_restored;
-COMMENT ON VIEW audit.covered_tables IS 'Audited tables and their partitions with the state of their triggers; internal';
+LEFT JOIN audit_internal.weakened_triggers k ON k.relation_oid = m.relation::oid AND NOT k.is_restored;
+COMMENT ON VIEW audit_internal.covered_tables IS 'Audited tables and their partitions with the state of their triggers; internal';
 
 CREATE VIEW audit.tables AS
 SELECT s.schema_name, s.table_name,
@@ -43,12 +43,12 @@ SELECT s.schema_name, s.table_name,
        s.enabled_at,
        s.enabled_by,
        g.active
-FROM audit.table_settings s
+FROM audit_internal.table_settings s
 LEFT JOIN LATERAL (
     SELECT min(t.enabled::oid::bigint)::oid AS relation,
            count(*) FILTER (WHERE t.is_partition) AS partitions,
            coalesce(bool_and(t.relation IS NOT NULL AND t.row_state = 3 AND t.truncate_state = 3), false) AS active
-    FROM audit.covered_tables t
+    FROM audit_internal.covered_tables t
     WHERE t.schema_name = s.schema_name AND t.table_name = s.table_name) g ON true
 LEFT JOIN pg_catalog.pg_class c ON c.oid = g.relation;
 COMMENT ON VIEW audit.tables IS 'What is audited and how';
@@ -59,7 +59,7 @@ COMMENT ON COLUMN audit.tables.active IS 'Whether all triggers are in place and 
 -- Tables whose rows came or changed without events, for which no baseline has been taken since. A function, because the
 -- planner would take a search of the whole trail into account that is made for such tables only. SECURITY DEFINER, as a
 -- view reads for its owner.
-CREATE FUNCTION audit.unseen_rows() RETURNS TABLE (object text, reason text, since timestamptz)
+CREATE FUNCTION audit_internal.unseen_rows() RETURNS TABLE (object text, reason text, since timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -71,16 +71,16 @@ BEGIN
     FOR unseen IN
         SELECT DISTINCT ON (r.lineage) r.lineage, coalesce(e.entity, r.entity) AS object, e.parameters->>'reason' AS reason,
                e.occurred_at
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-        JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+        FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+        JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
         WHERE e.category = unseen_category AND e.event_type = 7
-          AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
+          AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)
         ORDER BY r.lineage, e.occurred_at DESC
     LOOP
         CONTINUE WHEN EXISTS (
-            SELECT FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+            SELECT FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
             WHERE e.category = 'data' AND e.event_type = 5 AND e.occurred_at > unseen.occurred_at
-              AND (e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit.relations r
+              AND (e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit_internal.relations r
                                                  WHERE r.lineage = unseen.lineage));
         object := unseen.object;
         reason := unseen.reason;
@@ -89,11 +89,11 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.unseen_rows() IS 'Audited tables with rows that came without events and no baseline since; for audit.coverage';
+COMMENT ON FUNCTION audit_internal.unseen_rows() IS 'Audited tables with rows that came without events and no baseline since; for audit.coverage';
 
 CREATE VIEW audit.coverage AS
 WITH covered AS MATERIALIZED (
-    SELECT t.* FROM audit.covered_tables t
+    SELECT t.* FROM audit_internal.covered_tables t
 ), user_tables AS MATERIALIZED (
     SELECT c.oid, c.relkind, c.relispartition, format('%I.%I', n.nspname, c.relname) AS object,
            coalesce(root.relid, c.oid) AS root,
@@ -104,24 +104,24 @@ WITH covered AS MATERIALIZED (
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN LATERAL (SELECT pg_catalog.pg_partition_root(c.oid) AS relid WHERE c.relispartition) root ON true
     WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
-      AND n.nspname NOT IN ('audit', 'pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
+      AND n.nspname NOT IN ('audit', 'audit_internal', 'pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
 ), switched AS (
     -- Switching on and off, by table.
     SELECT coalesce(r.lineage::text, e.entity) AS subject, coalesce(e.entity, r.entity) AS object, r.relation_oid,
            e.occurred_at, e.event_type,
            lead(e.occurred_at) OVER later AS next_at, lead(e.event_type) OVER later AS next_type
-    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-    LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+    FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+    LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system' AND e.event_type IN (80, 81)
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)
     WINDOW later AS (PARTITION BY coalesce(r.lineage::text, e.entity) ORDER BY e.occurred_at, e.event_id)
 ), changed AS (
     SELECT r.lineage, coalesce(e.entity, r.entity) AS object, e.occurred_at, e.parameters->>'problem' AS problem,
            lag(e.parameters->>'problem') OVER (PARTITION BY r.lineage ORDER BY e.occurred_at, e.event_id) AS previous
-    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-    JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+    FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+    JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system' AND e.event_type IN (80, 81, 97)
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)
+      AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)
 ), weakened AS (
     -- From the first event that says so to the next that says otherwise, or to the next audit.enable.
     SELECT c.object, c.problem, c.occurred_at, c.lineage,
@@ -137,10 +137,10 @@ WITH covered AS MATERIALIZED (
                        lag(e.occurred_at) OVER (PARTITION BY r.lineage ORDER BY e.occurred_at, e.event_id)
                            IS NULL OR e.occurred_at - lag(e.occurred_at) OVER (PARTITION BY r.lineage ORDER BY e.occurred_at, e.event_id)
                            > interval '1 hour' AS is_first
-                FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-                LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+                FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+                LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
                 WHERE e.category = 'system' AND e.event_type = 83
-                  AND e.node_id NOT IN (SELECT g.node_id FROM audit.remote_nodes g)) s) i
+                  AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)) s) i
     GROUP BY i.lineage, i.number
 )
 SELECT 'not audited' AS gap, u.object AS object,
@@ -157,13 +157,13 @@ UNION ALL
 SELECT 'table missing', format('%I.%I', t.schema_name, t.table_name), 'the table that is to be audited does not exist', NULL, NULL
 FROM covered t WHERE t.relation IS NULL
 UNION ALL
-SELECT audit.trigger_gap(t.row_state),
+SELECT audit_internal.trigger_gap(t.row_state),
        t.object, format('%s, whose trigger records %s', CASE WHEN t.is_partition THEN 'a partition' ELSE 'a table' END,
                         array_to_string(ARRAY(SELECT o FROM jsonb_array_elements_text(t.options->'operations') o
                                               WHERE o <> 'truncate'), ', ')), t.weakened_since, NULL
 FROM covered t WHERE t.relation IS NOT NULL AND t.row_state < 3
 UNION ALL
-SELECT audit.trigger_gap(t.truncate_state),
+SELECT audit_internal.trigger_gap(t.truncate_state),
        t.object, format('%s, whose trigger records truncate', CASE WHEN t.is_partition THEN 'a partition' ELSE 'a table' END), t.weakened_since, NULL
 FROM covered t WHERE t.relation IS NOT NULL AND t.truncate_state < 3
 UNION ALL
@@ -188,7 +188,7 @@ WHERE t.relation = t.enabled AND NOT t.options->'operations' ?& ARRAY['insert', 
 UNION ALL
 SELECT 'layer not loaded', 'shared_preload_libraries',
        'audit is not preloaded: what does not come from triggers is not captured, and partitions are made on demand only', NULL, NULL
-WHERE NOT audit.is_preloaded()
+WHERE NOT audit_internal.is_preloaded()
 UNION ALL
 SELECT 'event trigger ' || CASE WHEN e.evtenabled IS NULL THEN 'missing' WHEN e.evtenabled = 'D' THEN 'disabled' ELSE 'not always enabled' END,
        w.name, w.purpose, NULL, NULL
@@ -199,11 +199,11 @@ FROM (VALUES ('audit_definition_starts', 'protects the evidence against DROP'),
 LEFT JOIN pg_catalog.pg_event_trigger e ON e.evtname = w.name
 WHERE e.evtenabled IS DISTINCT FROM 'A'
 UNION ALL
-SELECT 'evidence unprotected', format('audit.%I', c.relname), 'the trigger reject_change is missing or not always enabled', NULL, NULL
+SELECT 'evidence unprotected', format('audit_internal.%I', c.relname), 'the trigger reject_change is missing or not always enabled', NULL, NULL
 FROM pg_catalog.pg_class c
-WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relispartition
+WHERE c.relnamespace = 'audit_internal'::regnamespace AND c.relkind = 'r' AND c.relispartition
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit.reject_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
+                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit_internal.reject_change'::regproc AND t.tgenabled = 'A' AND t.tgtype = 62)
 UNION ALL
 SELECT 'auditing off',
        concat_ws(' in ', coalesce('role ' || quote_ident(r.rolname), CASE WHEN x.setdatabase = 0 THEN 'every role' END),
@@ -223,11 +223,11 @@ FROM switched s WHERE s.event_type = 81 AND s.next_type = 80
 UNION ALL
 SELECT CASE e.event_type WHEN 84 THEN 'events lost' ELSE 'events may be lost' END, coalesce(e.entity, 'audit'), e.parameters::text,
        e.occurred_at, NULL
-FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e WHERE e.category = 'system' AND e.event_type IN (84, 85)
+FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e WHERE e.category = 'system' AND e.event_type IN (84, 85)
 UNION ALL
 SELECT 'rows came unseen', u.object,
        format('rows came without events by %s; audit.baseline records them', coalesce(u.reason, 'another way')), u.since, NULL
-FROM audit.unseen_rows() u;
+FROM audit_internal.unseen_rows() u;
 COMMENT ON VIEW audit.coverage IS 'Every gap in the trail, one row each: what is not recorded, and what was not';
 COMMENT ON COLUMN audit.coverage.gap IS 'What kind of gap';
 COMMENT ON COLUMN audit.coverage.object IS 'The table, setting or trigger concerned';

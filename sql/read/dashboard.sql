@@ -3,7 +3,7 @@
 -- What one partition holds since each of three moments and altogether. A large partition that ended before
 -- the first of them is not read: how many events it has, and of what types and results, is what ANALYZE has
 -- found. All else is counted.
-CREATE FUNCTION audit.partition_counts(partition regclass, of_category text, ends_at timestamptz, moments timestamptz[])
+CREATE FUNCTION audit_internal.partition_counts(partition regclass, of_category text, ends_at timestamptz, moments timestamptz[])
 RETURNS TABLE (category text, period integer, events double precision, failures double precision, high_risk double precision)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -17,10 +17,10 @@ BEGIN
         RETURN QUERY
         SELECT of_category, 4, estimated,
                coalesce((SELECT estimated * (1 - s.null_frac) FROM pg_stats s
-                         WHERE s.schemaname = 'audit' AND s.tablename = c.relname AND s.attname = 'result'), 0),
+                         WHERE s.schemaname = 'audit_internal' AND s.tablename = c.relname AND s.attname = 'result'), 0),
                coalesce((SELECT estimated * sum(f.frequency) FROM pg_stats s
                          CROSS JOIN LATERAL unnest(s.most_common_vals::text::integer[], s.most_common_freqs) f (event_type, frequency)
-                         WHERE s.schemaname = 'audit' AND s.tablename = c.relname AND s.attname = 'event_type'
+                         WHERE s.schemaname = 'audit_internal' AND s.tablename = c.relname AND s.attname = 'event_type'
                            AND f.event_type = ANY (high_types)), 0)
         FROM pg_class c WHERE c.oid = partition;
         RETURN;
@@ -36,14 +36,17 @@ BEGIN
          WHERE p.is_in = 1 GROUP BY g.category, p.period', partition) USING moments, high_types;
 END;
 $$;
-COMMENT ON FUNCTION audit.partition_counts(regclass, text, timestamptz, timestamptz[]) IS 'Figures of one partition for audit.dashboard; internal';
+COMMENT ON FUNCTION audit_internal.partition_counts(regclass, text, timestamptz, timestamptz[]) IS 'Figures of one partition for audit.dashboard; internal';
 
-CREATE FUNCTION audit.figures() RETURNS TABLE (period text, category text, events bigint, failures bigint, high_risk bigint, bytes bigint)
+-- SECURITY DEFINER is safe here: reached through audit.dashboard alone, whose readers may read the figures that it returns.
+CREATE FUNCTION audit_internal.figures() RETURNS TABLE (period text, category text, events bigint, failures bigint, high_risk bigint, bytes bigint)
 LANGUAGE sql STABLE
+SECURITY DEFINER
 SET jit = off
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH partitions AS (
-        SELECT l.partition, audit.category_of_parent(l.parent) AS category, l.until, pg_total_relation_size(l.partition) AS bytes
+        SELECT l.partition, audit_internal.category_of_parent(l.parent) AS category, l.until, pg_total_relation_size(l.partition) AS bytes
         FROM audit.partitions l WHERE l.parent LIKE 'events\_%'
     ), counted AS (
         -- A partition's bytes are shared out by events; one without events has some too.
@@ -51,7 +54,7 @@ BEGIN ATOMIC
                CASE WHEN f.period IS NULL THEN l.bytes
                     ELSE l.bytes * f.events / nullif(sum(f.events) FILTER (WHERE f.period = 4) OVER (PARTITION BY l.partition), 0) END AS bytes
         FROM partitions l
-        LEFT JOIN LATERAL audit.partition_counts(l.partition, l.category, l.until,
+        LEFT JOIN LATERAL audit_internal.partition_counts(l.partition, l.category, l.until,
             ARRAY[date_trunc('day', now()), date_trunc('week', now()), date_trunc('month', now())]) f ON true
     )
     SELECT p.period, k.category, coalesce(round(sum(c.events)), 0)::bigint, coalesce(round(sum(c.failures)), 0)::bigint,
@@ -62,10 +65,10 @@ BEGIN ATOMIC
     GROUP BY p.period, p.place, k.category, k.place
     ORDER BY p.place, k.place;
 END;
-COMMENT ON FUNCTION audit.figures() IS 'What audit.dashboard shows; internal';
+COMMENT ON FUNCTION audit_internal.figures() IS 'What audit.dashboard shows; internal';
 
 CREATE VIEW audit.dashboard AS
-SELECT f.period, f.category, f.events, f.failures, f.high_risk, f.bytes FROM audit.figures() f;
+SELECT f.period, f.category, f.events, f.failures, f.high_risk, f.bytes FROM audit_internal.figures() f;
 COMMENT ON VIEW audit.dashboard IS
     'Events, failures, events of high risk and bytes by period and category; large partitions of earlier months count by the planner''s statistics';
 COMMENT ON COLUMN audit.dashboard.period IS 'today, this week, this month, by the session''s time zone, or all';
@@ -75,7 +78,7 @@ COMMENT ON COLUMN audit.dashboard.bytes IS 'Bytes on disk with indexes; of a par
 CREATE VIEW audit.recent_high_risk AS
 SELECT e.event_id, e.occurred_at, e.event, e.category, e.risk, e.result, e.summary, e.actor, e.login, e.client_addr, e.entity, e.entity_id,
        e.reason
-FROM audit.trail_events e
+FROM audit_internal.trail_events e
 WHERE e.event_type = ANY (ARRAY(SELECT t.event_type FROM audit.event_types t WHERE t.risk = 'high'))
   AND e.occurred_at >= now() - interval '30 days'
 ORDER BY e.occurred_at DESC, e.event_id DESC;

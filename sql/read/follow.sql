@@ -8,11 +8,11 @@
 -- Where in time a batch begins follows from a moment at which the next transaction id was seen: higher ids came later.
 -- A cursor carries the last such moment that is known to lie before its batch, and one to come; a checkpoint is one too.
 
-CREATE FUNCTION audit.next_transaction_id() RETURNS bigint
+CREATE FUNCTION audit_internal.next_transaction_id() RETURNS bigint
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'audit_next_transaction_id';
-COMMENT ON FUNCTION audit.next_transaction_id() IS 'The id that no transaction has been given yet; internal';
+COMMENT ON FUNCTION audit_internal.next_transaction_id() IS 'The id that no transaction has been given yet; internal';
 
-CREATE TYPE audit.follow_position AS (
+CREATE TYPE audit_internal.follow_position AS (
     nodes       jsonb,
     upper_id    bigint,
     since       timestamptz,
@@ -21,28 +21,28 @@ CREATE TYPE audit.follow_position AS (
     occurred_at timestamptz,
     event_id    uuid
 );
-COMMENT ON TYPE audit.follow_position IS
+COMMENT ON TYPE audit_internal.follow_position IS
     'What a cursor says: the batch as transaction ids from and to by node, its upper id, where it begins in time, a moment and the next id then, and the event that was read last';
 
-CREATE VIEW audit.local_nodes AS
+CREATE VIEW audit_internal.local_nodes AS
 SELECT n.node_id, i.is_local, i.is_local AND n.since = max(n.since) FILTER (WHERE i.is_local) OVER () AS is_current
-FROM audit.nodes n
+FROM audit_internal.nodes n
 CROSS JOIN LATERAL (
     SELECT n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
        AND n.database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-       AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id) AS is_local
+       AND NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = n.node_id) AS is_local
 ) i;
-COMMENT ON VIEW audit.local_nodes IS 'The nodes of the trail, and which of them are this database on an earlier or the present timeline; internal';
+COMMENT ON VIEW audit_internal.local_nodes IS 'The nodes of the trail, and which of them are this database on an earlier or the present timeline; internal';
 
-CREATE FUNCTION audit.read_cursor(cursor_text text) RETURNS audit.follow_position
+CREATE FUNCTION audit_internal.read_cursor(cursor_text text) RETURNS audit_internal.follow_position
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    place audit.follow_position;
+    place audit_internal.follow_position;
 BEGIN
     BEGIN
-        place := jsonb_populate_record(NULL::audit.follow_position, cursor_text::jsonb);
+        place := jsonb_populate_record(NULL::audit_internal.follow_position, cursor_text::jsonb);
     EXCEPTION WHEN data_exception THEN
         place := NULL;
     END;
@@ -55,10 +55,10 @@ BEGIN
         RAISE EXCEPTION 'cursor was not returned by audit.follow' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass the cursor of the last row that was read, or null to read from the beginning.';
     ELSIF EXISTS (SELECT FROM jsonb_object_keys(place.nodes) n (node)
-                  WHERE NOT EXISTS (SELECT FROM audit.nodes k WHERE k.node_id = n.node::bigint)) THEN
+                  WHERE NOT EXISTS (SELECT FROM audit_internal.nodes k WHERE k.node_id = n.node::bigint)) THEN
         RAISE EXCEPTION 'this cursor belongs to another trail' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass null to read from the beginning.';
-    ELSIF EXISTS (SELECT FROM audit.local_nodes n
+    ELSIF EXISTS (SELECT FROM audit_internal.local_nodes n
                   WHERE n.is_current AND (place.nodes->n.node_id::text->>1)::bigint > pg_snapshot_xmin(pg_current_snapshot())::text::bigint) THEN
         RAISE EXCEPTION 'this cursor is ahead of the server' USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'It was returned by a server that had recorded more. Wait until this server has caught up, or pass null to read from the beginning.';
@@ -66,25 +66,25 @@ BEGIN
     RETURN place;
 END;
 $$;
-COMMENT ON FUNCTION audit.read_cursor(text) IS 'What a cursor says; internal';
+COMMENT ON FUNCTION audit_internal.read_cursor(text) IS 'What a cursor says; internal';
 
 -- A batch is known by its upper id; the position within it is not set yet. Null where nothing is new.
-CREATE FUNCTION audit.next_batch(previous audit.follow_position) RETURNS audit.follow_position
+CREATE FUNCTION audit_internal.next_batch(previous audit_internal.follow_position) RETURNS audit_internal.follow_position
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    batch audit.follow_position := previous;
+    batch audit_internal.follow_position := previous;
     horizon bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
     -- What a standby has not replayed yet happened after the last thing that it has.
     seen_at timestamptz := CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_xact_replay_timestamp(), '-infinity') ELSE clock_timestamp() END;
-    seen_id bigint := audit.next_transaction_id();
+    seen_id bigint := audit_internal.next_transaction_id();
     last_checkpoint record;
     has_news boolean;
 BEGIN
     SELECT jsonb_object_agg(n.node_id, jsonb_build_array(r.from_id, r.to_id)), bool_or(r.from_id IS NOT NULL AND r.from_id IS DISTINCT FROM r.to_id)
     INTO batch.nodes, has_news
-    FROM audit.local_nodes n
+    FROM audit_internal.local_nodes n
     CROSS JOIN LATERAL (SELECT previous.nodes->n.node_id::text AS range) p
     CROSS JOIN LATERAL (SELECT CASE WHEN p.range IS NULL THEN 0 ELSE (p.range->>1)::bigint END AS from_id) f
     CROSS JOIN LATERAL (SELECT f.from_id, CASE WHEN n.is_local THEN greatest(horizon, f.from_id) END AS to_id) r;
@@ -112,9 +112,9 @@ BEGIN
     RETURN batch;
 END;
 $$;
-COMMENT ON FUNCTION audit.next_batch(audit.follow_position) IS 'The batch of audit.follow after another one; internal';
+COMMENT ON FUNCTION audit_internal.next_batch(audit_internal.follow_position) IS 'The batch of audit.follow after another one; internal';
 
-CREATE FUNCTION audit.follow_from(cursor_text text, max_rows integer)
+CREATE FUNCTION audit_internal.follow_from(cursor_text text, max_rows integer)
 RETURNS TABLE (next_cursor text, event_id uuid, document jsonb)
 LANGUAGE plpgsql STABLE
 SET jit = off
@@ -123,7 +123,7 @@ SET timezone = 'UTC'
 SET datestyle = 'ISO'
 AS $$
 DECLARE
-    batch audit.follow_position;
+    batch audit_internal.follow_position;
     filter text;
     begins_at timestamptz;
     ends_at timestamptz;
@@ -135,13 +135,13 @@ BEGIN
     IF max_rows < 0 THEN
         RAISE EXCEPTION 'max_rows must not be negative' USING ERRCODE = 'invalid_parameter_value', HINT = 'Null means all rows.';
     ELSIF EXISTS (SELECT FROM pg_subscription_rel s JOIN pg_class c ON c.oid = s.srrelid
-                  WHERE c.relnamespace = 'audit'::regnamespace AND c.relname LIKE 'events%') THEN
+                  WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relname LIKE 'events%') THEN
         RAISE EXCEPTION 'this trail receives events of other servers by subscription, which have no order here'
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Follow the trail of each server on that server.';
     END IF;
-    batch := CASE WHEN cursor_text IS NULL THEN audit.next_batch(NULL) ELSE audit.read_cursor(cursor_text) END;
+    batch := CASE WHEN cursor_text IS NULL THEN audit_internal.next_batch(NULL) ELSE audit_internal.read_cursor(cursor_text) END;
     SELECT format('SELECT ($1 || jsonb_build_object(''occurred_at'', r.occurred_at, ''event_id'', r.event_id))::text, r.event_id, to_jsonb(r)
-                   FROM (SELECT %s FROM audit.trail_events t WHERE %%s ORDER BY t.occurred_at, t.event_id LIMIT %%s) r
+                   FROM (SELECT %s FROM audit_internal.trail_events t WHERE %%s ORDER BY t.occurred_at, t.event_id LIMIT %%s) r
                    ORDER BY r.occurred_at, r.event_id', string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum))
     INTO statement FROM pg_attribute a WHERE a.attrelid = 'audit.trail'::regclass AND a.attnum > 0;
 
@@ -155,7 +155,7 @@ BEGIN
             begins_at := batch.occurred_at;
             filter := filter || format(' AND (t.occurred_at, t.event_id) > (%L, %L)', batch.occurred_at, batch.event_id);
         ELSIF begins_at = '-infinity' THEN
-            begins_at := (SELECT min(e.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e);
+            begins_at := (SELECT min(e.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e);
         END IF;
         -- A month takes few partitions to plan for, and mostly holds a page. Where the page ends is found
         -- first: the planner then knows how little there is to join.
@@ -165,7 +165,7 @@ BEGIN
             EXECUTE format('SELECT max(p.occurred_at) FROM (
                                 SELECT t.occurred_at FROM (
                                     SELECT e.occurred_at, e.event_id, e.node_id, e.transaction_id AS writer_transaction_id
-                                    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e) t
+                                    FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e) t
                                 WHERE %s AND %s ORDER BY t.occurred_at, t.event_id LIMIT %s) p',
                            filter, reach, coalesce(remaining::text, 'ALL')) INTO ends_at;
             CONTINUE WHEN ends_at IS NULL;
@@ -175,17 +175,20 @@ BEGIN
             remaining := remaining - found_rows;
         END LOOP;
         EXIT WHEN remaining = 0;
-        batch := audit.next_batch(batch);
+        batch := audit_internal.next_batch(batch);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.follow_from(text, integer) IS 'What audit.follow returns; internal';
+COMMENT ON FUNCTION audit_internal.follow_from(text, integer) IS 'What audit.follow returns; internal';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event; the cursor is checked.
 CREATE FUNCTION audit.follow(cursor text DEFAULT NULL, max_rows integer DEFAULT 1000)
 RETURNS TABLE (cursor text, event_id uuid, document jsonb)
 LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT f.next_cursor, f.event_id, f.document FROM audit.follow_from(cursor, max_rows) f;
+    SELECT f.next_cursor, f.event_id, f.document FROM audit_internal.follow_from(cursor, max_rows) f;
 END;
 COMMENT ON FUNCTION audit.follow(text, integer) IS
     'Every event once, with a cursor that continues after it: only of transactions below the oldest one under way, so that none that commits later is missed';

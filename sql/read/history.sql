@@ -1,17 +1,17 @@
 -- One row's history and one event's changes.
 
 -- The time inside a UUID of version 7: its first 48 bits are milliseconds since 1970.
-CREATE FUNCTION audit.event_time(event_id uuid) RETURNS timestamptz
+CREATE FUNCTION audit_internal.event_time(event_id uuid) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT to_timestamp(('x' || translate(left(event_id::text, 13), '-', ''))::bit(48)::bigint / 1000.0);
 END;
-COMMENT ON FUNCTION audit.event_time(uuid) IS 'The time inside the id of an event, exact to the millisecond';
+COMMENT ON FUNCTION audit_internal.event_time(uuid) IS 'The time inside the id of an event, exact to the millisecond';
 
 -- The time of an id is that of its event, or later where the clock stood or stepped back: so the search goes
 -- back from it in growing steps, each of which meets only the partitions of its time, and ends with
 -- everything. The plan must be that of the times.
-CREATE FUNCTION audit.event_at(event_id uuid) RETURNS audit.events
+CREATE FUNCTION audit_internal.event_at(event_id uuid) RETURNS audit.events
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
@@ -19,7 +19,7 @@ SET jit = off
 AS $$
 DECLARE
     wanted uuid := event_id;
-    newest timestamptz := audit.event_time(event_id) + interval '1 millisecond';
+    newest timestamptz := audit_internal.event_time(event_id) + interval '1 millisecond';
     oldest timestamptz;
     step interval;
     found_event audit.events;
@@ -27,7 +27,7 @@ BEGIN
     FOREACH step IN ARRAY ARRAY['2 milliseconds', '1 second', '1 minute', '1 hour', '1 day']::interval[] LOOP
         oldest := newest - step;
         SELECT e.* INTO found_event
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
         WHERE e.occurred_at >= oldest AND e.occurred_at < newest AND e.event_id = wanted;
         IF FOUND THEN
             RETURN found_event;
@@ -35,18 +35,18 @@ BEGIN
         newest := oldest;
     END LOOP;
     SELECT e.* INTO found_event
-    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e WHERE e.event_id = wanted;
+    FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e WHERE e.event_id = wanted;
     RETURN found_event;
 END;
 $$;
-COMMENT ON FUNCTION audit.event_at(uuid) IS 'The stored event of this id, found by the time inside it, null where there is none; internal';
+COMMENT ON FUNCTION audit_internal.event_at(uuid) IS 'The stored event of this id, found by the time inside it, null where there is none; internal';
 
-CREATE FUNCTION audit.event_row(event_id uuid) RETURNS audit.events
+CREATE FUNCTION audit_internal.event_row(event_id uuid) RETURNS audit.events
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    found_event audit.events := audit.event_at(event_id);
+    found_event audit.events := audit_internal.event_at(event_id);
 BEGIN
     IF found_event.event_id IS NULL THEN
         RAISE EXCEPTION 'event % does not exist', coalesce(event_id::text, 'null')
@@ -55,67 +55,70 @@ BEGIN
     RETURN found_event;
 END;
 $$;
-COMMENT ON FUNCTION audit.event_row(uuid) IS 'The stored event of this id; an error where there is none; internal';
+COMMENT ON FUNCTION audit_internal.event_row(uuid) IS 'The stored event of this id; an error where there is none; internal';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event; it takes an id.
 CREATE FUNCTION audit.diff(event_id uuid) RETURNS TABLE (column_name text, old_value jsonb, new_value jsonb)
 LANGUAGE sql STABLE ROWS 5
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT d.column_name, d.old_value, d.new_value
-    FROM audit.event_row(event_id) e
-    LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
-    CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes, r.recorded_columns) d;
+    FROM audit_internal.event_row(event_id) e
+    LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+    CROSS JOIN LATERAL audit_internal.column_changes(e.event_type, e.changes, r.recorded_columns) d;
 END;
 COMMENT ON FUNCTION audit.diff(uuid) IS
     'An event as one row a changed column; null stands for the missing side of an insert or delete, JSON null for a null column';
 
 -- The table and the tables that it is a partition of, nearest first.
-CREATE FUNCTION audit.ancestry(target regclass) RETURNS TABLE (relation regclass, depth bigint)
+CREATE FUNCTION audit_internal.ancestry(target regclass) RETURNS TABLE (relation regclass, depth bigint)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT target, 0::bigint
     UNION ALL
     SELECT a.relid, a.depth - 1 FROM pg_partition_ancestors(target) WITH ORDINALITY a (relid, depth) WHERE a.relid <> target;
 END;
-COMMENT ON FUNCTION audit.ancestry(regclass) IS 'A table and the tables that it is a partition of; internal';
+COMMENT ON FUNCTION audit_internal.ancestry(regclass) IS 'A table and the tables that it is a partition of; internal';
 
 -- It runs no code of the table's owner: no constraint of a domain, no function in another language than C. The hash of a
 -- value is computed for roles that may read the value in the table.
-CREATE FUNCTION audit.key_of(target regclass, entity_id text) RETURNS text
+CREATE FUNCTION audit_internal.key_of(target regclass, entity_id text) RETURNS text
     LANGUAGE c STABLE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'audit_key_of';
-COMMENT ON FUNCTION audit.key_of(regclass, text) IS
+COMMENT ON FUNCTION audit_internal.key_of(regclass, text) IS
     'A key as the trail writes it, from the text that a person has: '' 7'' or ''007'' is 7 for an integer; internal';
 
 -- The versions of a table in the trail. It is known by its OID on this server and, after a restore into a database
 -- that has not recorded it yet, by its name.
-CREATE FUNCTION audit.versions_of(target regclass) RETURNS SETOF audit.relations
+CREATE FUNCTION audit_internal.versions_of(target regclass) RETURNS SETOF audit_internal.relations
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH by_oid AS (
         SELECT DISTINCT r.lineage
-        FROM audit.relations r
-        JOIN audit.nodes n ON n.node_id = r.node_id
+        FROM audit_internal.relations r
+        JOIN audit_internal.nodes n ON n.node_id = r.node_id
         JOIN pg_catalog.pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
-        WHERE r.relation_oid IN (SELECT a.relation FROM audit.ancestry(target) a)
+        WHERE r.relation_oid IN (SELECT a.relation FROM audit_internal.ancestry(target) a)
           AND n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
-          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id)
+          AND NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = n.node_id)
     ), by_name AS (
         SELECT r.lineage
-        FROM audit.relations r
+        FROM audit_internal.relations r
         JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.table_name
-        WHERE c.oid IN (SELECT a.relation FROM audit.ancestry(target) a)
-          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = r.node_id)
+        WHERE c.oid IN (SELECT a.relation FROM audit_internal.ancestry(target) a)
+          AND NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = r.node_id)
         ORDER BY r.since DESC LIMIT 1
     ), lineages AS (
         SELECT o.lineage FROM by_oid o
         UNION ALL
         SELECT b.lineage FROM by_name b WHERE NOT EXISTS (SELECT FROM by_oid)
     )
-    SELECT r.* FROM audit.relations r WHERE r.lineage IN (SELECT l.lineage FROM lineages l);
+    SELECT r.* FROM audit_internal.relations r WHERE r.lineage IN (SELECT l.lineage FROM lineages l);
 END;
-COMMENT ON FUNCTION audit.versions_of(regclass) IS 'Rows of audit.relations that are versions of this table; internal';
+COMMENT ON FUNCTION audit_internal.versions_of(regclass) IS 'Rows of audit_internal.relations that are versions of this table; internal';
 
-CREATE TYPE audit.row_step AS (
+CREATE TYPE audit_internal.row_step AS (
     occurred_at    timestamptz,
     event_id       uuid,
     node_id        integer,
@@ -126,17 +129,17 @@ CREATE TYPE audit.row_step AS (
     new_entity_id  text,
     place          bigint
 );
-COMMENT ON TYPE audit.row_step IS 'What the order and the identity of a row''s events depend on; place is its position in time';
+COMMENT ON TYPE audit_internal.row_step IS 'What the order and the identity of a row''s events depend on; place is its position in time';
 
 -- Which of these events, in order, concern a row that had this key at some time. Keys come and go: a row that gave
 -- the key up is followed to its next one, and what happens later under the key it gave up is another row's.
-CREATE FUNCTION audit.same_rows(steps audit.row_step[], key text) RETURNS uuid[]
+CREATE FUNCTION audit_internal.same_rows(steps audit_internal.row_step[], key text) RETURNS uuid[]
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    step audit.row_step;
-    previous audit.row_step;
+    step audit_internal.row_step;
+    previous audit_internal.row_step;
     -- Which row holds a key: now, and before the command whose events are being read. All changes of one command
     -- see the keys as they were before it.
     holders jsonb := '{}';
@@ -176,11 +179,11 @@ BEGIN
                  WHERE row_numbers[s.ordinality] = ANY (rows_of_key) ORDER BY s.ordinality);
 END;
 $$;
-COMMENT ON FUNCTION audit.same_rows(audit.row_step[], text) IS 'The events of rows that had a key at some time; internal';
+COMMENT ON FUNCTION audit_internal.same_rows(audit_internal.row_step[], text) IS 'The events of rows that had a key at some time; internal';
 
 -- The events of a row in order: transactions by their first event on the row, as each holds its lock until it ends,
 -- and within a transaction by command, as a user's own AFTER trigger may change the row again before we are called.
-CREATE FUNCTION audit.row_steps(relation_ids integer[], nodes integer[], key text) RETURNS audit.row_step[]
+CREATE FUNCTION audit_internal.row_steps(relation_ids integer[], nodes integer[], key text) RETURNS audit_internal.row_step[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -188,17 +191,17 @@ AS $$
 DECLARE
     keys text[] := ARRAY[key];
     new_keys text[] := keys;
-    steps audit.row_step[] := '{}';
-    more audit.row_step[];
+    steps audit_internal.row_step[] := '{}';
+    more audit_internal.row_step[];
     wanted uuid[];
 BEGIN
     -- Events of the key, then of every key that it was changed from or to.
     WHILE new_keys <> '{}' LOOP
         SELECT array_agg(ROW(e.occurred_at, e.event_id, e.node_id, e.transaction_id, e.command_id, e.event_type, e.entity_id,
-                             e.new_entity_id, NULL)::audit.row_step) INTO more
-        FROM (SELECT u.* FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) u WHERE u.entity_id = ANY (new_keys)
+                             e.new_entity_id, NULL)::audit_internal.row_step) INTO more
+        FROM (SELECT u.* FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) u WHERE u.entity_id = ANY (new_keys)
               UNION ALL
-              SELECT u.* FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) u WHERE u.new_entity_id = ANY (new_keys)) e
+              SELECT u.* FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) u WHERE u.new_entity_id = ANY (new_keys)) e
         WHERE e.category = 'data' AND e.event_type BETWEEN 1 AND 5 AND e.relation_id = ANY (relation_ids)
           AND EXISTS (SELECT FROM unnest(relation_ids, nodes) v (relation_id, node_id)
                       WHERE (v.relation_id, v.node_id) = (e.relation_id, e.node_id));
@@ -210,22 +213,22 @@ BEGIN
     END LOOP;
 
     SELECT coalesce(array_agg(ROW(o.occurred_at, o.event_id, o.node_id, o.transaction_id, o.command_id, o.event_type, o.entity_id,
-                         o.new_entity_id, o.place)::audit.row_step ORDER BY o.place), '{}') INTO steps
+                         o.new_entity_id, o.place)::audit_internal.row_step ORDER BY o.place), '{}') INTO steps
     FROM (SELECT d.*, row_number() OVER (ORDER BY d.began_at, d.node_id, d.transaction_id, d.command_id, d.event_id) AS place
           FROM (SELECT DISTINCT s.occurred_at, s.event_id, s.node_id, s.transaction_id, s.command_id, s.event_type, s.entity_id,
                        s.new_entity_id, min(s.occurred_at) OVER (PARTITION BY s.node_id, s.transaction_id) AS began_at
                 FROM unnest(steps) s) d) o;
     IF cardinality(keys) > 1 THEN
-        wanted := audit.same_rows(steps, key);
+        wanted := audit_internal.same_rows(steps, key);
         steps := ARRAY(SELECT s FROM unnest(steps) s WHERE s.event_id = ANY (wanted) ORDER BY s.place);
     END IF;
     RETURN steps;
 END;
 $$;
-COMMENT ON FUNCTION audit.row_steps(integer[], integer[], text) IS
+COMMENT ON FUNCTION audit_internal.row_steps(integer[], integer[], text) IS
     'The events of the rows that had a key, in order, of a table whose versions are these relations of these nodes; internal';
 
-CREATE FUNCTION audit.row_trail(steps audit.row_step[]) RETURNS SETOF audit.trail
+CREATE FUNCTION audit_internal.row_trail(steps audit_internal.row_step[]) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE
 SET jit = off
 SET search_path = pg_catalog, pg_temp
@@ -236,14 +239,17 @@ BEGIN
            t.effective_role, t.application_name, t.client_addr, t.session_id, t.transaction_id, t.trace_id, t.reason, t.context,
            t.entity, t.entity_id, t.entity_label, t.changed_columns, t.old_values, t.new_values, t.parameters, t.statement, t.server
     FROM unnest(steps) s
-    JOIN audit.trail_events t ON t.occurred_at = s.occurred_at AND t.event_id = s.event_id AND t.category = 'data'
+    JOIN audit_internal.trail_events t ON t.occurred_at = s.occurred_at AND t.event_id = s.event_id AND t.category = 'data'
     ORDER BY s.place;
 END;
 $$;
-COMMENT ON FUNCTION audit.row_trail(audit.row_step[]) IS 'These events of a row as the trail shows them, in their order; internal';
+COMMENT ON FUNCTION audit_internal.row_trail(audit_internal.row_step[]) IS 'These events of a row as the trail shows them, in their order; internal';
 
-CREATE FUNCTION audit.history(target regclass, entity_id text) RETURNS SETOF audit.trail
+-- SECURITY DEFINER is safe here: reached through audit.history alone, whose callers may read every event; the key has been
+-- formed with the caller's rights, and the table is not read.
+CREATE FUNCTION audit_internal.row_history(target regclass, entity_id text, key text) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
@@ -258,9 +264,18 @@ BEGIN
         RAISE EXCEPTION 'relation with OID % does not exist', target::oid
             USING ERRCODE = 'undefined_table', HINT = 'Events of dropped tables are in audit.trail by entity.';
     END IF;
-    SELECT array_agg(v.relation_id), array_agg(v.node_id) INTO relation_ids, nodes FROM audit.versions_of(target) v;
-    RETURN QUERY SELECT t.* FROM audit.row_trail(audit.row_steps(relation_ids, nodes, audit.key_of(target, entity_id))) t;
+    SELECT array_agg(v.relation_id), array_agg(v.node_id) INTO relation_ids, nodes FROM audit_internal.versions_of(target) v;
+    RETURN QUERY SELECT t.* FROM audit_internal.row_trail(audit_internal.row_steps(relation_ids, nodes, key)) t;
 END;
 $$;
+COMMENT ON FUNCTION audit_internal.row_history(regclass, text, text) IS 'What audit.history returns, for a key as the trail writes it; internal';
+
+CREATE FUNCTION audit.history(target regclass, entity_id text) RETURNS SETOF audit.trail
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT h.*
+    FROM audit_internal.row_history(target, entity_id,
+        CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = target) THEN audit_internal.key_of(target, entity_id) END) h;
+END;
 COMMENT ON FUNCTION audit.history(regclass, text) IS
     'Everything that happened to a row, oldest first, under all names of its table and through all changes of its key';

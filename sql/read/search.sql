@@ -4,20 +4,20 @@
 -- which partitions it needs and which order an index has. What filters say about dictionaries (event types, relations,
 -- contexts) is looked up in those first, and events are compared by id.
 
-CREATE FUNCTION audit.contains_word(word text, text_1 text, text_2 text, text_3 text, text_4 text,
+CREATE FUNCTION audit_internal.contains_word(word text, text_1 text, text_2 text, text_3 text, text_4 text,
                             values_1 jsonb, values_2 jsonb, values_3 jsonb) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'audit_contains_word';
-COMMENT ON FUNCTION audit.contains_word(text, text, text, text, text, jsonb, jsonb, jsonb) IS
+COMMENT ON FUNCTION audit_internal.contains_word(text, text, text, text, text, jsonb, jsonb, jsonb) IS
     'Whether one of these texts or objects contains a word, in any case; of objects the values, not their names; internal';
 
-CREATE FUNCTION audit.words(query text) RETURNS text[]
+CREATE FUNCTION audit_internal.words(query text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT array_agg(DISTINCT coalesce(m.word[1], m.word[2])) FROM regexp_matches(query, '"([^"]+)"|(\S+)', 'g') m (word);
 END;
-COMMENT ON FUNCTION audit.words(text) IS 'The words of a search; double quotes group several to one phrase; internal';
+COMMENT ON FUNCTION audit_internal.words(text) IS 'The words of a search; double quotes group several to one phrase; internal';
 
-CREATE FUNCTION audit.check_range(since timestamptz, until timestamptz) RETURNS void
+CREATE FUNCTION audit_internal.check_range(since timestamptz, until timestamptz) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -28,9 +28,9 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.check_range(timestamptz, timestamptz) IS 'Refuses a range of time that is the wrong way round; internal';
+COMMENT ON FUNCTION audit_internal.check_range(timestamptz, timestamptz) IS 'Refuses a range of time that is the wrong way round; internal';
 
-CREATE FUNCTION audit.check_choice(argument text, chosen text[], choices text[]) RETURNS void
+CREATE FUNCTION audit_internal.check_choice(argument text, chosen text[], choices text[]) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -45,10 +45,10 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION audit.check_choice(text, text[], text[]) IS 'Refuses what is not among the choices; internal';
+COMMENT ON FUNCTION audit_internal.check_choice(text, text[], text[]) IS 'Refuses what is not among the choices; internal';
 
 -- Event types by name. An unknown name is an error: the hint names those that share a part with it.
-CREATE FUNCTION audit.event_types_named(events text[]) RETURNS SETOF audit.event_types
+CREATE FUNCTION audit_internal.event_types_named(events text[]) RETURNS SETOF audit.event_types
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -70,11 +70,11 @@ BEGIN
     RETURN QUERY SELECT t.* FROM audit.event_types t WHERE t.name = ANY (events);
 END;
 $$;
-COMMENT ON FUNCTION audit.event_types_named(text[]) IS 'Event types by name; internal';
+COMMENT ON FUNCTION audit_internal.event_types_named(text[]) IS 'Event types by name; internal';
 
 -- A condition on dictionary rows, over the alias d, as one on the events that refer to them, over the alias t. Keys are
 -- unique within a node only. Null where more rows fit than a statement should list.
-CREATE FUNCTION audit.reference_condition(dictionary regclass, key_column text, condition text) RETURNS text
+CREATE FUNCTION audit_internal.reference_condition(dictionary regclass, key_column text, condition text) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -91,43 +91,43 @@ BEGIN
     RETURN CASE WHEN found_rows = 0 THEN 'false' WHEN found_rows <= most THEN by_key END;
 END;
 $$;
-COMMENT ON FUNCTION audit.reference_condition(regclass, text, text) IS
+COMMENT ON FUNCTION audit_internal.reference_condition(regclass, text, text) IS
     'A condition on rows of a dictionary as one on the events that refer to them; internal';
 
-CREATE FUNCTION audit.word_condition(word text) RETURNS text
+CREATE FUNCTION audit_internal.word_condition(word text) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     event_types integer[] := ARRAY(SELECT t.event_type FROM audit.event_types t
-                                   WHERE audit.contains_word(word, t.name, NULL, NULL, NULL, NULL, NULL, NULL));
-    relations text := audit.reference_condition('audit.relations', 'relation_id',
-        format('audit.contains_word(%L, d.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
-    contexts text := audit.reference_condition('audit.contexts', 'context_id',
-        format('audit.contains_word(%L, d.actor, d.login, d.reason, NULL, d.statement_parameters, NULL, NULL)', word));
+                                   WHERE audit_internal.contains_word(word, t.name, NULL, NULL, NULL, NULL, NULL, NULL));
+    relations text := audit_internal.reference_condition('audit_internal.relations', 'relation_id',
+        format('audit_internal.contains_word(%L, d.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
+    contexts text := audit_internal.reference_condition('audit_internal.contexts', 'context_id',
+        format('audit_internal.contains_word(%L, d.actor, d.login, d.reason, NULL, d.statement_parameters, NULL, NULL)', word));
 BEGIN
-    relations := coalesce(relations, format('audit.contains_word(%L, t.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
-    contexts := coalesce(contexts, format('audit.contains_word(%L, t.actor, t.login, t.reason, NULL, t.parameters, NULL, NULL)', word));
+    relations := coalesce(relations, format('audit_internal.contains_word(%L, t.entity, NULL, NULL, NULL, NULL, NULL, NULL)', word));
+    contexts := coalesce(contexts, format('audit_internal.contains_word(%L, t.actor, t.login, t.reason, NULL, t.parameters, NULL, NULL)', word));
     RETURN concat_ws(' OR ',
         CASE WHEN event_types <> '{}' THEN format('t.event_type = ANY (%L)', event_types) END,
         CASE WHEN relations <> 'false' THEN format('t.own_entity IS NULL AND (%s)', relations) END,
         CASE WHEN contexts <> 'false' THEN contexts END,
-        format('audit.contains_word(%L, t.own_entity, t.entity_id, t.new_entity_id, t.entity_label, t.changes, t.image, t.event_parameters)', word));
+        format('audit_internal.contains_word(%L, t.own_entity, t.entity_id, t.new_entity_id, t.entity_label, t.changes, t.image, t.event_parameters)', word));
 END;
 $$;
-COMMENT ON FUNCTION audit.word_condition(text) IS 'The condition that an event contains a word, over audit.trail_events t; internal';
+COMMENT ON FUNCTION audit_internal.word_condition(text) IS 'The condition that an event contains a word, over audit_internal.trail_events t; internal';
 
-CREATE FUNCTION audit.context_condition(on_contexts text, on_trail text) RETURNS text
+CREATE FUNCTION audit_internal.context_condition(on_contexts text, on_trail text) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- An event that has no context fits no such condition: then the join need not keep it.
-    SELECT coalesce(audit.reference_condition('audit.contexts', 'context_id', on_contexts), 't.login IS NOT NULL AND ' || on_trail);
+    SELECT coalesce(audit_internal.reference_condition('audit_internal.contexts', 'context_id', on_contexts), 't.login IS NOT NULL AND ' || on_trail);
 END;
-COMMENT ON FUNCTION audit.context_condition(text, text) IS
-    'A condition on contexts d as one on events, by their ids or, where they are many, by what audit.trail_events t shows; internal';
+COMMENT ON FUNCTION audit_internal.context_condition(text, text) IS
+    'A condition on contexts d as one on events, by their ids or, where they are many, by what audit_internal.trail_events t shows; internal';
 
--- Conditions over audit.trail_events t: first those on time and category, which choose partitions, then all others.
-CREATE FUNCTION audit.search_conditions(query text, since timestamptz, until timestamptz, events text[], categories text[],
+-- Conditions over audit_internal.trail_events t: first those on time and category, which choose partitions, then all others.
+CREATE FUNCTION audit_internal.search_conditions(query text, since timestamptz, until timestamptz, events text[], categories text[],
                                         actors text[], entity text, entity_id text, trace_id text, results text[],
                                         OUT partitions text[], OUT others text[])
 LANGUAGE plpgsql STABLE
@@ -138,16 +138,16 @@ DECLARE
     own_categories text[];
     word text;
 BEGIN
-    PERFORM audit.check_range(since, until);
-    PERFORM audit.check_choice('categories', categories, '{data,read,security,schema,system,application}');
-    PERFORM audit.check_choice('results', results, '{success,failure}');
+    PERFORM audit_internal.check_range(since, until);
+    PERFORM audit_internal.check_choice('categories', categories, '{data,read,security,schema,system,application}');
+    PERFORM audit_internal.check_choice('results', results, '{success,failure}');
     partitions := ARRAY[format('t.occurred_at >= %L', since), format('t.occurred_at < %L', until), format('t.category = ANY (%L)', categories)];
     partitions := ARRAY(SELECT c FROM unnest(partitions, ARRAY[since IS NULL, until IS NULL, categories IS NULL]) u (c, is_absent) WHERE NOT is_absent);
     others := '{}';
     IF events IS NOT NULL THEN
         -- The category of a type of our own never changes.
         SELECT coalesce(array_agg(t.event_type), '{}'), CASE WHEN bool_and(t.built_in) THEN array_agg(DISTINCT t.category) END
-        INTO event_types, own_categories FROM audit.event_types_named(events) t;
+        INTO event_types, own_categories FROM audit_internal.event_types_named(events) t;
         others := others || format('t.event_type = ANY (%L)', event_types);
         IF own_categories IS NOT NULL THEN
             partitions := partitions || format('t.category = ANY (%L)', own_categories);
@@ -158,26 +158,26 @@ BEGIN
     END IF;
     IF entity IS NOT NULL THEN
         others := others || format('t.own_entity = %L OR t.own_entity IS NULL AND (%s)', entity,
-            coalesce(audit.reference_condition('audit.relations', 'relation_id', format('d.entity = %L', entity)), format('t.entity = %L', entity)));
+            coalesce(audit_internal.reference_condition('audit_internal.relations', 'relation_id', format('d.entity = %L', entity)), format('t.entity = %L', entity)));
     END IF;
     IF entity_id IS NOT NULL THEN
         others := others || format('t.entity_id = %1$L OR t.new_entity_id = %1$L', entity_id);
     END IF;
     IF actors IS NOT NULL THEN
-        others := others || audit.context_condition(format('coalesce(d.actor, d.login) = ANY (%L)', actors), format('t.actor = ANY (%L)', actors));
+        others := others || audit_internal.context_condition(format('coalesce(d.actor, d.login) = ANY (%L)', actors), format('t.actor = ANY (%L)', actors));
     END IF;
     IF trace_id IS NOT NULL THEN
-        others := others || audit.context_condition(format('d.trace_id = %L', trace_id), format('t.trace_id = %L', trace_id));
+        others := others || audit_internal.context_condition(format('d.trace_id = %L', trace_id), format('t.trace_id = %L', trace_id));
     END IF;
-    FOREACH word IN ARRAY coalesce(audit.words(query), '{}') LOOP
-        others := others || audit.word_condition(word);
+    FOREACH word IN ARRAY coalesce(audit_internal.words(query), '{}') LOOP
+        others := others || audit_internal.word_condition(word);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.search_conditions(text, timestamptz, timestamptz, text[], text[], text[], text, text, text, text[]) IS
-    'The filters of audit.search as conditions over audit.trail_events t; internal';
+COMMENT ON FUNCTION audit_internal.search_conditions(text, timestamptz, timestamptz, text[], text[], text[], text, text, text, text[]) IS
+    'The filters of audit.search as conditions over audit_internal.trail_events t; internal';
 
-CREATE FUNCTION audit.sort_key(sort text, OUT sort_column text, OUT sort_type text, OUT is_descending boolean)
+CREATE FUNCTION audit_internal.sort_key(sort text, OUT sort_column text, OUT sort_type text, OUT is_descending boolean)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -196,16 +196,16 @@ BEGIN
     is_descending := parts[2] = 'desc' IS TRUE;
 END;
 $$;
-COMMENT ON FUNCTION audit.sort_key(text) IS 'The column, its type and the direction that a sort argument names; internal';
+COMMENT ON FUNCTION audit_internal.sort_key(text) IS 'The column, its type and the direction that a sort argument names; internal';
 
 -- What comes after an event in an order: by the value of the sorted column, nulls last, then by id.
-CREATE FUNCTION audit.after_condition(after uuid, sort_column text, sort_type text, is_descending boolean) RETURNS text
+CREATE FUNCTION audit_internal.after_condition(after uuid, sort_column text, sort_type text, is_descending boolean) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO'
 AS $$
 DECLARE
-    last_event audit.events := audit.event_at(after);
+    last_event audit.events := audit_internal.event_at(after);
     last_value text;
     comparison text := CASE WHEN is_descending THEN '<' ELSE '>' END;
 BEGIN
@@ -213,7 +213,7 @@ BEGIN
         RAISE EXCEPTION 'event % given as after does not exist', after
             USING ERRCODE = 'no_data_found', HINT = 'Start again without after: retention may have deleted that event.';
     END IF;
-    EXECUTE format('SELECT t.%I::text FROM audit.trail_events t WHERE t.occurred_at = %L AND t.event_id = %L AND t.category = %L',
+    EXECUTE format('SELECT t.%I::text FROM audit_internal.trail_events t WHERE t.occurred_at = %L AND t.event_id = %L AND t.category = %L',
                    sort_column, last_event.occurred_at, after, last_event.category) INTO last_value;
     RETURN CASE
         WHEN sort_column = 'occurred_at'
@@ -225,14 +225,17 @@ BEGIN
     END;
 END;
 $$;
-COMMENT ON FUNCTION audit.after_condition(uuid, text, text, boolean) IS 'The condition of coming after an event in an order; internal';
+COMMENT ON FUNCTION audit_internal.after_condition(uuid, text, text, boolean) IS 'The condition of coming after an event in an order; internal';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event; filters enter the statement as
+-- literals and names of columns of audit.trail.
 CREATE FUNCTION audit.search(query text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
                              events text[] DEFAULT NULL, categories text[] DEFAULT NULL, actors text[] DEFAULT NULL,
                              entity text DEFAULT NULL, entity_id text DEFAULT NULL, trace_id text DEFAULT NULL,
                              results text[] DEFAULT NULL, sort text DEFAULT 'occurred_at desc', max_rows integer DEFAULT 100,
                              after uuid DEFAULT NULL) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SECURITY DEFINER
 SET jit = off
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO'
@@ -253,16 +256,16 @@ BEGIN
     IF max_rows < 0 THEN
         RAISE EXCEPTION 'max_rows must not be negative' USING ERRCODE = 'invalid_parameter_value', HINT = 'Null means all rows.';
     END IF;
-    key := audit.sort_key(sort);
-    filter := audit.search_conditions(query, since, until, events, categories, actors, entity, entity_id, trace_id, results);
+    key := audit_internal.sort_key(sort);
+    filter := audit_internal.search_conditions(query, since, until, events, categories, actors, entity, entity_id, trace_id, results);
     IF after IS NOT NULL THEN
-        filter.partitions := filter.partitions || audit.after_condition(after, key.sort_column, key.sort_type, key.is_descending);
+        filter.partitions := filter.partitions || audit_internal.after_condition(after, key.sort_column, key.sort_type, key.is_descending);
     END IF;
     SELECT string_agg(format('(%s)', c.condition), ' AND ') INTO condition FROM unnest(filter.partitions || filter.others) c (condition);
 
     -- The fence around a filter makes the planner look for what fits in any way, with several workers, and sort what it
     -- finds. In the order of time alone it goes along the index instead. Times and ids are never null.
-    SELECT format('SELECT %s FROM (SELECT t.* FROM audit.trail_events t WHERE %s AND %%s%s) t ORDER BY t.%I %s, t.event_id %s LIMIT %%s',
+    SELECT format('SELECT %s FROM (SELECT t.* FROM audit_internal.trail_events t WHERE %s AND %%s%s) t ORDER BY t.%I %s, t.event_id %s LIMIT %%s',
                   string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum), replace(coalesce(condition, 'true'), '%', '%%'),
                   CASE WHEN filter.others <> '{}' AND key.sort_column = 'occurred_at' THEN ' OFFSET 0' END, key.sort_column,
                   CASE WHEN key.is_descending THEN 'DESC' ELSE 'ASC' END
@@ -275,7 +278,7 @@ BEGIN
         RETURN;
     END IF;
     -- In the order of time a page is mostly found near its beginning: look there first, then four times as far, and so on.
-    EXECUTE format('SELECT min(t.occurred_at), max(t.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) t WHERE %s',
+    EXECUTE format('SELECT min(t.occurred_at), max(t.occurred_at) FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) t WHERE %s',
                    coalesce((SELECT string_agg(format('(%s)', c.condition), ' AND ') FROM unnest(filter.partitions) c (condition)), 'true'))
     INTO oldest, newest;
     nearest := CASE WHEN key.is_descending THEN newest ELSE oldest END;

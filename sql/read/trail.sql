@@ -2,14 +2,14 @@
 
 -- One row an event with everything that is known about it. An event is shown even where
 -- retention has deleted its context. The overflow is read like any partition.
-CREATE VIEW audit.trail_events AS
+CREATE VIEW audit_internal.trail_events AS
 SELECT e.event_id,
        e.occurred_at,
        t.name AS event,
        e.category,
        t.risk,
        coalesce(e.result, 'success') AS result,
-       audit.summary(coalesce((e.who).actor, (e.who).login), t.phrase, coalesce(e.entity, r.entity), e.entity_id, e.entity_label,
+       audit_internal.summary(coalesce((e.who).actor, (e.who).login), t.phrase, coalesce(e.entity, r.entity), e.entity_id, e.entity_label,
                      e.event_type, e.changes) AS summary,
        coalesce((e.who).actor, (e.who).login) AS actor,
        (e.who).actor_source,
@@ -26,9 +26,9 @@ SELECT e.event_id,
        coalesce(e.entity, r.entity) AS entity,
        e.entity_id,
        e.entity_label,
-       audit.changed_columns(e.event_type, e.changes) AS changed_columns,
-       audit.old_values(e.event_type, e.changes, e.image, r.recorded_columns) AS old_values,
-       audit.new_values(e.event_type, e.changes, e.image, r.recorded_columns) AS new_values,
+       audit_internal.changed_columns(e.event_type, e.changes) AS changed_columns,
+       audit_internal.old_values(e.event_type, e.changes, e.image, r.recorded_columns) AS old_values,
+       audit_internal.new_values(e.event_type, e.changes, e.image, r.recorded_columns) AS new_values,
        coalesce(e.parameters, (e.who).statement_parameters) AS parameters,
        (e.who).statement,
        n.name AS server,
@@ -45,19 +45,25 @@ SELECT e.event_id,
        e.entity AS own_entity,
        e.transaction_id AS writer_transaction_id
 FROM (
-    SELECT u.*, audit.attribution(u.node_id, u.context_id) AS who
-    FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) u
+    SELECT u.*, audit_internal.attribution(u.node_id, u.context_id) AS who
+    FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) u
 ) e
 LEFT JOIN audit.event_types t ON t.event_type = e.event_type
-LEFT JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
-LEFT JOIN audit.nodes n ON n.node_id = e.node_id;
-COMMENT ON VIEW audit.trail_events IS 'audit.trail with the keys behind its columns, for the functions and views of the extension';
+LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
+LEFT JOIN audit_internal.nodes n ON n.node_id = e.node_id;
+COMMENT ON VIEW audit_internal.trail_events IS 'audit.trail with the keys behind its columns, for the functions and views of the extension';
+
+CREATE VIEW audit.sessions AS
+SELECT s.node_id, s.session_id, s.token, s.login, s.authentication, s.client_addr, s.client_port, s.application_name, s.backend_type,
+       s.began_at
+FROM audit_internal.sessions s;
+COMMENT ON VIEW audit.sessions IS 'One row a connection that wrote an event; token is the session id as %c of log_line_prefix prints it';
 
 CREATE VIEW audit.trail AS
 SELECT e.event_id, e.occurred_at, e.event, e.category, e.risk, e.result, e.summary, e.actor, e.actor_source, e.login, e.role,
        e.effective_role, e.application_name, e.client_addr, e.session_id, e.transaction_id, e.trace_id, e.reason, e.context,
        e.entity, e.entity_id, e.entity_label, e.changed_columns, e.old_values, e.new_values, e.parameters, e.statement, e.server
-FROM audit.trail_events e;
+FROM audit_internal.trail_events e;
 COMMENT ON VIEW audit.trail IS 'The audit trail: one row an event, ready for people and reports';
 COMMENT ON COLUMN audit.trail.event_id IS 'UUID version 7, time-ordered, unique across servers';
 COMMENT ON COLUMN audit.trail.occurred_at IS 'Wall clock at capture';
@@ -86,8 +92,8 @@ COMMENT ON COLUMN audit.trail.server IS 'The node that captured the event';
 
 CREATE VIEW audit.changes AS
 SELECT e.event_id, e.occurred_at, e.actor, e.entity, e.entity_id, d.column_name, d.old_value, d.new_value
-FROM audit.trail_events e
-CROSS JOIN LATERAL audit.column_changes(e.event_type, e.changes, e.recorded_columns) d
+FROM audit_internal.trail_events e
+CROSS JOIN LATERAL audit_internal.column_changes(e.event_type, e.changes, e.recorded_columns) d
 WHERE e.category = 'data' AND e.event_type BETWEEN 1 AND 4;
 COMMENT ON VIEW audit.changes IS
     'One row a changed column: every column of an inserted or deleted row, the changed ones of an updated one';

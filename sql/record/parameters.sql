@@ -4,7 +4,7 @@
 CREATE VIEW audit.event_parameter_values AS
 SELECT e.event_id, e.occurred_at, e.event, p.key AS name, d.data_type, d.required, d.sensitive, p.value,
        p.value #>> '{}' AS value_text, e.category
-FROM audit.trail_events e
+FROM audit_internal.trail_events e
 CROSS JOIN LATERAL pg_catalog.jsonb_each(e.parameters) p
 LEFT JOIN audit.event_parameters d ON d.event_type = e.event_type AND d.name = p.key;
 COMMENT ON VIEW audit.event_parameter_values IS
@@ -12,16 +12,16 @@ COMMENT ON VIEW audit.event_parameter_values IS
 COMMENT ON COLUMN audit.event_parameter_values.data_type IS 'The declared type; null for a parameter that is not declared';
 COMMENT ON COLUMN audit.event_parameter_values.value_text IS 'The value as text; null for JSON null';
 
-CREATE FUNCTION audit.parameter_number(parameters jsonb, name text) RETURNS numeric
+CREATE FUNCTION audit_internal.parameter_number(parameters jsonb, name text) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE WHEN parameters->>name ~ '^\s*\d{1,15}(\.\d*)?\s*$' THEN (parameters->>name)::numeric END;
 END;
-COMMENT ON FUNCTION audit.parameter_number(jsonb, text) IS
+COMMENT ON FUNCTION audit_internal.parameter_number(jsonb, text) IS
     'A parameter as a number, whatever its event type declares; null where it is none or beyond 15 digits';
 
 -- What people read in place of a stored value: no quotes, and words for what the trail does not show.
-CREATE FUNCTION audit.shown(value jsonb) RETURNS text
+CREATE FUNCTION audit_internal.shown(value jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE
@@ -33,12 +33,12 @@ BEGIN ATOMIC
         WHEN value->'$audit' ? 'json' THEN value #>> '{$audit,json}'
         ELSE value::text END;
 END;
-COMMENT ON FUNCTION audit.shown(jsonb) IS 'A stored value as people read it; null for a null column';
+COMMENT ON FUNCTION audit_internal.shown(jsonb) IS 'A stored value as people read it; null for a null column';
 
-CREATE FUNCTION audit.details(parameters jsonb) RETURNS text
+CREATE FUNCTION audit_internal.details(parameters jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT string_agg(p.key || ': ' || coalesce(audit.shown(p.value), 'null'), ', ' ORDER BY p.key COLLATE "C")
+    SELECT string_agg(p.key || ': ' || coalesce(audit_internal.shown(p.value), 'null'), ', ' ORDER BY p.key COLLATE "C")
     FROM jsonb_each(parameters) p;
 END;
-COMMENT ON FUNCTION audit.details(jsonb) IS 'Parameters in one line for people';
+COMMENT ON FUNCTION audit_internal.details(jsonb) IS 'Parameters in one line for people';

@@ -1,13 +1,13 @@
 -- Event types of applications, and recording events of them.
 
-CREATE FUNCTION audit.is_plain_type(type oid) RETURNS boolean
+CREATE FUNCTION audit_internal.is_plain_type(type oid) RETURNS boolean
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'audit_is_plain_type';
-COMMENT ON FUNCTION audit.is_plain_type(oid) IS
+COMMENT ON FUNCTION audit_internal.is_plain_type(oid) IS
     'Whether values of a type can be read without running code of its owner, such as the constraint of a domain; internal';
 
 -- The stored name of a type, checked: it has to mean the same on every server and under every search_path, and recording must
 -- run no code of its owner with the rights of whichever role records.
-CREATE FUNCTION audit.parameter_type(parameter text, type_name text) RETURNS text
+CREATE FUNCTION audit_internal.parameter_type(parameter text, type_name text) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -31,7 +31,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Name a type such as text, numeric or timestamptz; qualify a user-defined type with its schema.';
     END IF;
-    IF NOT audit.is_plain_type(type_id) THEN
+    IF NOT audit_internal.is_plain_type(type_id) THEN
         RAISE EXCEPTION 'the type % of parameter "%" runs code of its owner', type_id, parameter
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Name a type without a domain in it: values are checked by the type alone.';
@@ -39,10 +39,10 @@ BEGIN
     RETURN type_id::text;
 END;
 $$;
-COMMENT ON FUNCTION audit.parameter_type(text, text) IS 'The name under which a parameter''s type is stored, checked; internal';
+COMMENT ON FUNCTION audit_internal.parameter_type(text, text) IS 'The name under which a parameter''s type is stored, checked; internal';
 
 -- What audit.define_event_type was given for parameters, checked and in the long form: {name: {type, required, sensitive, description}}.
-CREATE FUNCTION audit.parameter_declarations(parameters jsonb) RETURNS jsonb
+CREATE FUNCTION audit_internal.parameter_declarations(parameters jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -73,7 +73,7 @@ BEGIN
                               ELSE 'The members are type, required, sensitive and description; a type alone may stand for the object.' END;
         END IF;
         result := result || jsonb_build_object(declared.name, jsonb_strip_nulls(jsonb_build_object(
-            'type', audit.parameter_type(declared.name, declaration->>'type'),
+            'type', audit_internal.parameter_type(declared.name, declaration->>'type'),
             'required', coalesce(declaration->'required', 'false'),
             'sensitive', coalesce(declaration->'sensitive', 'false'),
             'description', declaration->'description')));
@@ -81,9 +81,9 @@ BEGIN
     RETURN result;
 END;
 $$;
-COMMENT ON FUNCTION audit.parameter_declarations(jsonb) IS 'Declarations of parameters, checked; internal';
+COMMENT ON FUNCTION audit_internal.parameter_declarations(jsonb) IS 'Declarations of parameters, checked; internal';
 
-CREATE FUNCTION audit.event_type_document(event_type integer) RETURNS jsonb
+CREATE FUNCTION audit_internal.event_type_document(event_type integer) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT jsonb_strip_nulls(jsonb_build_object('category', t.category, 'risk', t.risk, 'description', t.description, 'parameters',
@@ -92,11 +92,11 @@ BEGIN ATOMIC
          FROM audit.event_parameters p WHERE p.event_type = t.event_type)))
     FROM audit.event_types t WHERE t.event_type = event_type_document.event_type;
 END;
-COMMENT ON FUNCTION audit.event_type_document(integer) IS 'An event type with its parameters as one document; internal';
+COMMENT ON FUNCTION audit_internal.event_type_document(integer) IS 'An event type with its parameters as one document; internal';
 
 -- The number of a new type comes from its name, so that trails of many servers agree; where two names meet, the later
 -- one takes the next number that is free.
-CREATE FUNCTION audit.new_event_type(name text) RETURNS integer
+CREATE FUNCTION audit_internal.new_event_type(name text) RETURNS integer
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH RECURSIVE candidates (number) AS (
@@ -107,7 +107,7 @@ BEGIN ATOMIC
     )
     SELECT c.number FROM candidates c WHERE NOT EXISTS (SELECT FROM audit.event_types t WHERE t.event_type = c.number);
 END;
-COMMENT ON FUNCTION audit.new_event_type(text) IS 'The number that an event type of this name gets; internal';
+COMMENT ON FUNCTION audit_internal.new_event_type(text) IS 'The number that an event type of this name gets; internal';
 
 -- SECURITY DEFINER is safe here: its callers, members of audit_admin, add a type of event to the catalog and nothing else.
 CREATE FUNCTION audit.define_event_type(name text, category text DEFAULT 'application', risk text DEFAULT 'low',
@@ -145,37 +145,37 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The risks are low, medium and high.';
     END IF;
     document := jsonb_strip_nulls(jsonb_build_object('category', category, 'risk', risk, 'description', description,
-                                                     'parameters', audit.parameter_declarations(parameters)));
+                                                     'parameters', audit_internal.parameter_declarations(parameters)));
     SELECT t.* INTO previous FROM audit.event_types t WHERE t.name = define_event_type.name;
-    previous_document := audit.event_type_document(previous.event_type);
+    previous_document := audit_internal.event_type_document(previous.event_type);
     -- Applications define their types each time they start.
     IF document = previous_document THEN
         RETURN;
     END IF;
 
-    PERFORM audit.lock('event_types');
+    PERFORM audit_internal.lock('event_types');
     SELECT t.* INTO previous FROM audit.event_types t WHERE t.name = define_event_type.name;
-    previous_document := audit.event_type_document(previous.event_type);
+    previous_document := audit_internal.event_type_document(previous.event_type);
     IF previous.category <> category
-       AND EXISTS (SELECT FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+       AND EXISTS (SELECT FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
                    WHERE e.category = previous.category AND e.event_type = previous.event_type) THEN
         RAISE EXCEPTION 'cannot change the category of event type "%": events of it exist', name
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = format('Keep category %s, or define a type with another name.', previous.category);
     END IF;
-    PERFORM audit.create_partitions();
-    type_number := coalesce(previous.event_type, audit.new_event_type(name));
-    PERFORM audit.upsert_config(ROW(type_number, name, category, risk, format('recorded %s of', name), description, false)::audit.event_types);
+    PERFORM audit_internal.create_partitions();
+    type_number := coalesce(previous.event_type, audit_internal.new_event_type(name));
+    PERFORM audit_internal.upsert_config(ROW(type_number, name, category, risk, format('recorded %s of', name), description, false)::audit.event_types);
     FOR removed IN
         SELECT p.* FROM audit.event_parameters p WHERE p.event_type = type_number AND NOT document->'parameters' ? p.name
     LOOP
-        PERFORM audit.delete_config(removed);
+        PERFORM audit_internal.delete_config(removed);
     END LOOP;
     FOR declared IN SELECT p.key, p.value FROM jsonb_each(document->'parameters') p LOOP
-        PERFORM audit.upsert_config(ROW(type_number, declared.key, declared.value->>'type', (declared.value->>'required')::boolean,
+        PERFORM audit_internal.upsert_config(ROW(type_number, declared.key, declared.value->>'type', (declared.value->>'required')::boolean,
                               (declared.value->>'sensitive')::boolean, declared.value->>'description')::audit.event_parameters);
     END LOOP;
-    PERFORM audit.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'event type', 'value', document,
+    PERFORM audit_internal.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'event type', 'value', document,
                                                                               'previous', previous_document)),
                        'event type ' || name, NULL, NULL, NULL);
 END;

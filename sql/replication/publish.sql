@@ -2,7 +2,7 @@
 
 -- What changes at a server after it has been published, by retention or by moves within the trail, is past decoding or no insertion:
 -- the central server keeps what it has. Own retentions of tables are the server's affair, and their column stays there.
-CREATE FUNCTION audit.publish(publication text DEFAULT 'audit') RETURNS text
+CREATE FUNCTION audit.publish(publication text DEFAULT 'audit', subscriber regrole DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -15,7 +15,7 @@ DECLARE
     oldest timestamptz;
 BEGIN
     -- The setting is defined when the library is loaded, which calling it does.
-    PERFORM audit.clock();
+    PERFORM audit_internal.clock();
     IF coalesce(publication, '') = '' THEN
         RAISE EXCEPTION 'publication must not be null or empty' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out to name it audit.';
     ELSIF current_setting('wal_level') <> 'logical' THEN
@@ -32,24 +32,30 @@ BEGIN
             USING ERRCODE = 'duplicate_object', HINT = 'One publication serves any number of subscribers; pass another name to make a second one.';
     END IF;
     SELECT string_agg(quote_ident(p.pubname), ', ' ORDER BY p.pubname) INTO others FROM pg_publication p
-    WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid = 'audit'::regnamespace);
+    WHERE p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid IN ('audit'::regnamespace, 'audit_internal'::regnamespace));
     IF others IS NOT NULL THEN
         RAISE WARNING 'publications that include every table now carry the trail too: %', others
             USING HINT = 'Their subscribers need the extension, or fail. Publish the tables that they want by name instead.';
     END IF;
-    PERFORM audit.emit('config.change', jsonb_build_object('setting', 'publication of the trail', 'value', to_jsonb(publication)),
+    PERFORM audit_internal.emit('config.change', jsonb_build_object('setting', 'publication of the trail', 'value', to_jsonb(publication)),
                        'publication ' || publication, NULL, NULL, NULL);
-    EXECUTE format('CREATE PUBLICATION %I FOR TABLE audit.events (%s), audit.nodes, audit.sessions, audit.contexts, audit.relations, '
+    EXECUTE format('CREATE PUBLICATION %I FOR TABLE audit.events (%s), audit_internal.nodes, audit_internal.sessions, audit_internal.contexts, audit_internal.relations, '
                    'audit.event_types WHERE (NOT built_in), audit.event_parameters WHERE (event_type >= 1000) '
                    'WITH (publish = ''insert'', publish_via_partition_root = true)', publication, columns);
+    IF subscriber IS NOT NULL THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA audit_internal TO %s', subscriber);
+        EXECUTE format('GRANT SELECT ON audit.events, audit_internal.nodes, audit_internal.sessions, audit_internal.contexts, '
+                       'audit_internal.relations, audit.event_types, audit.event_parameters TO %s', subscriber);
+    END IF;
     RAISE NOTICE 'the trail of database % on server % is published', quote_ident(current_database()),
-        (SELECT quote_literal(n.name) FROM audit.nodes n JOIN audit.local_nodes l ON l.node_id = n.node_id AND l.is_current)
+        (SELECT quote_literal(n.name) FROM audit_internal.nodes n JOIN audit_internal.local_nodes l ON l.node_id = n.node_id AND l.is_current)
         USING HINT = 'Servers are distinguished by audit.server_name. A subscriber that is disconnected retains WAL on this server: max_slot_wal_keep_size limits it.';
-    SELECT min(e.occurred_at) INTO oldest FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e;
+    SELECT min(e.occurred_at) INTO oldest FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e;
     RETURN format('SELECT audit.gather(%L);', oldest);
 END;
 $$;
-COMMENT ON FUNCTION audit.publish(text) IS 'Publishes the trail for a central server to subscribe to; returns what to run there first';
+COMMENT ON FUNCTION audit.publish(text, regrole) IS
+    'Publishes the trail for a central server to subscribe to, and grants the role that it connects as what the first copy reads; returns what to run there first';
 
 -- SECURITY DEFINER is safe here: its callers, members of audit_admin, get empty partitions of the trail and an event.
 CREATE FUNCTION audit.gather(since timestamptz DEFAULT NULL) RETURNS text
@@ -62,7 +68,7 @@ AS $$
 DECLARE
     -- Events that are older still come, by way of the overflow.
     most_partitions CONSTANT integer := 120;
-    now_here timestamptz := audit.clock();
+    now_here timestamptz := audit_internal.clock();
     parent text;
 BEGIN
     IF gather.since > now_here THEN
@@ -70,17 +76,17 @@ BEGIN
             HINT = 'Pass the time of the oldest event to gather, as audit.publish reports it.';
     END IF;
     gather.since := coalesce(gather.since, now_here);
-    PERFORM audit.enter_maintenance();
-    PERFORM audit.create_partitions();
-    PERFORM audit.create_default_partitions();
+    PERFORM audit_internal.enter_maintenance();
+    PERFORM audit_internal.create_partitions();
+    PERFORM audit_internal.create_default_partitions();
     FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema', 'events_system',
                                   'events_application'] LOOP
-        PERFORM audit.create_partitions_of(parent, greatest(gather.since, now_here - most_partitions * audit.partition_interval(parent),
-            now_here - audit.kept(parent) - audit.partition_interval(parent)), now_here);
+        PERFORM audit_internal.create_partitions_of(parent, greatest(gather.since, now_here - most_partitions * audit_internal.partition_interval(parent),
+            now_here - audit_internal.kept(parent) - audit_internal.partition_interval(parent)), now_here);
     END LOOP;
-    PERFORM audit.delete_config(g) FROM audit.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit.is_copying();
-    PERFORM audit.upsert_config(ROW(gather.since, now_here)::audit.gather_settings);
-    PERFORM audit.emit('config.change', jsonb_build_object('setting', 'gathering of other servers', 'value', jsonb_build_object('since', gather.since)),
+    PERFORM audit_internal.delete_config(g) FROM audit_internal.gather_settings g WHERE g.prepared_at <= now_here - interval '1 day' AND NOT audit_internal.is_copying();
+    PERFORM audit_internal.upsert_config(ROW(gather.since, now_here)::audit_internal.gather_settings);
+    PERFORM audit_internal.emit('config.change', jsonb_build_object('setting', 'gathering of other servers', 'value', jsonb_build_object('since', gather.since)),
                        'audit.events', NULL, NULL, NULL);
     RETURN 'CREATE SUBSCRIPTION audit_NAME CONNECTION ''host=… dbname=… user=…'' PUBLICATION audit;';
 END;
@@ -89,7 +95,7 @@ COMMENT ON FUNCTION audit.gather(timestamptz) IS
     'Prepares the trail for events of other servers, back to a time; returns the statement to run next, once for each server';
 
 -- SECURITY DEFINER is safe here: it shows names and states of subscriptions, no connection strings.
-CREATE FUNCTION audit.gathering_subscriptions() RETURNS TABLE (subscription text, state text)
+CREATE FUNCTION audit_internal.gathering_subscriptions() RETURNS TABLE (subscription text, state text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -102,21 +108,23 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL (
         SELECT count(*) AS tables, count(*) FILTER (WHERE l.srsubstate <> 'r') AS waiting
         FROM pg_catalog.pg_subscription_rel l JOIN pg_catalog.pg_class c ON c.oid = l.srrelid
-        WHERE l.srsubid = s.oid AND c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = 'audit')) r
+        WHERE l.srsubid = s.oid AND c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace)) r
     WHERE r.tables > 0 AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database());
 END;
-COMMENT ON FUNCTION audit.gathering_subscriptions() IS 'The subscriptions that bring events of other servers and how they are; internal';
+COMMENT ON FUNCTION audit_internal.gathering_subscriptions() IS 'The subscriptions that bring events of other servers and how they are; internal';
 
 CREATE VIEW audit.servers AS
 SELECT n.name AS server, n.database_name, n.node_id, n.since, g.node_id IS NULL AS is_own, g.subscription
-FROM audit.nodes n LEFT JOIN audit.remote_nodes g ON g.node_id = n.node_id;
+FROM audit_internal.nodes n LEFT JOIN audit_internal.remote_nodes g ON g.node_id = n.node_id;
 COMMENT ON VIEW audit.servers IS 'The databases whose events are in the trail: a restored, copied or promoted one is there once for each time';
 COMMENT ON COLUMN audit.servers.is_own IS 'Whether it is this database, or one that it was restored or copied from';
 COMMENT ON COLUMN audit.servers.subscription IS 'The subscription that it became known by';
 
 -- Here the tables of other servers have a name only, and the key is compared as the trail writes it.
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event; the names are compared as text.
 CREATE FUNCTION audit.server_history(server text, entity text, entity_id text) RETURNS SETOF audit.trail
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -128,14 +136,14 @@ BEGIN
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a server, a table as audit.trail shows it, and the key of a row.';
     END IF;
     SELECT array_agg(r.relation_id), array_agg(r.node_id) INTO relation_ids, nodes
-    FROM audit.relations r
-    WHERE r.lineage IN (SELECT o.lineage FROM audit.relations o JOIN audit.nodes n ON n.node_id = o.node_id
+    FROM audit_internal.relations r
+    WHERE r.lineage IN (SELECT o.lineage FROM audit_internal.relations o JOIN audit_internal.nodes n ON n.node_id = o.node_id
                         WHERE o.entity = server_history.entity AND server_history.server IN (n.name, n.name || '/' || n.database_name));
     IF relation_ids IS NULL THEN
         RAISE EXCEPTION 'server "%" has no events of %', server, entity
             USING ERRCODE = 'undefined_object', HINT = 'audit.servers lists the servers; where several databases of one are gathered, write server/database.';
     END IF;
-    RETURN QUERY SELECT t.* FROM audit.row_trail(audit.row_steps(relation_ids, nodes, entity_id)) t;
+    RETURN QUERY SELECT t.* FROM audit_internal.row_trail(audit_internal.row_steps(relation_ids, nodes, entity_id)) t;
 END;
 $$;
 COMMENT ON FUNCTION audit.server_history(text, text, text) IS

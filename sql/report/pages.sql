@@ -1,7 +1,7 @@
 -- Reports as pages. SQL reads what is on them with the rights of the caller, Rust draws it.
 
 -- The columns of each report's page: title, how the cell is shown, expression over the view.
-CREATE FUNCTION audit.report_columns(report text) RETURNS TABLE (title text, kind text, expression text)
+CREATE FUNCTION audit_internal.report_columns(report text) RETURNS TABLE (title text, kind text, expression text)
 LANGUAGE sql IMMUTABLE ROWS 10
 BEGIN ATOMIC
     SELECT c.title, c.kind, c.expression FROM (VALUES
@@ -64,19 +64,19 @@ BEGIN ATOMIC
         ('system_access', 10, 'Result', 'result', 'r.result')) AS c (report, place, title, kind, expression)
     WHERE c.report = report_columns.report ORDER BY c.place;
 END;
-COMMENT ON FUNCTION audit.report_columns(text) IS 'What the page of a report shows of its view; internal';
+COMMENT ON FUNCTION audit_internal.report_columns(text) IS 'What the page of a report shows of its view; internal';
 
-CREATE FUNCTION audit.page_facts() RETURNS jsonb
+CREATE FUNCTION audit_internal.page_facts() RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT jsonb_build_object('database', current_database(), 'made_at', to_char(now(), 'YYYY-MM-DD HH24:MI:SS'),
                               'made_by', session_user, 'time_zone', current_setting('TimeZone'));
 END;
-COMMENT ON FUNCTION audit.page_facts() IS 'Where, when and by whom a page is made; internal';
+COMMENT ON FUNCTION audit_internal.page_facts() IS 'Where, when and by whom a page is made; internal';
 
 -- The bars of a plot over time: every interval between two times, those in which nothing happened too. `counts` has the
 -- members since, category and events.
-CREATE FUNCTION audit.page_bars(counts jsonb, since timestamptz, until timestamptz, step text) RETURNS jsonb
+CREATE FUNCTION audit_internal.page_bars(counts jsonb, since timestamptz, until timestamptz, step text) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH counted AS (
@@ -90,9 +90,9 @@ BEGIN ATOMIC
            ORDER BY b.start), '[]')
     FROM generate_series(date_trunc(step, since), until - interval '1 microsecond', ('1 ' || step)::interval) b (start);
 END;
-COMMENT ON FUNCTION audit.page_bars(jsonb, timestamptz, timestamptz, text) IS 'Activity by interval for a plot; internal';
+COMMENT ON FUNCTION audit_internal.page_bars(jsonb, timestamptz, timestamptz, text) IS 'Activity by interval for a plot; internal';
 
-CREATE FUNCTION audit.report_document(report text, since timestamptz, until timestamptz, actors text[]) RETURNS jsonb
+CREATE FUNCTION audit_internal.report_document(report text, since timestamptz, until timestamptz, actors text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET jit = off
 SET search_path = pg_catalog, pg_temp
@@ -111,7 +111,7 @@ BEGIN
     IF report IS NULL OR since IS NULL OR until IS NULL THEN
         RAISE EXCEPTION 'report, since and until must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Name a report and the time that it covers.';
-    ELSIF NOT EXISTS (SELECT FROM audit.report_columns(report)) THEN
+    ELSIF NOT EXISTS (SELECT FROM audit_internal.report_columns(report)) THEN
         RAISE EXCEPTION 'unknown report "%"', report
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'The reports are data_changes, user_access, security_events, exports, admin_activity and system_access.';
@@ -133,11 +133,11 @@ BEGIN
     EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(c)), ''[]'') FROM (SELECT date_trunc(%L, r.occurred_at) AS since, r.event, r.category, r.result, count(*) AS events %s GROUP BY 1, 2, 3, 4) c',
                    step, source) INTO counts USING since, until, actors;
     SELECT string_agg(CASE c.kind WHEN 'time' THEN format('to_char(%s, ''YYYY-MM-DD HH24:MI:SS'')', c.expression)
-                                  ELSE format('audit.page_text((%s)::text, %s)', c.expression, max_characters) END, ', ') INTO cells
-    FROM audit.report_columns(report) c;
+                                  ELSE format('audit_internal.page_text((%s)::text, %s)', c.expression, max_characters) END, ', ') INTO cells
+    FROM audit_internal.report_columns(report) c;
     EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(c.cells) ORDER BY c.number), ''[]'') FROM (SELECT row_number() OVER () AS number, p.cells FROM (SELECT ARRAY[%s] AS cells %s ORDER BY r.occurred_at, r.event_id%s LIMIT %s) p) c',
                    cells, source, CASE report WHEN 'data_changes' THEN ', r.column_name' ELSE '' END, max_rows) INTO page_rows USING since, until, actors;
-    RETURN audit.page_facts() || jsonb_build_object(
+    RETURN audit_internal.page_facts() || jsonb_build_object(
         'title', CASE report WHEN 'data_changes' THEN 'Data changes' WHEN 'user_access' THEN 'User access'
                              WHEN 'security_events' THEN 'Security events' WHEN 'exports' THEN 'Exports'
                              WHEN 'admin_activity' THEN 'Administrative activity' ELSE 'System access' END,
@@ -147,25 +147,25 @@ BEGIN
         'total', (SELECT coalesce(sum((c->>'events')::bigint), 0) FROM jsonb_array_elements(counts) c),
         'failures', (SELECT coalesce(sum((c->>'events')::bigint), 0) FROM jsonb_array_elements(counts) c WHERE c->>'result' = 'failure'),
         'step', step,
-        'bars', audit.page_bars(counts, since, until, step),
+        'bars', audit_internal.page_bars(counts, since, until, step),
         'kinds', (SELECT coalesce(jsonb_agg(to_jsonb(k) ORDER BY k.events DESC, k.name), '[]')
                   FROM (SELECT c->>'event' AS name, c->>'category' AS category, sum((c->>'events')::bigint) AS events
                         FROM jsonb_array_elements(counts) c GROUP BY 1, 2) k),
-        'columns', (SELECT jsonb_agg(jsonb_build_object('title', c.title, 'kind', c.kind)) FROM audit.report_columns(report) c),
+        'columns', (SELECT jsonb_agg(jsonb_build_object('title', c.title, 'kind', c.kind)) FROM audit_internal.report_columns(report) c),
         'rows', page_rows);
 END;
 $$;
-COMMENT ON FUNCTION audit.report_document(text, timestamptz, timestamptz, text[]) IS 'What is on the page of a report; internal';
+COMMENT ON FUNCTION audit_internal.report_document(text, timestamptz, timestamptz, text[]) IS 'What is on the page of a report; internal';
 
-CREATE FUNCTION audit.page_text(value text, max_characters integer) RETURNS text
+CREATE FUNCTION audit_internal.page_text(value text, max_characters integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT CASE WHEN length(value) > max_characters
                 THEN left(value, max_characters) || ' ... (' || length(value) || ' characters)' ELSE value END;
 END;
-COMMENT ON FUNCTION audit.page_text(text, integer) IS 'A text that fits into a cell; internal';
+COMMENT ON FUNCTION audit_internal.page_text(text, integer) IS 'A text that fits into a cell; internal';
 
-CREATE FUNCTION audit.dashboard_document() RETURNS jsonb
+CREATE FUNCTION audit_internal.dashboard_document() RETURNS jsonb
 LANGUAGE sql STABLE
 SET jit = off
 SET datestyle = 'ISO'
@@ -180,11 +180,11 @@ BEGIN ATOMIC
         FROM audit.dashboard d GROUP BY d.category
     ), recent AS MATERIALIZED (
         SELECT date_trunc('day', e.occurred_at) AS since, e.category, e.context_id, e.node_id, e.relation_id, count(*) AS events
-        FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+        FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
         WHERE e.occurred_at >= date_trunc('day', now()) - interval '29 days'
         GROUP BY 1, 2, 3, 4, 5
     )
-    SELECT audit.page_facts() || jsonb_build_object(
+    SELECT audit_internal.page_facts() || jsonb_build_object(
         'categories', (SELECT jsonb_agg(jsonb_build_object(
                 'name', k.name, 'events', coalesce(c.events, 0), 'failures', coalesce(c.failures, 0),
                 'high_risk', coalesce(c.high_risk, 0), 'today', coalesce(c.today, 0), 'week', coalesce(c.week, 0),
@@ -198,55 +198,61 @@ BEGIN ATOMIC
         'failures', (SELECT coalesce(sum(c.failures), 0) FROM counted c),
         'high_risk', (SELECT coalesce(sum(c.high_risk), 0) FROM counted c),
         'size', (SELECT pg_size_pretty(coalesce(sum(c.bytes), 0)) FROM counted c),
-        'bars', (SELECT audit.page_bars((SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM recent r), p.since, p.until, 'day') FROM period p),
-        'actors', (SELECT coalesce(jsonb_agg(jsonb_build_array(audit.page_text(a.actor, 100), a.events) ORDER BY a.events DESC, a.actor), '[]')
+        'bars', (SELECT audit_internal.page_bars((SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM recent r), p.since, p.until, 'day') FROM period p),
+        'actors', (SELECT coalesce(jsonb_agg(jsonb_build_array(audit_internal.page_text(a.actor, 100), a.events) ORDER BY a.events DESC, a.actor), '[]')
                    FROM (SELECT coalesce(c.actor, c.login, '?') AS actor, sum(r.events) AS events
-                         FROM recent r LEFT JOIN audit.contexts c ON c.node_id = r.node_id AND c.context_id = r.context_id
+                         FROM recent r LEFT JOIN audit_internal.contexts c ON c.node_id = r.node_id AND c.context_id = r.context_id
                          GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10) a),
-        'tables', (SELECT coalesce(jsonb_agg(jsonb_build_array(audit.page_text(a.entity, 100), a.events) ORDER BY a.events DESC, a.entity), '[]')
+        'tables', (SELECT coalesce(jsonb_agg(jsonb_build_array(audit_internal.page_text(a.entity, 100), a.events) ORDER BY a.events DESC, a.entity), '[]')
                    FROM (SELECT v.entity, sum(r.events) AS events
-                         FROM recent r JOIN audit.relations v ON v.node_id = r.node_id AND v.relation_id = r.relation_id
+                         FROM recent r JOIN audit_internal.relations v ON v.node_id = r.node_id AND v.relation_id = r.relation_id
                          WHERE r.category IN ('data', 'read') GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10) a),
         'alarms', (SELECT coalesce(jsonb_agg(jsonb_build_array(to_char(h.occurred_at, 'YYYY-MM-DD HH24:MI:SS'), h.event,
-                                                               audit.page_text(h.summary, 300), h.result)
+                                                               audit_internal.page_text(h.summary, 300), h.result)
                                              ORDER BY h.occurred_at DESC, h.event_id DESC), '[]')
                    -- The last twenty are found by their type before anything is said about them.
-                   FROM (SELECT e.occurred_at, e.event_id FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
+                   FROM (SELECT e.occurred_at, e.event_id FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
                          WHERE e.event_type = ANY (ARRAY(SELECT t.event_type FROM audit.event_types t WHERE t.risk = 'high'))
                            AND e.occurred_at >= date_trunc('day', now()) - interval '29 days'
                          ORDER BY e.occurred_at DESC, e.event_id DESC LIMIT 20) w
-                   CROSS JOIN LATERAL (SELECT e.* FROM audit.trail_events e
+                   CROSS JOIN LATERAL (SELECT e.* FROM audit_internal.trail_events e
                                        WHERE e.occurred_at = w.occurred_at AND e.event_id = w.event_id) h));
 END;
-COMMENT ON FUNCTION audit.dashboard_document() IS 'What is on the dashboard; internal';
+COMMENT ON FUNCTION audit_internal.dashboard_document() IS 'What is on the dashboard; internal';
 
 -- A database without an encoding converts nothing; what is no UTF-8 there is replaced when the page is drawn.
-CREATE FUNCTION audit.page_bytes(document jsonb) RETURNS bytea
+CREATE FUNCTION audit_internal.page_bytes(document jsonb) RETURNS bytea
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT convert_to(document::text, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END);
 END;
-COMMENT ON FUNCTION audit.page_bytes(jsonb) IS 'The document of a page in UTF-8; internal';
+COMMENT ON FUNCTION audit_internal.page_bytes(jsonb) IS 'The document of a page in UTF-8; internal';
 
-CREATE FUNCTION audit.render_report(document bytea) RETURNS text
+CREATE FUNCTION audit_internal.render_report(document bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_render_report';
-COMMENT ON FUNCTION audit.render_report(bytea) IS 'The page of a report from its document, JSON in UTF-8; internal';
+COMMENT ON FUNCTION audit_internal.render_report(bytea) IS 'The page of a report from its document, JSON in UTF-8; internal';
 
-CREATE FUNCTION audit.render_dashboard(document bytea) RETURNS text
+CREATE FUNCTION audit_internal.render_dashboard(document bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_render_dashboard';
-COMMENT ON FUNCTION audit.render_dashboard(bytea) IS 'The page of the dashboard from its document, JSON in UTF-8; internal';
+COMMENT ON FUNCTION audit_internal.render_dashboard(bytea) IS 'The page of the dashboard from its document, JSON in UTF-8; internal';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event; the report is one of a list.
 CREATE FUNCTION audit.report_html(report text, since timestamptz, until timestamptz, actors text[] DEFAULT NULL) RETURNS text
 LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT audit.render_report(audit.page_bytes(audit.report_document(report, since, until, actors)));
+    SELECT audit_internal.render_report(audit_internal.page_bytes(audit_internal.report_document(report, since, until, actors)));
 END;
 COMMENT ON FUNCTION audit.report_html(text, timestamptz, timestamptz, text[]) IS
     'A report as one printable HTML page; psql -At writes it to a file';
 
+-- SECURITY DEFINER is safe here: its callers, members of audit_reader, may read every event.
 CREATE FUNCTION audit.dashboard_html() RETURNS text
 LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT audit.render_dashboard(audit.page_bytes(audit.dashboard_document()));
+    SELECT audit_internal.render_dashboard(audit_internal.page_bytes(audit_internal.dashboard_document()));
 END;
 COMMENT ON FUNCTION audit.dashboard_html() IS 'The state of the trail as one printable HTML page';

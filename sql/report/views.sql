@@ -6,10 +6,10 @@ SELECT e.occurred_at, e.actor,
        CASE e.event_type WHEN 1 THEN 'created' WHEN 2 THEN 'changed' WHEN 3 THEN 'deleted' WHEN 4 THEN 'removed by TRUNCATE'
                          WHEN 6 THEN 'emptied by TRUNCATE' END AS change,
        e.entity AS table_name, e.entity_id AS record_id, e.entity_label AS record_name,
-       d.column_name, audit.shown(d.old_value) AS value_before, audit.shown(d.new_value) AS value_after,
+       d.column_name, audit_internal.shown(d.old_value) AS value_before, audit_internal.shown(d.new_value) AS value_after,
        e.reason, e.application_name AS application, e.client_addr AS address, e.result, e.event, e.category, e.trace_id, e.event_id
-FROM audit.trail_events e
-LEFT JOIN LATERAL audit.column_changes(e.event_type, e.changes, e.recorded_columns) d ON e.event_type <= 4
+FROM audit_internal.trail_events e
+LEFT JOIN LATERAL audit_internal.column_changes(e.event_type, e.changes, e.recorded_columns) d ON e.event_type <= 4
 WHERE e.category = 'data' AND e.event_type <> 5;
 COMMENT ON VIEW audit.report_data_changes IS
     'Changes of data, one row a changed column with its value before and after; a change without values is one row';
@@ -22,26 +22,26 @@ SELECT e.occurred_at, e.actor, e.login, e.role,
                          WHEN 6 THEN 'emptied by TRUNCATE' WHEN 20 THEN 'read' WHEN 21 THEN 'exported' ELSE e.event END AS access,
        e.entity AS object, e.entity_id AS record_id, e.entity_label AS record_name,
        array_to_string(e.changed_columns, ', ') AS columns_changed,
-       CASE WHEN e.event_type <= 4 THEN 1 ELSE audit.parameter_number(e.event_parameters, 'rows')::bigint END AS row_count,
+       CASE WHEN e.event_type <= 4 THEN 1 ELSE audit_internal.parameter_number(e.event_parameters, 'rows')::bigint END AS row_count,
        e.reason, e.application_name AS application, e.client_addr AS address, e.session_id, e.result, e.event, e.category, e.event_id
-FROM audit.trail_events e
+FROM audit_internal.trail_events e
 WHERE e.category IN ('data', 'read') AND e.event_type <> 5;
 COMMENT ON VIEW audit.report_user_access IS 'Who read or changed what';
 
 CREATE VIEW audit.report_security_events AS
-SELECT e.occurred_at, e.risk, e.actor, e.login, e.event, e.entity AS object, e.summary, audit.details(e.event_parameters) AS details,
+SELECT e.occurred_at, e.risk, e.actor, e.login, e.event, e.entity AS object, e.summary, audit_internal.details(e.event_parameters) AS details,
        e.application_name AS application, e.client_addr AS address, e.session_id, e.result, e.category, e.event_id
-FROM audit.trail_events e
+FROM audit_internal.trail_events e
 WHERE e.category = 'security';
 COMMENT ON VIEW audit.report_security_events IS 'Logins, denials, failures, roles and privileges, with their risk';
 
 CREATE VIEW audit.report_exports AS
 SELECT e.occurred_at, e.actor, e.login, e.entity AS object, e.entity_id AS record_id,
-       audit.parameter_number(e.event_parameters, 'rows')::bigint AS row_count,
+       audit_internal.parameter_number(e.event_parameters, 'rows')::bigint AS row_count,
        e.event_parameters->>'format' AS format, e.event_parameters->>'destination' AS destination,
-       audit.details(e.event_parameters - ARRAY['rows', 'format', 'destination']) AS details,
+       audit_internal.details(e.event_parameters - ARRAY['rows', 'format', 'destination']) AS details,
        e.reason, e.application_name AS application, e.client_addr AS address, e.result, e.event, e.category, e.event_id
-FROM audit.trail_events e
+FROM audit_internal.trail_events e
 WHERE e.category = 'read' AND (e.event_type = 21 OR e.event LIKE '%.export' OR e.event LIKE '%.exported');
 COMMENT ON VIEW audit.report_exports IS
     'Exports with the rows that left: data.export, and events of category read that applications name *.export or *.exported';
@@ -49,9 +49,9 @@ COMMENT ON COLUMN audit.report_exports.row_count IS 'The event''s parameter rows
 
 CREATE VIEW audit.report_admin_activity AS
 SELECT e.occurred_at, e.risk, e.actor, e.login, e.role, e.event, e.entity AS object, e.summary,
-       audit.details(e.event_parameters) AS details, e.reason, e.application_name AS application, e.client_addr AS address,
+       audit_internal.details(e.event_parameters) AS details, e.reason, e.application_name AS application, e.client_addr AS address,
        e.result, e.category, e.event_id
-FROM audit.trail_events e
+FROM audit_internal.trail_events e
 -- Not what the extension does by itself: events lost, moved or loaded, partitions made.
 WHERE e.category IN ('schema', 'security', 'system')
   AND (e.category = 'schema' OR e.category = 'security' AND e.event_type BETWEEN 35 AND 40
@@ -67,26 +67,26 @@ SELECT s.began_at AS occurred_at, s.login AS actor, s.login,
        u.application_users, s.application_name AS application, s.client_addr AS address, s.authentication,
        z.ended_at, z.ended_at - s.began_at AS duration, a.events, a.last_event_at,
        'success' AS result, 'session.login' AS event, 'security' AS category, n.name AS server, s.token AS session_id, NULL::uuid AS event_id
-FROM audit.sessions s
-LEFT JOIN audit.nodes n ON n.node_id = s.node_id
+FROM audit_internal.sessions s
+LEFT JOIN audit_internal.nodes n ON n.node_id = s.node_id
 LEFT JOIN (SELECT c.node_id, c.session_id, array_agg(DISTINCT c.actor ORDER BY c.actor) AS application_users
-           FROM audit.contexts c WHERE c.actor IS NOT NULL GROUP BY c.node_id, c.session_id) u
+           FROM audit_internal.contexts c WHERE c.actor IS NOT NULL GROUP BY c.node_id, c.session_id) u
        ON u.node_id = s.node_id AND u.session_id = s.session_id
 LEFT JOIN (SELECT c.node_id, c.session_id, max(e.occurred_at) AS ended_at
-           FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-           JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
+           FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+           JOIN audit_internal.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
            WHERE e.category = 'security' AND e.event_type = 31 GROUP BY c.node_id, c.session_id) z
        ON z.node_id = s.node_id AND z.session_id = s.session_id
 LEFT JOIN (SELECT c.node_id, c.session_id, count(*) AS events, max(e.occurred_at) AS last_event_at
-           FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e
-           JOIN audit.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
+           FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+           JOIN audit_internal.contexts c ON c.node_id = e.node_id AND c.context_id = e.context_id
            GROUP BY c.node_id, c.session_id) a
        ON a.node_id = s.node_id AND a.session_id = s.session_id
 UNION ALL
 SELECT e.occurred_at, e.actor, e.login, CASE e.event_type WHEN 32 THEN 'failed login' ELSE e.event END,
-       NULL, e.application_name, e.client_addr, audit.shown(e.event_parameters->'authentication'),
+       NULL, e.application_name, e.client_addr, audit_internal.shown(e.event_parameters->'authentication'),
        NULL, NULL, NULL, NULL, e.result, e.event, e.category, e.server, e.session_id, e.event_id
-FROM audit.trail_events e
+FROM audit_internal.trail_events e
 WHERE e.category = 'security' AND (e.event_type = 32 OR e.event_type >= 1000 AND e.event ~ '\.(login|logout|login_failed)$');
 COMMENT ON VIEW audit.report_system_access IS
     'Sessions, API and integration users: one row a session that did something, a login that failed, and the *.login, *.logout and *.login_failed that applications record';

@@ -17,14 +17,14 @@ BEGIN
     ELSIF EXISTS (SELECT FROM audit.holds h WHERE h.name = hold.name) THEN
         RAISE EXCEPTION 'legal hold "%" already exists', name USING ERRCODE = 'duplicate_object', HINT = 'Choose another name, or release that one first.';
     END IF;
-    IF entity IS NOT NULL AND NOT EXISTS (SELECT FROM audit.relations r WHERE r.entity = hold.entity) THEN
+    IF entity IS NOT NULL AND NOT EXISTS (SELECT FROM audit_internal.relations r WHERE r.entity = hold.entity) THEN
         RAISE WARNING 'no table named % has been audited', entity USING HINT = 'Entities are written as audit.trail shows them: schema.table.';
     END IF;
     -- A session that prunes has finished by then, or sees the hold.
-    PERFORM audit.lock('retention');
-    PERFORM audit.upsert_config(ROW(name, reason, entity, entity_id, actor, since, until, audit.clock(), session_user)::audit.holds);
-    PERFORM audit.recheck_held();
-    PERFORM audit.emit('retention.hold', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'entity', entity, 'entity_id', entity_id,
+    PERFORM audit_internal.lock('retention');
+    PERFORM audit_internal.upsert_config(ROW(name, reason, entity, entity_id, actor, since, until, audit_internal.clock(), session_user)::audit.holds);
+    PERFORM audit_internal.recheck_held();
+    PERFORM audit_internal.emit('retention.hold', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'entity', entity, 'entity_id', entity_id,
         'actor', actor, 'since', since, 'until', until)), name, NULL, NULL, NULL);
 END;
 $$;
@@ -44,10 +44,10 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'legal hold "%" does not exist', coalesce(name, 'null') USING ERRCODE = 'undefined_object', HINT = 'audit.holds lists them.';
     END IF;
-    PERFORM audit.lock('retention');
-    PERFORM audit.delete_config(held);
-    PERFORM audit.recheck_held();
-    PERFORM audit.emit('retention.release', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'placed_for', held.reason, 'placed_at', held.placed_at,
+    PERFORM audit_internal.lock('retention');
+    PERFORM audit_internal.delete_config(held);
+    PERFORM audit_internal.recheck_held();
+    PERFORM audit_internal.emit('retention.release', jsonb_strip_nulls(jsonb_build_object('reason', reason, 'placed_for', held.reason, 'placed_at', held.placed_at,
         'placed_by', held.placed_by, 'entity', held.entity, 'entity_id', held.entity_id, 'actor', held.actor, 'since', held.since, 'until', held.until)),
         name, NULL, NULL, NULL);
 END;
@@ -55,24 +55,24 @@ $$;
 COMMENT ON FUNCTION audit.release(text, text) IS 'Ends a legal hold: what it kept is subject to retention again';
 
 -- Partitions whose events are partly held are looked through again.
-CREATE FUNCTION audit.recheck_held() RETURNS void
+CREATE FUNCTION audit_internal.recheck_held() RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known audit.partition_catalog;
+    known audit_internal.partition_catalog;
 BEGIN
-    FOR known IN SELECT f.* FROM audit.partition_catalog f WHERE f.pruned_at IS NOT NULL LOOP
+    FOR known IN SELECT f.* FROM audit_internal.partition_catalog f WHERE f.pruned_at IS NOT NULL LOOP
         known.pruned_at := NULL;
-        PERFORM audit.upsert_config(known);
+        PERFORM audit_internal.upsert_config(known);
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.recheck_held() IS 'Has retention check partitions again that are partly held; internal';
+COMMENT ON FUNCTION audit_internal.recheck_held() IS 'Has retention check partitions again that are partly held; internal';
 
 -- Holds that may cover events of a partition: null where none does, 'true' where one covers every event, else
 -- a condition on an event e.
-CREATE FUNCTION audit.held(first_at timestamptz, last_at timestamptz) RETURNS text
+CREATE FUNCTION audit_internal.held(first_at timestamptz, last_at timestamptz) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT CASE WHEN bool_or(c.condition = 'true') THEN 'true' ELSE string_agg(c.condition, ' OR ' ORDER BY h.name) END
@@ -83,13 +83,13 @@ BEGIN ATOMIC
             (1, CASE WHEN h.since > held.first_at THEN format('e.occurred_at >= %L', h.since) END),
             (2, CASE WHEN h.until <= held.last_at THEN format('e.occurred_at < %L', h.until) END),
             (3, CASE WHEN h.entity IS NOT NULL THEN
-                format('e.entity = %L OR (e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit.relations r WHERE r.lineage IN '
-                       '(SELECT s.lineage FROM audit.relations s WHERE s.entity = %L))', h.entity, h.entity) END),
+                format('e.entity = %L OR (e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit_internal.relations r WHERE r.lineage IN '
+                       '(SELECT s.lineage FROM audit_internal.relations s WHERE s.entity = %L))', h.entity, h.entity) END),
             (4, CASE WHEN h.entity_id IS NOT NULL THEN format('e.entity_id = %L OR e.new_entity_id = %L', h.entity_id, h.entity_id) END),
             (5, CASE WHEN h.actor IS NOT NULL THEN
-                format('EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = e.node_id AND k.context_id = e.context_id AND %L IN (k.actor, k.login))',
+                format('EXISTS (SELECT FROM audit_internal.contexts k WHERE k.node_id = e.node_id AND k.context_id = e.context_id AND %L IN (k.actor, k.login))',
                        h.actor) END)) p (place, part)
         WHERE p.part IS NOT NULL) c
     WHERE coalesce(h.since <= held.last_at, true) AND coalesce(h.until > held.first_at, true);
 END;
-COMMENT ON FUNCTION audit.held(timestamptz, timestamptz) IS 'A condition on the events e of a partition that holds cover, null where there is none; internal';
+COMMENT ON FUNCTION audit_internal.held(timestamptz, timestamptz) IS 'A condition on the events e of a partition that holds cover, null where there is none; internal';

@@ -9,9 +9,9 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    table_settings audit.table_settings;
-    previous audit.retention_settings;
-    policy audit.retention_settings;
+    table_settings audit_internal.table_settings;
+    previous audit_internal.retention_settings;
+    policy audit_internal.retention_settings;
     partition_parent text;
     event_id uuid;
 BEGIN
@@ -32,25 +32,25 @@ BEGIN
             HINT = 'Set it to a directory or an s3:// URL, and reload the configuration.';
     END IF;
     IF target IS NOT NULL THEN
-        table_settings := audit.settings_of(target);
+        table_settings := audit_internal.settings_of(target);
         IF table_settings.schema_name IS NULL THEN
             RAISE EXCEPTION '% is not audited', target
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'audit.tables lists the audited tables; a partition has the retention of its parent.';
         END IF;
     END IF;
     -- One after the other, and not beside maintenance, which goes by what is set.
-    PERFORM audit.lock('retention');
-    event_id := audit.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'retention of ' || category, 'value',
+    PERFORM audit_internal.lock('retention');
+    event_id := audit_internal.emit('config.change', jsonb_strip_nulls(jsonb_build_object('setting', 'retention of ' || category, 'value',
         jsonb_build_object('keep', keep, 'archive', archive, 'archive_keep', archive_keep, 'max_bytes', max_bytes, 'partition_interval', partition_interval))),
         CASE WHEN target IS NULL THEN 'category ' || category END, NULL, target, NULL);
     IF target IS NOT NULL THEN
         -- The event has written the table's lineage, where it had none.
         SELECT r.lineage, r.entity INTO STRICT policy.lineage, policy.entity
-        FROM audit.event_row(event_id) e JOIN audit.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id;
+        FROM audit_internal.event_row(event_id) e JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id;
     END IF;
-    SELECT s.* INTO previous FROM audit.retention_settings s
+    SELECT s.* INTO previous FROM audit_internal.retention_settings s
     WHERE s.category = set_retention.category AND s.lineage IS NOT DISTINCT FROM policy.lineage;
-    policy.retention_id := coalesce(previous.retention_id, (SELECT coalesce(max(s.retention_id), 0) + 1 FROM audit.retention_settings s));
+    policy.retention_id := coalesce(previous.retention_id, (SELECT coalesce(max(s.retention_id), 0) + 1 FROM audit_internal.retention_settings s));
     policy.category := category;
     policy.keep := nullif(coalesce(keep, previous.keep), interval '0');
     policy.archive := coalesce(archive, previous.archive);
@@ -61,17 +61,17 @@ BEGIN
         RAISE EXCEPTION 'archive_keep must not be less than keep'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Both count from the time of the event.';
     END IF;
-    PERFORM audit.upsert_config(policy);
-    partition_parent := audit.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
+    PERFORM audit_internal.upsert_config(policy);
+    partition_parent := audit_internal.parent_of(category, CASE WHEN target IS NOT NULL THEN policy.retention_id END);
     IF partition_interval > interval '0' THEN
-        PERFORM audit.upsert_config(ROW(partition_parent, partition_interval)::audit.partition_settings);
+        PERFORM audit_internal.upsert_config(ROW(partition_parent, partition_interval)::audit_internal.partition_settings);
     ELSIF partition_interval = interval '0' THEN
-        PERFORM audit.delete_config(s) FROM audit.partition_settings s WHERE s.parent = partition_parent;
+        PERFORM audit_internal.delete_config(s) FROM audit_internal.partition_settings s WHERE s.parent = partition_parent;
     END IF;
     IF target IS NOT NULL THEN
-        PERFORM audit.create_partitions();
+        PERFORM audit_internal.create_partitions();
         table_settings.options := table_settings.options || jsonb_build_object('retention', policy.retention_id);
-        PERFORM audit.upsert_config(table_settings);
+        PERFORM audit_internal.upsert_config(table_settings);
     END IF;
 END;
 $$;
@@ -79,24 +79,24 @@ COMMENT ON FUNCTION audit.set_retention(text, interval, boolean, interval, bigin
     'Sets how long events of a category, or the changes of one table, are kept; null leaves a value as it is, zero means without limit';
 
 -- The retention of a table that had one when it was audited before.
-CREATE FUNCTION audit.retention_of(target regclass) RETURNS integer
+CREATE FUNCTION audit_internal.retention_of(target regclass) RETURNS integer
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT s.retention_id FROM audit.retention_settings s
-    WHERE s.lineage = (SELECT r.lineage FROM audit.relations r
+    SELECT s.retention_id FROM audit_internal.retention_settings s
+    WHERE s.lineage = (SELECT r.lineage FROM audit_internal.relations r
                        JOIN pg_catalog.pg_class c ON c.oid = target AND c.relname = r.table_name
                        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = r.schema_name
                        WHERE r.relation_oid = target::oid ORDER BY r.since DESC LIMIT 1);
 END;
-COMMENT ON FUNCTION audit.retention_of(regclass) IS 'The retention of its own that a table has, null without one; internal';
+COMMENT ON FUNCTION audit_internal.retention_of(regclass) IS 'The retention of its own that a table has, null without one; internal';
 
 -- Events of a partition, counted where it has closed or is small, else by the planner's statistics.
-CREATE FUNCTION audit.events_in(partition regclass, partition_name text) RETURNS bigint
+CREATE FUNCTION audit_internal.events_in(partition regclass, partition_name text) RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    events bigint := (SELECT f.events FROM audit.partition_catalog f WHERE f.partition_name = events_in.partition_name AND f.closed_at IS NOT NULL);
+    events bigint := (SELECT f.events FROM audit_internal.partition_catalog f WHERE f.partition_name = events_in.partition_name AND f.closed_at IS NOT NULL);
     estimate record;
 BEGIN
     IF events IS NOT NULL THEN
@@ -107,14 +107,14 @@ BEGIN
     IF estimate.pages > 8192 AND estimate.relpages > 0 AND estimate.reltuples >= 0 THEN
         RETURN round(estimate.reltuples / estimate.relpages * estimate.pages);
     END IF;
-    EXECUTE format('SELECT count(*) FROM audit.%I', partition_name) INTO events;
+    EXECUTE format('SELECT count(*) FROM audit_internal.%I', partition_name) INTO events;
     RETURN events;
 END;
 $$;
-COMMENT ON FUNCTION audit.events_in(regclass, text) IS 'Events of a partition, estimated where it is open and large; internal';
+COMMENT ON FUNCTION audit_internal.events_in(regclass, text) IS 'Events of a partition, estimated where it is open and large; internal';
 
 -- SECURITY DEFINER is safe here: it shows counts, sizes and times to readers and administrators, no event.
-CREATE FUNCTION audit.retention_overview() RETURNS TABLE (category text, entity text, keep interval, archive boolean, archive_keep interval,
+CREATE FUNCTION audit_internal.retention_overview() RETURNS TABLE (category text, entity text, keep interval, archive boolean, archive_keep interval,
     max_bytes bigint, partition_interval interval, partitions integer, oldest_event timestamptz, events bigint, bytes bigint, next_due timestamptz,
     archives integer, archived_events bigint, archived_bytes bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -129,20 +129,20 @@ BEGIN
         SELECT c.category, NULL::text AS entity, s.retention_id, 'events_' || c.category AS parent, s.keep, s.archive, s.archive_keep, s.max_bytes,
                NULL::integer AS dedicated_id
         FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) WITH ORDINALITY c (category, place)
-        LEFT JOIN audit.retention_settings s ON s.category = c.category AND s.lineage IS NULL
+        LEFT JOIN audit_internal.retention_settings s ON s.category = c.category AND s.lineage IS NULL
         UNION ALL
-        SELECT s.category, s.entity, s.retention_id, audit.parent_of(s.category, s.retention_id), s.keep, s.archive, s.archive_keep, s.max_bytes,
+        SELECT s.category, s.entity, s.retention_id, audit_internal.parent_of(s.category, s.retention_id), s.keep, s.archive, s.archive_keep, s.max_bytes,
                s.retention_id
-        FROM audit.retention_settings s WHERE s.lineage IS NOT NULL
+        FROM audit_internal.retention_settings s WHERE s.lineage IS NOT NULL
         ORDER BY category, entity NULLS FIRST
     LOOP
         category := policy.category;
         entity := policy.entity;
-        keep := audit.kept(policy.parent);
+        keep := audit_internal.kept(policy.parent);
         SELECT coalesce(policy.archive, s.archive, false), coalesce(policy.archive_keep, s.archive_keep) INTO archive, archive_keep
-        FROM (SELECT) nothing LEFT JOIN audit.retention_settings s ON s.category = policy.category AND s.lineage IS NULL;
+        FROM (SELECT) nothing LEFT JOIN audit_internal.retention_settings s ON s.category = policy.category AND s.lineage IS NULL;
         max_bytes := policy.max_bytes;
-        partition_interval := audit.partition_interval(policy.parent);
+        partition_interval := audit_internal.partition_interval(policy.parent);
         partitions := 0;
         oldest_event := NULL;
         events := 0;
@@ -151,9 +151,9 @@ BEGIN
         FOR partition IN SELECT l.* FROM audit.partitions l WHERE l.parent = policy.parent ORDER BY l.since LOOP
             partitions := partitions + 1;
             bytes := bytes + pg_total_relation_size(partition.partition);
-            events := events + audit.events_in(partition.partition, partition.partition_name);
+            events := events + audit_internal.events_in(partition.partition, partition.partition_name);
             IF oldest_event IS NULL THEN
-                EXECUTE format('SELECT min(e.occurred_at) FROM audit.%I e', partition.partition_name) INTO oldest_event;
+                EXECUTE format('SELECT min(e.occurred_at) FROM audit_internal.%I e', partition.partition_name) INTO oldest_event;
                 next_due := CASE WHEN oldest_event IS NOT NULL THEN partition.until + keep END;
             END IF;
         END LOOP;
@@ -163,9 +163,9 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.retention_overview() IS 'What audit.retention shows; internal';
+COMMENT ON FUNCTION audit_internal.retention_overview() IS 'What audit.retention shows; internal';
 
-CREATE VIEW audit.retention AS SELECT r.* FROM audit.retention_overview() r;
+CREATE VIEW audit.retention AS SELECT r.* FROM audit_internal.retention_overview() r;
 COMMENT ON VIEW audit.retention IS 'How long events are kept, by category and by table with a retention of its own, and what there is';
 COMMENT ON COLUMN audit.retention.keep IS 'Null for ever; a table without one has its category''s';
 COMMENT ON COLUMN audit.retention.events IS 'Events in partitions; of a large open partition by the planner''s statistics';

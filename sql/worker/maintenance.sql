@@ -8,7 +8,7 @@
 -- closed, archived and dropped. Autovacuum, which yields to a session that has waited for deadlock_timeout,
 -- yields in time. SECURITY DEFINER is safe here: members of audit_admin decide when this is done and nothing
 -- else.
-CREATE FUNCTION audit.maintenance_step(INOUT failures jsonb DEFAULT '[]', OUT has_more boolean)
+CREATE FUNCTION audit.maintenance_step(INOUT failures jsonb DEFAULT '[]', is_end boolean DEFAULT false, OUT has_more boolean)
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -18,10 +18,17 @@ AS $$
 DECLARE
     work text;
 BEGIN
-    PERFORM audit.check_isolation();
+    PERFORM audit_internal.check_isolation();
     failures := coalesce(failures, '[]');
     has_more := false;
-    IF NOT audit.try_lock('maintenance') THEN
+    IF is_end AND failures <> '[]' THEN
+        RAISE EXCEPTION '%', (SELECT string_agg(format('could not %s: %s', f.failure->>'work', f.failure->>'message'), '; ' ORDER BY f.place)
+                              FROM jsonb_array_elements(failures) WITH ORDINALITY f (failure, place))
+            USING ERRCODE = failures->0->>'code', HINT = 'All other maintenance is done. The next run retries what failed.';
+    ELSIF is_end THEN
+        RETURN;
+    END IF;
+    IF NOT audit_internal.try_lock('maintenance') THEN
         RAISE NOTICE 'maintenance is running in another session';
         RETURN;
     END IF;
@@ -31,17 +38,17 @@ BEGIN
         CONTINUE WHEN failures @> jsonb_build_array(jsonb_build_object('work', work));
         BEGIN
             CASE work
-                WHEN 'create partitions' THEN has_more := audit.create_partitions() > 0;
-                WHEN 'set the rights of partitions' THEN PERFORM audit.repair_rights();
-                WHEN 'empty the overflow' THEN has_more := audit.empty_overflow() > 0;
-                WHEN 'move events to dedicated partitions' THEN has_more := audit.move_to_dedicated() > 0;
-                WHEN 'split partitions' THEN has_more := audit.split_partition();
-                WHEN 'close partitions' THEN has_more := audit.close_partition();
-                WHEN 'prune partitions' THEN has_more := audit.prune_step();
-                WHEN 'prune contexts and sessions' THEN has_more := audit.prune_unused();
-                WHEN 'delete expired archives' THEN has_more := audit.remove_archive();
-                WHEN 'merge partitions' THEN has_more := audit.merge_partitions();
-                WHEN 'summarize partitions' THEN PERFORM audit.summarize_partitions();
+                WHEN 'create partitions' THEN has_more := audit_internal.create_partitions() > 0;
+                WHEN 'set the rights of partitions' THEN PERFORM audit_internal.repair_rights();
+                WHEN 'empty the overflow' THEN has_more := audit_internal.empty_overflow() > 0;
+                WHEN 'move events to dedicated partitions' THEN has_more := audit_internal.move_to_dedicated() > 0;
+                WHEN 'split partitions' THEN has_more := audit_internal.split_partition();
+                WHEN 'close partitions' THEN has_more := audit_internal.close_partition();
+                WHEN 'prune partitions' THEN has_more := audit_internal.prune_step();
+                WHEN 'prune contexts and sessions' THEN has_more := audit_internal.prune_unused();
+                WHEN 'delete expired archives' THEN has_more := audit_internal.remove_archive();
+                WHEN 'merge partitions' THEN has_more := audit_internal.merge_partitions();
+                WHEN 'summarize partitions' THEN PERFORM audit_internal.summarize_partitions();
             END CASE;
             IF has_more THEN
                 RETURN;
@@ -60,49 +67,34 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit.maintenance_step(jsonb) IS
-    'One step of audit.maintain(), without the work that has failed; says what has, and whether there is more to do; internal';
-
--- For the end of a call, and of a run of the worker.
-CREATE FUNCTION audit.raise_failures(failures jsonb) RETURNS void
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF jsonb_array_length(failures) > 0 THEN
-        RAISE EXCEPTION '%', (SELECT string_agg(format('could not %s: %s', f.failure->>'work', f.failure->>'message'), '; ' ORDER BY f.place)
-                              FROM jsonb_array_elements(failures) WITH ORDINALITY f (failure, place))
-            USING ERRCODE = failures->0->>'code', HINT = 'All other maintenance is done. The next run retries what failed.';
-    END IF;
-END;
-$$;
-COMMENT ON FUNCTION audit.raise_failures(jsonb) IS 'Raises an error that names the maintenance that failed, where some has; internal';
+COMMENT ON FUNCTION audit.maintenance_step(jsonb, boolean) IS
+    'One step of audit.maintain(), for schedulers that cannot CALL: skips the work that failures names, returns what has failed and whether there is more to do; with is_end raises an error for what has failed';
 
 -- Whether a partition is not protected yet, as while pg_restore is at work: it makes the extension, then tables,
 -- loads them, and makes indexes and triggers last. A worker that made partitions then, closed or pruned them,
 -- would be in its way. A table that is not yet in its place is told by a column that all of them have.
-CREATE FUNCTION audit.is_being_restored() RETURNS boolean
+CREATE FUNCTION audit_internal.is_being_restored() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
-                   WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
+                   WHERE c.relnamespace = 'audit_internal'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
                      AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'node_id')
                      AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'reject_change'));
 END;
-COMMENT ON FUNCTION audit.is_being_restored() IS 'Whether partitions are still without protection; internal';
+COMMENT ON FUNCTION audit_internal.is_being_restored() IS 'Whether partitions are still without protection; internal';
 
 -- Whether transactions that wrote to the overflow are under way, so that a worker has reason to stay. One worker is
 -- enough: the lock is kept to the end of its session. Prepared transactions may stay for days and are not waited for.
-CREATE FUNCTION audit.maintenance_waits() RETURNS boolean
+CREATE FUNCTION audit_internal.maintenance_waits() RETURNS boolean
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l
                    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()
                      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
-                     AND l.relation = pg_catalog.to_regclass('audit.events_overflow_all')::oid)
-       AND audit.try_lock('overflow_waiter');
+                     AND l.relation = pg_catalog.to_regclass('audit_internal.events_overflow_all')::oid)
+       AND audit_internal.try_lock('overflow_waiter');
 END;
-COMMENT ON FUNCTION audit.maintenance_waits() IS 'Whether a worker has to wait for writers of the overflow; internal';
+COMMENT ON FUNCTION audit_internal.maintenance_waits() IS 'Whether a worker has to wait for writers of the overflow; internal';
 
 -- Without SET, under which a procedure may not commit: it calls nothing by an unqualified name.
 CREATE PROCEDURE audit.maintain(max_duration interval DEFAULT NULL)
@@ -118,7 +110,7 @@ BEGIN
         COMMIT;
         EXIT WHEN NOT has_more OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) deadline;
     END LOOP;
-    PERFORM audit.raise_failures(failures);
+    PERFORM audit.maintenance_step(failures, is_end => true);
 END;
 $$;
 COMMENT ON PROCEDURE audit.maintain(interval) IS

@@ -1,21 +1,21 @@
 -- The background worker: its state, and requests for a run.
 
-CREATE FUNCTION audit.worker_state(
+CREATE FUNCTION audit_internal.worker_state(
     OUT naptime integer, OUT is_launched boolean, OUT is_under_way boolean, OUT slot_missing_since timestamptz, OUT slot_misses bigint,
     OUT ran_at timestamptz, OUT outcome text, OUT failures bigint, OUT error text)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_worker_state';
-COMMENT ON FUNCTION audit.worker_state() IS
+COMMENT ON FUNCTION audit_internal.worker_state() IS
     'The state of the launcher and of its runs in this database; null where the library is not preloaded; internal';
 
 -- Called by status(), whose rights show the backend type of other sessions.
-CREATE FUNCTION audit.worker_status(OUT words text, OUT ran_at timestamptz, OUT error text)
+CREATE FUNCTION audit_internal.worker_status(OUT words text, OUT ran_at timestamptz, OUT error text)
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     state record;
 BEGIN
-    SELECT * INTO state FROM audit.worker_state();
+    SELECT * INTO state FROM audit_internal.worker_state();
     ran_at := state.ran_at;
     error := state.error;
     words := CASE
@@ -37,11 +37,11 @@ BEGIN
     END;
 END;
 $$;
-COMMENT ON FUNCTION audit.worker_status() IS 'The background worker in words, its last run in this database and the error that ended it; internal';
+COMMENT ON FUNCTION audit_internal.worker_status() IS 'The background worker in words, its last run in this database and the error that ended it; internal';
 
-CREATE FUNCTION audit.request_run() RETURNS void
+CREATE FUNCTION audit_internal.request_run() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_request_run';
-COMMENT ON FUNCTION audit.request_run() IS 'Requests a run of the background worker in this database when this transaction commits; internal';
+COMMENT ON FUNCTION audit_internal.request_run() IS 'Requests a run of the background worker in this database when this transaction commits; internal';
 
 -- It may know this database as one without the extension.
-SELECT audit.request_run();
+SELECT audit_internal.request_run();

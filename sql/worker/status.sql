@@ -13,34 +13,34 @@ AS $$
 BEGIN
     remarks := '{}';
     version := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'audit');
-    preloaded := audit.is_preloaded();
+    preloaded := audit_internal.is_preloaded();
     -- The setting is defined when the library is loaded, which reading the line above has done.
     enabled := current_setting('audit.enabled')::boolean;
     -- Nothing is queued: every event is written by the transaction that it belongs to.
     queued := 0;
     BEGIN
-        SELECT w.words, w.ran_at, w.error INTO worker, worker_ran_at, worker_error FROM audit.worker_status() w;
+        SELECT w.words, w.ran_at, w.error INTO worker, worker_ran_at, worker_error FROM audit_internal.worker_status() w;
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('worker: %s', sqlerrm);
     END;
     BEGIN
         SELECT n.node_id, n.name INTO node, server
-        FROM audit.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
+        FROM audit_internal.nodes n JOIN pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
         WHERE n.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
-          AND NOT EXISTS (SELECT FROM audit.remote_nodes g WHERE g.node_id = n.node_id)
+          AND NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = n.node_id)
         ORDER BY n.since DESC LIMIT 1;
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('node: %s', sqlerrm);
     END;
     BEGIN
         -- Another server's events say what they like.
-        lost := (SELECT coalesce(sum(audit.parameter_number(e.parameters, 'events')), 0) FROM audit.events e
+        lost := (SELECT coalesce(sum(audit_internal.parameter_number(e.parameters, 'events')), 0) FROM audit.events e
                  WHERE e.category = 'system' AND e.event_type = 84);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('lost: %s', sqlerrm);
     END;
     BEGIN
-        overflow_events := (SELECT count(*) FROM audit.events_overflow);
+        overflow_events := (SELECT count(*) FROM audit_internal.events_overflow);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('overflow_events: %s', sqlerrm);
     END;
@@ -53,17 +53,17 @@ BEGIN
         remarks := remarks || format('partitions: %s', sqlerrm);
     END;
     BEGIN
-        partitions_due := (SELECT count(*) FROM audit.due_partitions() d WHERE d.pruned_at IS NULL);
+        partitions_due := (SELECT count(*) FROM audit_internal.due_partitions() d WHERE d.pruned_at IS NULL);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('partitions_due: %s', sqlerrm);
     END;
     BEGIN
-        tables_audited := (SELECT count(*) FROM audit.table_settings);
+        tables_audited := (SELECT count(*) FROM audit_internal.table_settings);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('tables_audited: %s', sqlerrm);
     END;
     BEGIN
-        schemas_audited := (SELECT count(*) FROM audit.schema_settings);
+        schemas_audited := (SELECT count(*) FROM audit_internal.schema_settings);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('schemas_audited: %s', sqlerrm);
     END;
@@ -71,15 +71,15 @@ BEGIN
         publications := ARRAY(
             SELECT p.pubname::text FROM pg_publication p
             WHERE p.puballtables
-               OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid = 'audit'::regnamespace)
+               OR EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid AND n.pnnspid IN ('audit'::regnamespace, 'audit_internal'::regnamespace))
                OR EXISTS (SELECT FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid
-                          WHERE r.prpubid = p.oid AND c.relnamespace = 'audit'::regnamespace)
+                          WHERE r.prpubid = p.oid AND c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace))
             ORDER BY p.pubname);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('publications: %s', sqlerrm);
     END;
     BEGIN
-        subscriptions := ARRAY(SELECT format('%s: %s', s.subscription, s.state) FROM audit.gathering_subscriptions() s ORDER BY 1);
+        subscriptions := ARRAY(SELECT format('%s: %s', s.subscription, s.state) FROM audit_internal.gathering_subscriptions() s ORDER BY 1);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('subscriptions: %s', sqlerrm);
     END;

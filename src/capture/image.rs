@@ -238,7 +238,7 @@ unsafe fn is_equal(one: *const u8, other: *const u8, length: usize) -> bool {
     unsafe { core::slice::from_raw_parts(one, length) == core::slice::from_raw_parts(other, length) }
 }
 
-/// `[value, …]` of all columns; their names stand once in `audit.relations`.
+/// `[value, …]` of all columns; their names stand once in `audit_internal.relations`.
 ///
 /// # Safety
 /// As [`Buffers::encode`].

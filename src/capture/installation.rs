@@ -18,7 +18,7 @@ entry_point!(audit_write_row_trigger, pg_finfo_audit_write_row_trigger, write_ro
 entry_point!(audit_write_truncate_trigger, pg_finfo_audit_write_truncate_trigger, write_truncate_trigger);
 entry_point!(audit_remove_trigger, pg_finfo_audit_remove_trigger, remove_trigger);
 
-/// `audit.write_row_trigger(target regclass, name text, operations integer, argument text) returns void`: the operations
+/// `audit_internal.write_row_trigger(target regclass, name text, operations integer, argument text) returns void`: the operations
 /// are bits of `pg_trigger.tgtype`. Partitions get clones.
 ///
 /// # Safety
@@ -41,7 +41,7 @@ unsafe fn write_row_trigger(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit.write_truncate_trigger(target regclass, argument text) returns void`
+/// `audit_internal.write_truncate_trigger(target regclass, argument text) returns void`
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -110,7 +110,7 @@ unsafe fn write(wanted: &Wanted) {
     }
 }
 
-/// `audit.remove_trigger(trigger oid) returns void`: with its clones.
+/// `audit_internal.remove_trigger(trigger oid) returns void`: with its clones.
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -1,4 +1,4 @@
-//! How a table is audited: the options that `audit.enable` keeps in `audit.table_settings`.
+//! How a table is audited: the options that `audit.enable` keeps in `audit_internal.table_settings`.
 //!
 //! A trigger's argument is configuration in the hands of the table's owner, so nothing of it is believed but
 //! the redaction of a table that has no settings, as after a restore of that table alone: it can only hide.
@@ -45,7 +45,7 @@ impl Options {
         }
     }
 
-    /// Reads the jsonb of `audit.table_settings`. What is missing or of another kind is as without settings.
+    /// Reads the jsonb of `audit_internal.table_settings`. What is missing or of another kind is as without settings.
     pub fn read(item: Item<'_>) -> Options {
         let mut options = Options::unconfigured();
         let Item::Object(object) = item else { return options };

@@ -10,7 +10,7 @@ use crate::pg::rows::Rows;
 
 entry_point!(audit_moved_partitions, pg_finfo_audit_moved_partitions, moved_partitions);
 
-/// `audit.moved_partitions(command pg_ddl_command) returns table (partition oid, is_attached boolean)`: the partitions that
+/// `audit_internal.moved_partitions(command pg_ddl_command) returns table (partition oid, is_attached boolean)`: the partitions that
 /// an ALTER TABLE has attached or detached.
 ///
 /// # Safety

@@ -77,7 +77,7 @@ pub unsafe fn acting(target: pg_sys::Relation) -> Acting {
     }
 }
 
-/// `audit.current_states(target regclass) returns integer[]`: how much the triggers of a relation record of rows and of
+/// `audit_internal.current_states(target regclass) returns integer[]`: how much the triggers of a relation record of rows and of
 /// TRUNCATE, as they are now, whatever snapshot the transaction reads with: 3 all that the settings ask for, 2 not in every
 /// mode of `session_replication_role`, 1 a trigger that is disabled, 0 none. NULL where no settings hold.
 ///

@@ -82,7 +82,7 @@ pub fn key(path: &CStr) -> std::io::Result<Vec<u8>> {
     Ok(key)
 }
 
-/// `audit.hash_key_is_readable() returns boolean`
+/// `audit_internal.hash_key_is_readable() returns boolean`
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -12,10 +12,11 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::{partition, scan};
+use crate::store::namespace;
 
 entry_point!(audit_attribution, pg_finfo_audit_attribution, attribution);
 
-/// Columns of the type audit.attribution.
+/// Columns of the type audit_internal.attribution.
 const COLUMNS: usize = 13;
 /// Contexts that a transaction keeps, by the lower bits of their ids: neighbours in time have consecutive ones.
 const KEPT: usize = 1024;
@@ -23,7 +24,7 @@ const KEPT: usize = 1024;
 const LONGEST: usize = 8192;
 /// The column of both dictionaries that is their id; the one before it is the node.
 const ID: i16 = 2;
-/// The column of audit.contexts that is the session; what the result shows begins after it (sql/catalog/tables.sql).
+/// The column of audit_internal.contexts that is the session; what the result shows begins after it (sql/catalog/tables.sql).
 const SESSION_ID: i32 = 3;
 
 /// What the transaction has looked up, in its memory; null before the first.
@@ -42,7 +43,7 @@ struct Row {
     row: *mut pg_sys::HeapTupleHeaderData,
 }
 
-/// `audit.attribution(node_id integer, context_id bigint) returns audit.attribution`: null where there is no such
+/// `audit_internal.attribution(node_id integer, context_id bigint) returns audit_internal.attribution`: null where there is no such
 /// context. The result is the caller's own copy: the next call may take the place of what is kept.
 ///
 /// # Safety
@@ -124,9 +125,7 @@ unsafe fn look_up(
     let mut formed = None;
     // SAFETY: values point into the tuples, which live until their visit ends.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"audit".as_ptr(), false);
-        let dictionary = |name: &core::ffi::CStr| pg_sys::get_relname_relid(name.as_ptr(), schema);
-        visit(dictionary(c"contexts"), node_id, context_id, |context, columns| {
+        visit(namespace::relation(c"contexts"), node_id, context_id, |context, columns| {
             // login, role, effective_role, application_name, actor, actor_source, trace_id, reason, context, statement,
             // statement_parameters stand in this order in both.
             for column in 0..11 {
@@ -135,7 +134,7 @@ unsafe fn look_up(
             }
             let mut is_null = false;
             let session_id = pg_sys::heap_getattr(context, SESSION_ID, columns, &mut is_null).value() as i64;
-            let has_session = visit(dictionary(c"sessions"), node_id, session_id, |session, columns| {
+            let has_session = visit(namespace::relation(c"sessions"), node_id, session_id, |session, columns| {
                 values[11] = pg_sys::heap_getattr(session, 3, columns, &mut nulls[11]);
                 values[12] = pg_sys::heap_getattr(session, 6, columns, &mut nulls[12]);
                 formed = Some(form(descriptor, &mut values, &mut nulls));

@@ -22,7 +22,7 @@ pub fn reach(name: &str) {
     let _ = name;
 }
 
-/// `audit.injection_point(point text) returns void`
+/// `audit_internal.injection_point(point text) returns void`
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -32,7 +32,7 @@ unsafe fn injection_point(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit.clock() returns timestamptz`
+/// `audit_internal.clock() returns timestamptz`
 ///
 /// # Safety
 /// Called by PostgreSQL.

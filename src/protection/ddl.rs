@@ -14,7 +14,7 @@ use crate::pg::relation;
 
 entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
 
-/// `audit.definition_starts() returns event_trigger`
+/// `audit_internal.definition_starts() returns event_trigger`
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -16,7 +16,7 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{relation, version};
-use crate::store::open;
+use crate::store::{namespace, open};
 
 entry_point!(audit_reject_change, pg_finfo_audit_reject_change, reject_change);
 entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_permitted);
@@ -73,13 +73,8 @@ pub unsafe fn refuse_drop(class: Oid, object: Oid) {
             if !name.is_null() && CStr::from_ptr(name) == c"audit" {
                 refuse_extension();
             }
-        } else if is_table
-            && pg_sys::get_rel_namespace(object) == audit_schema()
-            && is_evidence(object)
-            && has_rows(object)
-        {
-            let name = CStr::from_ptr(pg_sys::get_rel_name(object)).to_string_lossy().into_owned();
-            Error::Evidence { action: "drop", object: format!("table audit.{name}") }.raise();
+        } else if is_table && namespace::owns_relation(object) && is_evidence(object) && has_rows(object) {
+            Error::Evidence { action: "drop", object: format!("table {}", namespace::qualified_name(object)) }.raise();
         }
     }
 }
@@ -107,7 +102,7 @@ pub unsafe fn refuse_alteration(target: Oid) {
             || is_permitted()
             || pg_sys::creating_extension
             || !version::owns_table(target, crate::pg::raw::GetUserId())
-            || pg_sys::get_rel_namespace(target) != audit_schema()
+            || !namespace::owns_relation(target)
             || !matches!(
                 pg_sys::get_rel_relkind(target).cast_unsigned(),
                 pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE
@@ -120,17 +115,9 @@ pub unsafe fn refuse_alteration(target: Oid) {
             .map(|position| relation::list_oid(members, position))
             .any(|member| is_evidence(member) && has_rows(member));
         if holds_evidence {
-            let name = CStr::from_ptr(pg_sys::get_rel_name(target)).to_string_lossy().into_owned();
-            Error::Evidence { action: "alter", object: format!("table audit.{name}") }.raise();
+            Error::Evidence { action: "alter", object: format!("table {}", namespace::qualified_name(target)) }.raise();
         }
     }
-}
-
-/// The schema, invalid in a database without the extension.
-unsafe fn audit_schema() -> Oid {
-    // SAFETY: a catalog lookup.
-    let schema = unsafe { pg_sys::get_namespace_oid(c"audit".as_ptr(), true) };
-    if schema == Oid::INVALID { Oid::from(u32::MAX) } else { schema }
 }
 
 /// Whether a relation is a partition of the trail.
@@ -171,7 +158,7 @@ unsafe fn has_evidence() -> bool {
     // SAFETY: catalog lookups inside a transaction.
     unsafe {
         [c"events", c"events_overflow"].iter().any(|parent| {
-            let parent = pg_sys::get_relname_relid(parent.as_ptr(), audit_schema());
+            let parent = namespace::relation(parent);
             if parent == Oid::INVALID {
                 return false;
             }
@@ -189,7 +176,7 @@ fn is_permitted() -> bool {
     unsafe { PERMITTED_IN != 0 }
 }
 
-/// `audit.execute_permitted(command text) returns void`: runs one command that evidence is protected against. The
+/// `audit_internal.execute_permitted(command text) returns void`: runs one command that evidence is protected against. The
 /// permission ends with it, also by an ERROR: whatever else the caller's transaction does is checked as before. For
 /// retention, maintenance and uninstall, which record events of their own; no role may call it.
 ///
@@ -223,8 +210,6 @@ unsafe fn reject_change(arguments: FunctionCallInfo) -> Datum {
         if is_permitted() || call.operation == Operation::Insert && ADMITS.is_some_and(|admits| admits(table)) {
             return Datum::null();
         }
-        let name = relation::name(&(*(*call.data.tg_relation).rd_rel).relname);
-        Error::EvidenceChanged { table: String::from_utf8_lossy(name).into_owned(), operation: call.operation.name() }
-            .raise()
+        Error::EvidenceChanged { table: namespace::qualified_name(table), operation: call.operation.name() }.raise()
     }
 }

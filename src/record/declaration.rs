@@ -1,6 +1,6 @@
 //! Event types with the parameters declared for them, as this backend has read them.
 //!
-//! `audit.upsert_config` and `audit.delete_config` tell every backend that a configuration table changed, and a
+//! `audit_internal.upsert_config` and `audit_internal.delete_config` tell every backend that a configuration table changed, and a
 //! rollback tells the backend itself; then all that was read is forgotten.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::event::Category;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::scan::{self, Condition};
-use crate::store::partition;
+use crate::store::namespace;
 
 entry_point!(audit_is_plain_type, pg_finfo_audit_is_plain_type, is_plain_type);
 
@@ -94,7 +94,7 @@ pub unsafe fn named(name: &[u8]) -> Rc<Declared> {
         if let Some(declared) = (*(&raw const KNOWN)).as_ref().and_then(|known| known.get(name)) {
             return Rc::clone(declared);
         }
-        TABLES = [partition::relation(c"event_types"), partition::relation(c"event_parameters")];
+        TABLES = [namespace::relation(c"event_types"), namespace::relation(c"event_parameters")];
         let Some(declared) = read(name) else {
             Error::UnknownEventType { name: String::from_utf8_lossy(name).into_owned() }.raise()
         };

@@ -16,7 +16,7 @@ use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
 use crate::pg::trigger::Call;
 use crate::store::partition::Parent;
-use crate::store::{append, open, partition};
+use crate::store::{append, namespace, open, partition};
 
 entry_point!(audit_accept_row, pg_finfo_audit_accept_row, accept_row);
 entry_point!(audit_accepted_rows, pg_finfo_audit_accepted_rows, accepted_rows);
@@ -25,7 +25,7 @@ entry_point!(audit_accepted_rows, pg_finfo_audit_accepted_rows, accepted_rows);
 const OCCURRED_AT: i16 = 1;
 const EVENT_ID: i32 = 2;
 const EVENT_NODE: i32 = 5;
-/// Columns of the dictionaries' keys: a row of audit.nodes is known by the first alone.
+/// Columns of the dictionaries' keys: a row of audit_internal.nodes is known by the first alone.
 const NODE: i16 = 1;
 const ID: i16 = 2;
 
@@ -48,7 +48,7 @@ pub unsafe fn is_first_copy(table: Oid) -> bool {
         if !pg_sys::IsLogicalWorker() {
             return false;
         }
-        let admitted = Spi::get_one_with_args::<bool>("SELECT audit.admit_copy($1)", &[table.into()]);
+        let admitted = Spi::get_one_with_args::<bool>("SELECT audit_internal.admit_copy($1)", &[table.into()]);
         if admitted != Ok(Some(true)) {
             return false;
         }
@@ -57,7 +57,7 @@ pub unsafe fn is_first_copy(table: Oid) -> bool {
     true
 }
 
-/// `audit.accepted_rows() returns bigint[]`: rows accepted and rows left out since a COPY began.
+/// `audit_internal.accepted_rows() returns bigint[]`: rows accepted and rows left out since a COPY began.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -107,7 +107,7 @@ unsafe fn accept_row(arguments: FunctionCallInfo) -> Datum {
 /// The table must be open.
 unsafe fn is_partition(table: pg_sys::Relation) -> bool {
     // SAFETY: per the contract.
-    unsafe { (*(*table).rd_rel).relnamespace == partition::schema() && (*(*table).rd_rel).relispartition }
+    unsafe { namespace::owns((*(*table).rd_rel).relnamespace) && (*(*table).rd_rel).relispartition }
 }
 
 /// # Safety
@@ -190,7 +190,7 @@ unsafe fn route_to_overflow(row: pg_sys::HeapTuple) {
 /// Remembers that a node's events come from elsewhere: its tables are not those of the same names here.
 ///
 /// # Safety
-/// The row must be of audit.nodes.
+/// The row must be of audit_internal.nodes.
 unsafe fn record_remote_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
     // SAFETY: per the contract.
     let node = unsafe { scan::attribute(row, i32::from(NODE), (*table).rd_att) };
@@ -198,7 +198,7 @@ unsafe fn record_remote_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
         // SAFETY: an int4.
         unsafe { i32::from_datum(node, false) }
     });
-    if let Err(error) = Spi::run_with_args("SELECT audit.record_remote_node($1)", &[node.into()]) {
+    if let Err(error) = Spi::run_with_args("SELECT audit_internal.record_remote_node($1)", &[node.into()]) {
         Error::Internal { problem: format!("could not record a node: {error}") }.raise();
     }
 }

@@ -29,7 +29,7 @@ struct DashboardPage<'a> {
     over_time: String,
 }
 
-/// `audit.render_report(document bytea) returns text`
+/// `audit_internal.render_report(document bytea) returns text`
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -41,7 +41,7 @@ unsafe fn render_report(arguments: FunctionCallInfo) -> Datum {
     text(page.render())
 }
 
-/// `audit.render_dashboard(document bytea) returns text`
+/// `audit_internal.render_dashboard(document bytea) returns text`
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -24,29 +24,29 @@ const DICTIONARIES: [(&[u8], Parent, &str, i32); 4] = [
     (
         b"{\"node\"",
         Parent::Nodes,
-        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.nodes, convert_from(l, 'UTF8')::jsonb->'node') d
-         WHERE NOT EXISTS (SELECT FROM audit.nodes k WHERE k.node_id = d.node_id)",
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.nodes, convert_from(l, 'UTF8')::jsonb->'node') d
+         WHERE NOT EXISTS (SELECT FROM audit_internal.nodes k WHERE k.node_id = d.node_id)",
         1,
     ),
     (
         b"{\"relation\"",
         Parent::Relations,
-        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.relations, convert_from(l, 'UTF8')::jsonb->'relation') d
-         WHERE NOT EXISTS (SELECT FROM audit.relations k WHERE k.node_id = d.node_id AND k.relation_id = d.relation_id)",
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.relations, convert_from(l, 'UTF8')::jsonb->'relation') d
+         WHERE NOT EXISTS (SELECT FROM audit_internal.relations k WHERE k.node_id = d.node_id AND k.relation_id = d.relation_id)",
         2,
     ),
     (
         b"{\"session\"",
         Parent::Sessions,
-        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.sessions, convert_from(l, 'UTF8')::jsonb->'session') d
-         WHERE NOT EXISTS (SELECT FROM audit.sessions k WHERE k.node_id = d.node_id AND k.session_id = d.session_id)",
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.sessions, convert_from(l, 'UTF8')::jsonb->'session') d
+         WHERE NOT EXISTS (SELECT FROM audit_internal.sessions k WHERE k.node_id = d.node_id AND k.session_id = d.session_id)",
         2,
     ),
     (
         b"{\"context\"",
         Parent::Contexts,
-        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.contexts, convert_from(l, 'UTF8')::jsonb->'context') d
-         WHERE NOT EXISTS (SELECT FROM audit.contexts k WHERE k.node_id = d.node_id AND k.context_id = d.context_id)",
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.contexts, convert_from(l, 'UTF8')::jsonb->'context') d
+         WHERE NOT EXISTS (SELECT FROM audit_internal.contexts k WHERE k.node_id = d.node_id AND k.context_id = d.context_id)",
         2,
     ),
 ];
@@ -58,7 +58,7 @@ const EVENTS: &str =
         nullif(d->13, 'null'), d->>14, d->>15, d->>16, (d->>17)::bigint, $2
      FROM unnest($1) l, convert_from(l, 'UTF8') t, CAST(t AS jsonb) d";
 
-/// `audit.read_archive(request jsonb, destination regclass, retention_id integer) returns bigint`: returns how many
+/// `audit_internal.read_archive(request jsonb, destination regclass, retention_id integer) returns bigint`: returns how many
 /// events have been loaded.
 ///
 /// # Safety

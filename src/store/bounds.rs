@@ -19,7 +19,7 @@ const HOUR_SHIFT: u32 = 40;
 /// be more than a timestamp holds.
 const FARTHEST: i64 = 8000 * 366 * 24 * HOUR;
 
-/// `audit.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)`:
+/// `audit_internal.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)`:
 /// null for what is no range of times or of ids of a dictionary.
 ///
 /// # Safety

@@ -5,7 +5,7 @@
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
-use super::{append, partition};
+use super::{append, namespace};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
@@ -15,7 +15,7 @@ entry_point!(audit_upsert_config, pg_finfo_audit_upsert_config, upsert_config);
 entry_point!(audit_delete_config, pg_finfo_audit_delete_config, delete_config);
 entry_point!(audit_current_row, pg_finfo_audit_current_row, current_row);
 
-/// `audit.upsert_config(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
+/// `audit_internal.upsert_config(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -33,7 +33,7 @@ unsafe fn upsert_config(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit.delete_config(settings_row anyelement) returns void`: deletes the row with the same key.
+/// `audit_internal.delete_config(settings_row anyelement) returns void`: deletes the row with the same key.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -49,7 +49,7 @@ unsafe fn delete_config(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit.current_row(base anyelement, object oid) returns anyelement`: the row of a configuration table about an object, as
+/// `audit_internal.current_row(base anyelement, object oid) returns anyelement`: the row of a configuration table about an object, as
 /// it is now, whatever snapshot the transaction reads with; NULL without one. The base says the table, and is not read.
 ///
 /// # Safety
@@ -63,7 +63,7 @@ unsafe fn current_row(arguments: FunctionCallInfo) -> Datum {
             0 => pg_sys::get_attnum(table, c"schema_oid".as_ptr()),
             number => number,
         };
-        if number == 0 || pg_sys::get_rel_namespace(table) != partition::schema() {
+        if number == 0 || !namespace::owns_relation(table) {
             Error::Internal { problem: "not a row of a configuration table about an object".into() }.raise()
         }
         let object = arguments.oid(1).unwrap_or(pg_sys::Oid::INVALID);
@@ -109,8 +109,7 @@ unsafe fn row(arguments: Arguments) -> (pg_sys::Relation, pg_sys::HeapTupleData)
     // SAFETY: a composite datum has a tuple's header.
     unsafe {
         let relation = pg_sys::get_typ_typrelid(arguments.type_of(0));
-        let Some(datum) = arguments.datum(0).filter(|_| pg_sys::get_rel_namespace(relation) == partition::schema())
-        else {
+        let Some(datum) = arguments.datum(0).filter(|_| namespace::owns_relation(relation)) else {
             Error::Internal { problem: "not a row of a configuration table".into() }.raise()
         };
         let header = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();

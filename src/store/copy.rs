@@ -5,7 +5,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::{FromDatum, IntoDatum};
 
 use super::moving::detached;
-use super::{open, partition};
+use super::{namespace, open};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
@@ -13,7 +13,7 @@ use crate::pg::guard::entry_point;
 entry_point!(audit_copy_partition, pg_finfo_audit_copy_partition, copy_partition);
 entry_point!(audit_delete_rows, pg_finfo_audit_delete_rows, delete_rows);
 
-/// `audit.copy_partition(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
+/// `audit_internal.copy_partition(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -54,7 +54,7 @@ unsafe fn copy_partition(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// `audit.delete_rows(partition regclass, rows tid[]) returns bigint`
+/// `audit_internal.delete_rows(partition regclass, rows tid[]) returns bigint`
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -83,7 +83,7 @@ unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
 pub unsafe fn open_own(table: Option<Oid>, lock: u32) -> pg_sys::Relation {
     // SAFETY: catalog lookups; partitions that the writer has open are closed first.
     unsafe {
-        let Some(table) = table.filter(|table| pg_sys::get_rel_namespace(*table) == partition::schema()) else {
+        let Some(table) = table.filter(|table| namespace::owns_relation(*table)) else {
             Error::Internal { problem: "not a table of the trail".into() }.raise()
         };
         open::close_all();

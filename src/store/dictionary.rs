@@ -3,7 +3,8 @@
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::partition::{self, Parent};
+use super::namespace;
+use super::partition::Parent;
 use super::{append, open};
 use crate::pg::scan::{self, Condition};
 
@@ -28,7 +29,7 @@ pub unsafe fn new_id(now: i64) -> i64 {
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn next_number() -> i64 {
-    let sequence = partition::relation(c"dictionary_ids");
+    let sequence = namespace::relation(c"dictionary_ids");
     // SAFETY: nextval may raise; the boundary turns that into a panic that the caller's guard reports.
     unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| crate::pg::raw::nextval_internal(sequence, false)) }
 }
@@ -69,7 +70,7 @@ pub unsafe fn rows(
 ) {
     // SAFETY: the partitions are plain tables with the parent's columns.
     unsafe {
-        let partitions = crate::pg::relation::children(partition::relation(&parent.name()), pg_sys::AccessShareLock);
+        let partitions = crate::pg::relation::children(namespace::relation(&parent.name()), pg_sys::AccessShareLock);
         let mut go_on = true;
         for position in 0..crate::pg::relation::list_length(partitions) {
             let partition: Oid = crate::pg::relation::list_oid(partitions, position);

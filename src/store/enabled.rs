@@ -10,7 +10,7 @@ use crate::pg::{catalog, raw, relation};
 
 entry_point!(audit_enabled_table, pg_finfo_audit_enabled_table, enabled_table);
 
-/// `audit.enabled_table(target regclass) returns regclass`: the table whose settings hold for a relation, NULL without one.
+/// `audit_internal.enabled_table(target regclass) returns regclass`: the table whose settings hold for a relation, NULL without one.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -32,7 +32,7 @@ unsafe fn enabled_table(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// A table that is enabled, with its options as `audit.table_settings` has them.
+/// A table that is enabled, with its options as `audit_internal.table_settings` has them.
 pub struct Enabled {
     pub table: Oid,
     pub options: Vec<u8>,

@@ -3,7 +3,7 @@
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{FromDatum, IntoDatum};
 
-use super::partition;
+use super::namespace;
 use crate::event::Category;
 use crate::pg::scan::{self, Condition};
 
@@ -20,7 +20,7 @@ pub unsafe fn named(name: &str) -> Option<(i32, Category)> {
     };
     // SAFETY: the attributes are those of audit.event_types (sql/catalog/tables.sql).
     unsafe {
-        scan::rows(partition::relation(c"event_types"), &[condition], |descriptor, tuple| {
+        scan::rows(namespace::relation(c"event_types"), &[condition], |descriptor, tuple| {
             let number = scan::attribute(tuple, 1, descriptor).map(|number| number.value() as i32);
             let category = scan::attribute(tuple, 3, descriptor)
                 .and_then(|category| String::from_datum(category, false))

@@ -31,7 +31,7 @@ const PURPOSES: [(&[u8], u16, Lifetime); 5] = [
     (b"retention", 5, Lifetime::Transaction),
 ];
 
-/// `audit.lock(purpose text) returns void`: waits for the lock.
+/// `audit_internal.lock(purpose text) returns void`: waits for the lock.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.
@@ -41,7 +41,7 @@ unsafe fn lock(call: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit.try_lock(purpose text) returns boolean`: false where another session has the lock.
+/// `audit_internal.try_lock(purpose text) returns boolean`: false where another session has the lock.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.
@@ -50,7 +50,7 @@ unsafe fn try_lock(call: FunctionCallInfo) -> Datum {
     Datum::from(unsafe { named(call).try_take() })
 }
 
-/// `audit.lock_table(target regclass) returns void`: waits until no other session changes how the table is audited.
+/// `audit_internal.lock_table(target regclass) returns void`: waits until no other session changes how the table is audited.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.

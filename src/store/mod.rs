@@ -1,6 +1,7 @@
 //! Where events go: straight into the open partition, in the caller's transaction, without routing and without SPI.
 //!
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
+//! * [`namespace`] finds the extension's own tables.
 //! * [`partition`] knows which partition is open; [`open`] keeps it open until the transaction ends.
 //! * [`bounds`] says which time a partition holds.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
@@ -22,6 +23,7 @@ pub mod event_types;
 mod id;
 mod lock;
 mod moving;
+pub mod namespace;
 pub mod open;
 pub mod partition;
 pub mod relations;
@@ -32,6 +34,7 @@ pub mod unconfigured;
 
 /// Registers what PostgreSQL has to tell the store.
 pub fn register() {
+    namespace::register();
     partition::register();
     open::register();
 }

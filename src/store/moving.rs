@@ -17,7 +17,7 @@ const RETENTION_ID: usize = 18;
 
 entry_point!(audit_move_rows, pg_finfo_audit_move_rows, move_rows);
 
-/// `audit.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, replicates boolean)
+/// `audit_internal.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, replicates boolean)
 /// returns bigint`: moves the rows that are still there and returns how many; events get this retention, or none. Rows
 /// that replicate have been in no partition yet, so that a publication of the trail has to carry them.
 ///

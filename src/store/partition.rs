@@ -7,6 +7,7 @@ use std::ffi::CString;
 
 use pgrx::pg_sys::{self, Oid};
 
+use super::namespace::relation;
 use crate::error::Error;
 use crate::event::Category;
 use crate::pg::{background, partition};
@@ -72,7 +73,6 @@ struct Route {
 }
 
 static mut ROUTES: [Option<Route>; 10 + DEDICATED] = [None; 10 + DEDICATED];
-static mut SCHEMA: Oid = Oid::INVALID;
 static mut ASKED_AT: i64 = i64::MIN;
 
 /// How many retentions of tables are remembered, by the lowest digits of their ids.
@@ -92,7 +92,6 @@ unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: Oid) {
     // SAFETY: plain variables of a single-threaded process. A route is cheap to find again.
     unsafe {
         ROUTES = [None; 10 + DEDICATED];
-        SCHEMA = Oid::INVALID;
     }
 }
 
@@ -117,26 +116,9 @@ pub unsafe fn find(parent: Parent, key: i64) -> (Oid, bool) {
     (route.partition, key >= route.ends)
 }
 
-/// The OID of schema `audit`.
-pub fn schema() -> Oid {
-    // SAFETY: a catalog lookup; the variable is reset with the relation cache.
-    unsafe {
-        if SCHEMA == Oid::INVALID {
-            SCHEMA = pg_sys::get_namespace_oid(c"audit".as_ptr(), false);
-        }
-        SCHEMA
-    }
-}
-
 /// The partition of events that can be written to no other.
 pub fn overflow() -> Oid {
     relation(c"events_overflow_all")
-}
-
-/// The OID of a relation in schema `audit`, invalid where there is none.
-pub fn relation(name: &CStr) -> Oid {
-    // SAFETY: a catalog lookup by a NUL-terminated name.
-    unsafe { pg_sys::get_relname_relid(name.as_ptr(), schema()) }
 }
 
 /// # Safety

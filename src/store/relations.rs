@@ -1,4 +1,4 @@
-//! Audited relations as the trail knows them: `audit.relations`, a row per version of name and columns.
+//! Audited relations as the trail knows them: `audit_internal.relations`, a row per version of name and columns.
 //!
 //! An OID never stands alone in stored data, because it does not survive dump and restore. A version is
 //! found by everything it says; the lineage ties the versions of one table together.
@@ -22,7 +22,7 @@ entry_point!(audit_has_name_of_another, pg_finfo_audit_has_name_of_another, has_
 entry_point!(audit_column_name, pg_finfo_audit_column_name, column_name);
 entry_point!(audit_column_number, pg_finfo_audit_column_number, column_number);
 
-/// `audit.has_name_of_another(target regclass) returns boolean`: as [`has_name_of_another`].
+/// `audit_internal.has_name_of_another(target regclass) returns boolean`: as [`has_name_of_another`].
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -34,7 +34,7 @@ unsafe fn has_name_of_another_sql(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// `audit.column_name(target regclass, number integer) returns text`: the name of a column as it is now, whatever snapshot the
+/// `audit_internal.column_name(target regclass, number integer) returns text`: the name of a column as it is now, whatever snapshot the
 /// transaction reads with; NULL for one that was dropped.
 ///
 /// # Safety
@@ -54,7 +54,7 @@ unsafe fn column_name(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// `audit.column_number(target regclass, name text) returns integer`: the number of a column as it is named now; NULL without one.
+/// `audit_internal.column_number(target regclass, name text) returns integer`: the number of a column as it is named now; NULL without one.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -71,7 +71,7 @@ unsafe fn column_number(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// What a row of `audit.relations` says about a table as it is now.
+/// What a row of `audit_internal.relations` says about a table as it is now.
 pub struct Version {
     pub oid: Oid,
     pub schema: String,
@@ -211,7 +211,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
 /// Must run inside a transaction; the table must exist.
 pub unsafe fn has_name_of_another(target: Oid) -> bool {
     let mut others = Vec::new();
-    // SAFETY: the attributes are those of audit.relations in order.
+    // SAFETY: the attributes are those of audit_internal.relations in order.
     unsafe {
         let version = describe(target);
         dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
@@ -245,7 +245,7 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
     let mut by_name: Option<(i64, pgrx::Uuid)> = None;
     let mut by_oid: Option<(i64, pgrx::Uuid)> = None;
     let key = (!version.key.is_empty()).then(|| version.key.clone());
-    // SAFETY: the attributes are those of audit.relations in order.
+    // SAFETY: the attributes are those of audit_internal.relations in order.
     unsafe {
         dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
             let attribute = |number| scan::attribute(tuple, number, descriptor);

@@ -1,8 +1,8 @@
-//! Which nodes of the trail are other servers, whose events a subscription brings: `audit.remote_nodes`.
+//! Which nodes of the trail are other servers, whose events a subscription brings: `audit_internal.remote_nodes`.
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::partition;
+use super::namespace;
 use crate::pg::scan::{self, Condition};
 
 /// Whether a node is another server; else it is this database, now or before it was restored, copied or promoted.
@@ -12,9 +12,9 @@ use crate::pg::scan::{self, Condition};
 pub unsafe fn has(node_id: i32) -> bool {
     let condition = Condition { attribute: 1, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(node_id) };
     let mut found = false;
-    // SAFETY: the first column of audit.remote_nodes is the node (sql/replication/subscribe.sql).
+    // SAFETY: the first column of audit_internal.remote_nodes is the node (sql/replication/subscribe.sql).
     unsafe {
-        scan::rows(partition::relation(c"remote_nodes"), &[condition], |_, _| {
+        scan::rows(namespace::relation(c"remote_nodes"), &[condition], |_, _| {
             found = true;
             false
         });

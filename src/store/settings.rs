@@ -1,8 +1,8 @@
-//! Which tables `audit.enable` was asked for, and how: `audit.table_settings`.
+//! Which tables `audit.enable` was asked for, and how: `audit_internal.table_settings`.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
-use super::partition;
+use super::namespace;
 use super::relations::{self, Version};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
@@ -10,7 +10,7 @@ use crate::pg::scan::{self, Condition};
 
 entry_point!(audit_stale_settings_of, pg_finfo_audit_stale_settings_of, stale_settings_of);
 
-/// Attributes of audit.table_settings (sql/catalog/tables.sql).
+/// Attributes of audit_internal.table_settings (sql/catalog/tables.sql).
 const SCHEMA_NAME: i32 = 1;
 const TABLE_NAME: i32 = 2;
 const RELATION_OID: i16 = 3;
@@ -26,7 +26,7 @@ pub unsafe fn options_of(table: Oid) -> Option<Vec<u8>> {
     let mut found = None;
     // SAFETY: the condition is of the column's type, and the attributes are those of the table.
     unsafe {
-        scan::along_index(partition::relation(c"table_settings"), &condition, |descriptor, tuple| {
+        scan::along_index(namespace::relation(c"table_settings"), &condition, |descriptor, tuple| {
             found = scan::attribute(tuple, OPTIONS, descriptor).map(|options| scan::payload(options).to_vec());
             false
         });
@@ -57,7 +57,7 @@ pub unsafe fn options_by_name(version: &Version) -> Option<Vec<u8>> {
 unsafe fn named(version: &Version, mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool) {
     // SAFETY: the attributes are those of the table.
     unsafe {
-        scan::rows(partition::relation(c"table_settings"), &[], |descriptor, tuple| {
+        scan::rows(namespace::relation(c"table_settings"), &[], |descriptor, tuple| {
             let is = |number, name: &str| {
                 scan::attribute(tuple, number, descriptor)
                     .is_some_and(|text| String::from_utf8_lossy(scan::payload(text)) == name)
@@ -67,7 +67,7 @@ unsafe fn named(version: &Version, mut visit: impl FnMut(pg_sys::TupleDesc, pg_s
     }
 }
 
-/// `audit.stale_settings_of(target regclass) returns audit.table_settings`: what is set under the name of a table for one that
+/// `audit_internal.stale_settings_of(target regclass) returns audit_internal.table_settings`: what is set under the name of a table for one that
 /// is not there any more, as a restore may leave it; NULL without such.
 ///
 /// # Safety

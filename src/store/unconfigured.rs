@@ -1,14 +1,14 @@
-//! Tables that were written to without having settings: `audit.unconfigured_tables`, so that each is reported once.
+//! Tables that were written to without having settings: `audit_internal.unconfigured_tables`, so that each is reported once.
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::{append, partition};
+use super::{append, namespace};
 use crate::pg::clock;
 use crate::pg::scan::{self, Condition};
 
 /// Distinguishes the lock from others on the same table's object tag.
 const PURPOSE: u16 = 1;
-/// Attributes of audit.unconfigured_tables (sql/catalog/tables.sql).
+/// Attributes of audit_internal.unconfigured_tables (sql/catalog/tables.sql).
 const RELATION_OID: i16 = 1;
 const COLUMNS: usize = 2;
 
@@ -35,7 +35,7 @@ pub unsafe fn record(table: Oid) -> Recorded {
         if !pg_sys::ConditionalLockDatabaseObject(pg_sys::RelationRelationId, table, PURPOSE, lock) {
             return Recorded::Later;
         }
-        let known = partition::relation(c"unconfigured_tables");
+        let known = namespace::relation(c"unconfigured_tables");
         let condition =
             Condition { attribute: RELATION_OID, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(table) };
         let mut is_known = false;

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const SHARE: Duration = Duration::from_secs(30);
 /// No failures, as audit.maintenance_step takes and returns them: here the bytes of a jsonb's text in the database's encoding.
 const NOTHING: &[u8] = b"[]";
-const HAS_PARTITIONS: &str = "SELECT to_regclass('audit.events_overflow_all') IS NOT NULL";
+const HAS_PARTITIONS: &str = "SELECT to_regclass('audit_internal.events_overflow_all') IS NOT NULL";
 
 /// The main function of the launcher's worker. The argument is the OID of the database.
 #[pg_guard]
@@ -67,13 +67,13 @@ fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     let began = Instant::now();
     let mut failures = NOTHING.to_owned();
     // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
-    let Some(waits) = answer("SELECT audit.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
+    let Some(waits) = answer("SELECT audit_internal.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
     // `audit.enable` creates the first partitions, or pg_restore brings them. That is asked first: where a restore has
     // made them in between, they have no protection yet.
     if answer(HAS_PARTITIONS)? == Some(false) {
         return Ok((Outcome::Done, None));
     }
-    if answer("SELECT audit.is_being_restored()")? == Some(true) {
+    if answer("SELECT audit_internal.is_being_restored()")? == Some(true) {
         return Ok((Outcome::Early, None));
     }
     let mut is_unfinished = false;
@@ -120,7 +120,7 @@ fn take_step(failures: &[u8]) -> (bool, Vec<u8>) {
 fn raise(failures: &[u8]) {
     if failures != NOTHING && is_installed() {
         // The ERROR is what is asked for.
-        let sql = "SELECT audit.raise_failures(convert_from($1, getdatabaseencoding())::jsonb)";
+        let sql = "SELECT audit.maintenance_step(convert_from($1, getdatabaseencoding())::jsonb, is_end => true)";
         let _ = Spi::run_with_args(sql, &[failures.into()]);
     }
 }
@@ -164,8 +164,8 @@ pub extern "C-unwind" fn audit_maintenance_main(argument: Datum) {
     // The backend that requested this run may still be in the transaction whose events are to be moved, and does not
     // request another.
     loop {
-        let waits = is_true("SELECT audit.maintenance_waits()");
-        if !is_true(HAS_PARTITIONS) || is_true("SELECT audit.is_being_restored()") {
+        let waits = is_true("SELECT audit_internal.maintenance_waits()");
+        if !is_true(HAS_PARTITIONS) || is_true("SELECT audit_internal.is_being_restored()") {
             break;
         }
         let mut failures = NOTHING.to_owned();

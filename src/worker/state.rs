@@ -12,7 +12,7 @@ use crate::settings;
 entry_point!(audit_worker_state, pg_finfo_audit_worker_state, worker_state);
 entry_point!(audit_request_run, pg_finfo_audit_request_run, request_run);
 
-/// `audit.worker_state()`: one row, with nulls for what does not apply (sql/worker/state.sql).
+/// `audit_internal.worker_state()`: one row, with nulls for what does not apply (sql/worker/state.sql).
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -66,7 +66,7 @@ fn name(outcome: Outcome) -> &'static str {
     }
 }
 
-/// `audit.request_run()`: requests a run of the launcher's worker when this transaction commits.
+/// `audit_internal.request_run()`: requests a run of the launcher's worker when this transaction commits.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.

@@ -125,7 +125,7 @@ BEGIN ATOMIC SELECT * FROM bench.timed(format('DELETE FROM public.%I', target));
 CREATE FUNCTION bench.trail_bytes() RETURNS numeric LANGUAGE sql
 BEGIN ATOMIC
     SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c
-    WHERE c.relkind = 'r' AND c.relnamespace::regnamespace::text IN ('audit', 'trail');
+    WHERE c.relkind = 'r' AND c.relnamespace::regnamespace::text IN ('audit', 'audit_internal', 'trail');
 END;
 
 -- Runs a command for every table that is audited, with %s in the place of its name.

@@ -33,12 +33,12 @@ pub fn drop_partitions(server: &Server, database: &str) {
 pub fn drop_partitions_and(server: &Server, database: &str, sql: &str) {
     let text = format!(
         "BEGIN;
-         SELECT audit.lock('maintenance');
+         SELECT audit_internal.lock('maintenance');
          DO $$
          DECLARE partition regclass;
          BEGIN
              FOR partition IN SELECT l.partition FROM audit.partitions l WHERE l.parent = 'events_data' LOOP
-                 PERFORM audit.execute_permitted(format('DROP TABLE %s', partition));
+                 PERFORM audit_internal.execute_permitted(format('DROP TABLE %s', partition));
              END LOOP;
          END $$;
          {sql};
@@ -49,7 +49,7 @@ pub fn drop_partitions_and(server: &Server, database: &str, sql: &str) {
 
 /// How many events wait in the overflow.
 pub fn overflow(server: &Server, database: &str) -> i64 {
-    server.query(database, "SELECT count(*) FROM audit.events_overflow").parse().unwrap()
+    server.query(database, "SELECT count(*) FROM audit_internal.events_overflow").parse().unwrap()
 }
 
 /// What status() says about the worker.

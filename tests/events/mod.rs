@@ -9,10 +9,10 @@ use super::server::Server;
 pub fn of(server: &Server, database: &str, entity: &str) -> String {
     let sql = "SELECT concat_ws(' ', replace(t.name, 'row.', ''), e.entity_id, '-> ' || e.new_entity_id, \
                                 CASE WHEN t.name = 'row.update' THEN e.changes \
-                                     ELSE coalesce(audit.new_values(e.event_type, e.changes, NULL, r.recorded_columns), \
-                                                   audit.old_values(e.event_type, e.changes, NULL, r.recorded_columns)) END) \
-               FROM (TABLE audit.events UNION ALL TABLE audit.events_overflow) e \
-               JOIN audit.event_types t USING (event_type) JOIN audit.relations r USING (node_id, relation_id) \
+                                     ELSE coalesce(audit_internal.new_values(e.event_type, e.changes, NULL, r.recorded_columns), \
+                                                   audit_internal.old_values(e.event_type, e.changes, NULL, r.recorded_columns)) END) \
+               FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e \
+               JOIN audit.event_types t USING (event_type) JOIN audit_internal.relations r USING (node_id, relation_id) \
                WHERE e.category = 'data' AND r.entity = :'entity' \
                ORDER BY e.transaction_id, e.command_id, e.event_id;\n";
     server.query(database, &format!("\\set entity '{entity}'\n{sql}"))
@@ -30,11 +30,11 @@ pub fn expect(server: &Server, database: &str, entity: &str, lines: &str) {
 /// session and node, and its relation where it concerns one, exactly once.
 #[track_caller]
 pub fn expect_whole(server: &Server, database: &str) {
-    let sql = "WITH e AS (TABLE audit.events UNION ALL TABLE audit.events_overflow) \
+    let sql = "WITH e AS (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) \
                SELECT (SELECT count(*) FROM e) - (SELECT count(DISTINCT event_id) FROM e), \
                       (SELECT count(*) FROM e) - (SELECT count(*) FROM e \
-                         JOIN audit.contexts c USING (node_id, context_id) JOIN audit.sessions s USING (node_id, session_id) \
-                         JOIN audit.nodes n USING (node_id) LEFT JOIN audit.relations r USING (node_id, relation_id) \
+                         JOIN audit_internal.contexts c USING (node_id, context_id) JOIN audit_internal.sessions s USING (node_id, session_id) \
+                         JOIN audit_internal.nodes n USING (node_id) LEFT JOIN audit_internal.relations r USING (node_id, relation_id) \
                          WHERE e.relation_id = 0 OR r.relation_id IS NOT NULL)";
     assert_eq!(server.query(database, sql), "0|0", "events share an id or miss what they refer to");
 }

@@ -78,9 +78,10 @@ pub fn errors(server: &Server) -> String {
 
 /// Moves the clock of a server's trail this many hours ahead, for everybody.
 pub fn set_clock(server: &Server, hours: i64) {
-    query(server, &format!("SELECT audit.clock(); ALTER SYSTEM SET audit.test_clock_offset = '{hours}h'"));
+    query(server, &format!("SELECT audit_internal.clock(); ALTER SYSTEM SET audit.test_clock_offset = '{hours}h'"));
     query(server, "SELECT pg_reload_conf()");
-    let ahead = "SELECT floor(extract(epoch FROM audit.clock() - clock_timestamp() + interval '1 minute') / 3600)";
+    let ahead =
+        "SELECT floor(extract(epoch FROM audit_internal.clock() - clock_timestamp() + interval '1 minute') / 3600)";
     wait_until("the clock is set", || query(server, ahead) == hours.to_string());
 }
 
@@ -88,7 +89,7 @@ pub fn set_clock(server: &Server, hours: i64) {
 #[track_caller]
 pub fn expect_facts(server: &Server) {
     let sql = "SELECT string_agg(f.partition_name, ' ' ORDER BY f.partition_name)
-               FROM audit.partition_catalog f
+               FROM audit_internal.partition_catalog f
                LEFT JOIN (SELECT c.relname, count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at
                           FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid GROUP BY c.relname) h ON h.relname = f.partition_name
                WHERE f.closed_at IS NOT NULL

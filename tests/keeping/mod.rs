@@ -147,5 +147,5 @@ const CHANGED: &str = "WITH trail AS MATERIALIZED (TABLE audit.trail)
     LIMIT 5";
 
 const STRAYS: &str = "SELECT c.relname FROM pg_class c
-    WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events_|sessions_|contexts_)'
-      AND NOT c.relispartition AND NOT EXISTS (SELECT FROM audit.partition_catalog f WHERE f.partition_name = c.relname AND f.merged_from IS NOT NULL)";
+    WHERE c.relnamespace = 'audit_internal'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events_|sessions_|contexts_)'
+      AND NOT c.relispartition AND NOT EXISTS (SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = c.relname AND f.merged_from IS NOT NULL)";

@@ -18,8 +18,8 @@ UPDATE one SET v = 'x' WHERE id < 4;
 DELETE FROM one WHERE id = 5;
 INSERT INTO two VALUES (1), (2);
 TRUNCATE two;
-SELECT audit.emit('table.read', '{"rows": 3}', 'activity.one', NULL, NULL, NULL) IS NOT NULL, audit.emit('data.export', '{"rows": 3}', 'activity.one', NULL, NULL, 'failure') IS NOT NULL,
-       audit.emit('session.login_failed', NULL, NULL, NULL, NULL, 'failure') IS NOT NULL, audit.emit('execution.started', NULL, 'nightly', NULL, NULL, NULL) IS NOT NULL;
+SELECT audit_internal.emit('table.read', '{"rows": 3}', 'activity.one', NULL, NULL, NULL) IS NOT NULL, audit_internal.emit('data.export', '{"rows": 3}', 'activity.one', NULL, NULL, 'failure') IS NOT NULL,
+       audit_internal.emit('session.login_failed', NULL, NULL, NULL, NULL, 'failure') IS NOT NULL, audit_internal.emit('execution.started', NULL, 'nightly', NULL, NULL, NULL) IS NOT NULL;
 SELECT audit.set_context(actor => 'dee@activity.example', local => false);
 ALTER TABLE one RENAME TO first;
 UPDATE first SET v = 'y' WHERE id = 1;

@@ -156,7 +156,7 @@ INSERT INTO customer SELECT g, 0 FROM generate_series(100, 199) g;
 DELETE FROM customer WHERE id >= 100;
 COMMIT;
 SELECT count(DISTINCT e.context_id) AS contexts, count(*) AS events
-FROM audit.events e JOIN audit.contexts c USING (node_id, context_id)
+FROM audit.events e JOIN audit_internal.contexts c USING (node_id, context_id)
 WHERE c.reason = 'bulk load';
 
 SET client_min_messages = warning;

@@ -80,7 +80,7 @@ ALTER EVENT TRIGGER audit_objects_dropped ENABLE ALWAYS;
 
 -- Evidence without protection.
 BEGIN;
-ALTER TABLE audit.events_overflow_all DISABLE TRIGGER reject_change;
+ALTER TABLE audit_internal.events_overflow_all DISABLE TRIGGER reject_change;
 SELECT gap, object, detail FROM audit.coverage WHERE gap = 'evidence unprotected';
 ROLLBACK;
 

@@ -37,42 +37,43 @@ CALL audit.maintain();
 -- What anybody has, but for owners and the roles of the extension.
 CREATE VIEW pg_temp.privileges AS
 SELECT o.kind, o.object, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee, a.privilege_type AS privilege, a.is_grantable
-FROM (SELECT 'schema' AS kind, n.nspname::text AS object, n.nspowner AS owner, n.nspacl AS privileges FROM pg_namespace n WHERE n.nspname = 'audit'
+FROM (SELECT 'schema' AS kind, n.nspname::text AS object, n.nspowner AS owner, n.nspacl AS privileges FROM pg_namespace n WHERE n.nspname IN ('audit', 'audit_internal')
       UNION ALL
       SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid::regclass::text, c.relowner, c.relacl
-      FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace
+      FROM pg_class c WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace)
       UNION ALL
       SELECT 'column', format('%s.%I', c.oid::regclass, t.attname), c.relowner, t.attacl
-      FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid WHERE c.relnamespace = 'audit'::regnamespace
+      FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace)
       UNION ALL
       SELECT 'routine', p.oid::regprocedure::text, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
-      FROM pg_proc p WHERE p.pronamespace = 'audit'::regnamespace
+      FROM pg_proc p WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace)
       UNION ALL
       SELECT 'type', t.oid::regtype::text, t.typowner,
              coalesce(t.typacl, CASE WHEN t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c' THEN acldefault('T', t.typowner) END)
-      FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE t.typnamespace = 'audit'::regnamespace) o
+      FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE t.typnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace)) o
 CROSS JOIN LATERAL aclexplode(o.privileges) a
 WHERE a.grantee <> o.owner;
 SELECT * FROM pg_temp.privileges p WHERE p.grantee NOT IN ('audit_reader', 'audit_writer', 'audit_admin') ORDER BY p.kind, p.object, p.grantee;
--- Of the evidence readers have the only right, of the rest none but to execute and to read.
+-- Readers read what is in audit, and nobody anything of audit_internal.
 SELECT p.kind, p.grantee, p.privilege, p.is_grantable, count(*) > 0 AS has FROM pg_temp.privileges p WHERE p.grantee <> 'PUBLIC' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
-SELECT count(*) FILTER (WHERE NOT has_table_privilege('audit_reader', c.oid, 'SELECT')) AS unread, count(*) > 50 AS are_many
-FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p');
+SELECT c.relnamespace::regnamespace AS schema, bool_and(has_table_privilege('audit_reader', c.oid, 'SELECT')) AS is_read,
+       bool_or(has_table_privilege('audit_reader', c.oid, 'SELECT')) AS is_read_in_part
+FROM pg_class c WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') GROUP BY 1;
 
 -- The application.
 SET ROLE regress_audit_app;
 SELECT count(*) FROM audit.events;
 SELECT count(*) FROM audit.trail;
-SELECT count(*) FROM audit.events_overflow_all;
-SELECT count(*) FROM audit.events_dedicated_1;
+SELECT count(*) FROM audit_internal.events_overflow_all;
+SELECT count(*) FROM audit_internal.events_dedicated_1;
 SELECT * FROM audit.holds;
 DELETE FROM audit.holds;
-SELECT * FROM audit.table_settings;
+SELECT * FROM audit_internal.table_settings;
 UPDATE audit.event_types SET risk = 'low';
-SELECT nextval('audit.dictionary_ids');
+SELECT nextval('audit_internal.dictionary_ids');
 SELECT audit.disable('patient');
-SELECT audit.execute_permitted('SELECT 1');
-SELECT audit.emit('row.delete', '{}', NULL, NULL, NULL, NULL);
+SELECT audit_internal.execute_permitted('SELECT 1');
+SELECT audit_internal.emit('row.delete', '{}', NULL, NULL, NULL, NULL);
 CREATE TABLE audit.mine ();
 -- What everybody may, the defaults notwithstanding.
 SELECT audit.set_context(actor => 'ann', local => false);
@@ -81,20 +82,19 @@ SELECT audit.row(NULL::patient, '{"id": 1}');
 SELECT * FROM audit.diff('1', '2');
 RESET ROLE;
 
--- Maintenance sets the rights of partitions again where a restore left them out or an administrator gave more.
+-- Maintenance revokes what an administrator grants on partitions.
 SELECT l.partition AS partition FROM audit.partitions l WHERE l.parent = 'events_dedicated_1' ORDER BY l.since LIMIT 1 \gset
-REVOKE SELECT ON audit.events_overflow_all, audit.contexts_default, audit.events_dedicated_1 FROM audit_reader;
-REVOKE SELECT ON :partition FROM audit_reader;
-GRANT SELECT ON audit.sessions_default TO regress_audit_app WITH GRANT OPTION;
+GRANT USAGE ON SCHEMA audit_internal TO regress_audit_app;
+GRANT SELECT ON audit_internal.events_overflow_all, audit_internal.contexts_default, audit_internal.events_dedicated_1, :partition TO audit_reader;
+GRANT SELECT ON audit_internal.sessions_default TO regress_audit_app WITH GRANT OPTION;
 SET ROLE regress_audit_app;
-GRANT SELECT ON audit.sessions_default TO PUBLIC;
+GRANT SELECT ON audit_internal.sessions_default TO PUBLIC;
 RESET ROLE;
-GRANT SELECT (name) ON audit.nodes_all TO regress_audit_app;
-GRANT SELECT ON audit.relations_all TO audit_reader WITH GRANT OPTION;
+REVOKE USAGE ON SCHEMA audit_internal FROM regress_audit_app;
+GRANT SELECT (name) ON audit_internal.nodes_all TO regress_audit_app;
+GRANT SELECT ON audit_internal.relations_all TO audit_reader WITH GRANT OPTION;
 CALL audit.maintain();
 SELECT * FROM pg_temp.privileges p WHERE p.kind IN ('table', 'column') AND (p.grantee NOT IN ('audit_reader', 'audit_admin') OR p.is_grantable);
-SELECT count(*) FILTER (WHERE NOT has_table_privilege('audit_reader', c.oid, 'SELECT')) AS unread
-FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p');
 
 \c :home
 ALTER DATABASE regress_audit_defaults IS_TEMPLATE false;

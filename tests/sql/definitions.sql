@@ -55,7 +55,7 @@ SELECT count(*) AS events, min(entity) AS one_name, max(entity) AS another_name,
        (array_agg(event ORDER BY event_id))[1] AS first, count(DISTINCT entity) AS names
 FROM audit.history('definitions_renamed.article', '1');
 SELECT r.entity, r.key_columns, count(*) OVER (PARTITION BY r.lineage) AS versions
-FROM audit.relations r WHERE r.entity LIKE 'definitions%' ORDER BY r.since, r.relation_id;
+FROM audit_internal.relations r WHERE r.entity LIKE 'definitions%' ORDER BY r.since, r.relation_id;
 
 -- Two names that change places.
 CREATE TABLE one (id integer PRIMARY KEY);

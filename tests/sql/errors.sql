@@ -11,8 +11,8 @@ CREATE TYPE pair AS (a integer, b integer);
 CREATE TEMP TABLE fleeting (id integer);
 SELECT audit.enable('good', level => 'minimal', label_column => 'v');
 CREATE TEMP VIEW state AS
-SELECT (SELECT count(*) FROM audit.events) AS events, (SELECT jsonb_agg(s ORDER BY s.table_name) FROM audit.table_settings s) AS settings,
-       (SELECT jsonb_agg(s) FROM audit.schema_settings s) AS schemas, (SELECT count(*) FROM audit.event_types) AS types,
+SELECT (SELECT count(*) FROM audit.events) AS events, (SELECT jsonb_agg(s ORDER BY s.table_name) FROM audit_internal.table_settings s) AS settings,
+       (SELECT jsonb_agg(s) FROM audit_internal.schema_settings s) AS schemas, (SELECT count(*) FROM audit.event_types) AS types,
        (SELECT count(*) FROM pg_trigger) AS triggers;
 CREATE TEMP TABLE before AS SELECT * FROM state;
 
@@ -41,7 +41,7 @@ SELECT audit.enable('information_schema.sql_features');
 \echo :SQLSTATE
 SELECT audit.enable('audit.events');
 \echo :SQLSTATE
-SELECT audit.enable('audit.table_settings');
+SELECT audit.enable('audit_internal.table_settings');
 \echo :SQLSTATE
 -- enable: the options
 SELECT audit.enable('good', level => 'everything');
@@ -223,7 +223,7 @@ TRUNCATE other;
 \echo :SQLSTATE
 DROP TRIGGER by_hand ON other;
 -- Internal functions, for those who may call them.
-SELECT audit.emit('no.such_event', NULL, NULL, NULL, NULL, NULL);
+SELECT audit_internal.emit('no.such_event', NULL, NULL, NULL, NULL, NULL);
 \echo :SQLSTATE
 
 -- Nothing changed.

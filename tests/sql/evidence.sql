@@ -20,7 +20,7 @@ BEGIN
     FOR relation IN
         SELECT c.oid::regclass AS name, (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = 1) AS first_column
         FROM pg_class c
-        WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p') AND (c.relispartition OR c.relkind = 'p')
+        WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p') AND (c.relispartition OR c.relkind = 'p')
     LOOP
         FOREACH tried IN ARRAY ARRAY['INSERT INTO %1$s SELECT * FROM %1$s', 'INSERT INTO %1$s DEFAULT VALUES', 'UPDATE %1$s SET %2$I = %2$I',
                                      'UPDATE %1$s SET %2$I = %2$I WHERE false', 'DELETE FROM %1$s', 'DELETE FROM ONLY %1$s', 'TRUNCATE %1$s',
@@ -49,7 +49,7 @@ RESET audit.enabled;
 -- As people meet it.
 DELETE FROM audit.events;
 \echo :SQLSTATE
-UPDATE audit.contexts SET actor = 'somebody else';
+UPDATE audit_internal.contexts SET actor = 'somebody else';
 \echo :SQLSTATE
 
 -- Partitions with events are not dropped, nor what they hang on.
@@ -60,8 +60,8 @@ DECLARE
     states text[] := '{}';
     tried integer := 0;
 BEGIN
-    FOR partition IN SELECT e.tableoid::regclass FROM audit.events e GROUP BY 1 UNION SELECT c.tableoid::regclass FROM audit.contexts c GROUP BY 1
-                UNION SELECT s.tableoid::regclass FROM audit.sessions s GROUP BY 1 UNION SELECT 'audit.relations_all' UNION SELECT 'audit.nodes_all' LOOP
+    FOR partition IN SELECT e.tableoid::regclass FROM audit.events e GROUP BY 1 UNION SELECT c.tableoid::regclass FROM audit_internal.contexts c GROUP BY 1
+                UNION SELECT s.tableoid::regclass FROM audit_internal.sessions s GROUP BY 1 UNION SELECT 'audit_internal.relations_all' UNION SELECT 'audit_internal.nodes_all' LOOP
         tried := tried + 1;
         BEGIN
             reached := '00000';
@@ -95,13 +95,13 @@ DECLARE
     partition text := (SELECT c.relname FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid WHERE e.category = 'data' LIMIT 1);
     tried text;
 BEGIN
-    FOREACH tried IN ARRAY ARRAY['ALTER TABLE audit.events_data DETACH PARTITION audit.%I', 'ALTER TABLE audit.events_data DETACH PARTITION audit.%I CONCURRENTLY',
-        'ALTER TABLE audit.events DETACH PARTITION audit.events_data', 'ALTER TABLE audit.events DROP COLUMN changes CASCADE',
-        'ALTER TABLE audit.events ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DROP COLUMN changes',
-        'ALTER TABLE audit.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit.%I DISABLE TRIGGER reject_change',
-        'ALTER TABLE audit.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER reject_change', 'DROP TRIGGER reject_change ON audit.%I',
-        'DROP TRIGGER reject_change ON audit.contexts', 'ALTER TABLE audit.%I RENAME TO other', 'ALTER TABLE audit.%I RENAME COLUMN changes TO other',
-        'ALTER TABLE audit.%I SET SCHEMA public', 'ALTER TABLE audit.relations_all ALTER COLUMN entity TYPE text USING ''forged'''] LOOP
+    FOREACH tried IN ARRAY ARRAY['ALTER TABLE audit_internal.events_data DETACH PARTITION audit_internal.%I', 'ALTER TABLE audit_internal.events_data DETACH PARTITION audit_internal.%I CONCURRENTLY',
+        'ALTER TABLE audit.events DETACH PARTITION audit_internal.events_data', 'ALTER TABLE audit.events DROP COLUMN changes CASCADE',
+        'ALTER TABLE audit.events ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit_internal.%I DROP COLUMN changes',
+        'ALTER TABLE audit_internal.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit_internal.%I DISABLE TRIGGER reject_change',
+        'ALTER TABLE audit_internal.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER reject_change', 'DROP TRIGGER reject_change ON audit_internal.%I',
+        'DROP TRIGGER reject_change ON audit_internal.contexts', 'ALTER TABLE audit_internal.%I RENAME TO other', 'ALTER TABLE audit_internal.%I RENAME COLUMN changes TO other',
+        'ALTER TABLE audit_internal.%I SET SCHEMA public', 'ALTER TABLE audit_internal.relations_all ALTER COLUMN entity TYPE text USING ''forged'''] LOOP
         BEGIN
             EXECUTE format(tried, partition);
             RAISE SQLSTATE '00001' USING MESSAGE = 'not refused';
@@ -118,12 +118,12 @@ SELECT * FROM alterations();
 -- Nobody forges events: those that call the writers are refused, and trigger functions of ours record nothing on their own.
 CREATE ROLE regress_audit_forger;
 SET ROLE regress_audit_forger;
-SELECT audit.emit('row.delete', '{}', 'evidence.item', '1', NULL, NULL);
-SELECT audit.execute_permitted('DELETE FROM audit.events');
-SELECT audit.move_rows('audit.events_overflow_all', '{}', 'audit.events_overflow_all', NULL, false);
-SELECT audit.copy_partition('audit.events_overflow_all', 'audit.events_overflow_all');
-SELECT audit.delete_rows('audit.events_overflow_all', '{}');
-SELECT audit.upsert_config(ROW(1));
+SELECT audit_internal.emit('row.delete', '{}', 'evidence.item', '1', NULL, NULL);
+SELECT audit_internal.execute_permitted('DELETE FROM audit.events');
+SELECT audit_internal.move_rows('audit_internal.events_overflow_all', '{}', 'audit_internal.events_overflow_all', NULL, false);
+SELECT audit_internal.copy_partition('audit_internal.events_overflow_all', 'audit_internal.events_overflow_all');
+SELECT audit_internal.delete_rows('audit_internal.events_overflow_all', '{}');
+SELECT audit_internal.upsert_config(ROW(1));
 CREATE TEMP TABLE item (id integer PRIMARY KEY, v text);
 CREATE TRIGGER "!audit_row" AFTER INSERT ON item FOR EACH ROW EXECUTE FUNCTION audit.capture_row('{"level": "standard"}');
 INSERT INTO item VALUES (1, 'forged');

@@ -48,10 +48,10 @@ RESET audit.trace_id;
 SELECT event, duration, attempt FROM audit.execution('run-3');
 
 -- Errors by where they come from: numbers, addresses and identifiers do not tell them apart.
-SELECT audit.stack_fingerprint(E'a.py, line 1\n at 0x7F00') = audit.stack_fingerprint(E'a.py, line 22\n  at 0xabc1') AS numbers,
-       audit.stack_fingerprint('Order@1a2b 00000000-0000-7000-8000-000000000000') = audit.stack_fingerprint('Order@ffff 0123ABCD-0000-7000-8000-00000000000a') AS identifiers,
-       audit.stack_fingerprint('a.py, line 1') = audit.stack_fingerprint('b.py, line 1') AS files,
-       audit.stack_fingerprint(NULL) AS nothing;
+SELECT audit_internal.stack_fingerprint(E'a.py, line 1\n at 0x7F00') = audit_internal.stack_fingerprint(E'a.py, line 22\n  at 0xabc1') AS numbers,
+       audit_internal.stack_fingerprint('Order@1a2b 00000000-0000-7000-8000-000000000000') = audit_internal.stack_fingerprint('Order@ffff 0123ABCD-0000-7000-8000-00000000000a') AS identifiers,
+       audit_internal.stack_fingerprint('a.py, line 1') = audit_internal.stack_fingerprint('b.py, line 1') AS files,
+       audit_internal.stack_fingerprint(NULL) AS nothing;
 SELECT audit.define_event_type('page.crashed', parameters => '{"stack": "text", "message": "text"}');
 SELECT audit.record('page.crashed', '{"stack": "main.js:10:5", "message": "first"}') IS NOT NULL AS ok;
 SELECT audit.record('page.crashed', '{"stack": "main.js:12:7", "message": "second"}') IS NOT NULL AS ok;

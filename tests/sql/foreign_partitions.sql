@@ -46,14 +46,14 @@ CREATE TABLE contexts (v bigint) PARTITION BY RANGE (v);
 CREATE TABLE contexts_1 PARTITION OF contexts FOR VALUES FROM (1) TO (1099511627776);
 ANALYZE;
 
-SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit.partition_bounds(c.relpartbound) b
+SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit_internal.partition_bounds(c.relpartbound) b
 WHERE c.relnamespace = 'foreign_partitions'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname;
-SELECT count(*) FROM audit.partitions l JOIN pg_class c ON c.oid = l.partition WHERE c.relnamespace <> 'audit'::regnamespace;
-SELECT n AS name, audit.retention_of_parent(n) AS retention, audit.category_of_parent(n) AS category, audit.kept(n), audit.partition_interval(n), audit.partition_check(n)
+SELECT count(*) FROM audit.partitions l JOIN pg_class c ON c.oid = l.partition WHERE c.relnamespace <> 'audit_internal'::regnamespace;
+SELECT n AS name, audit_internal.retention_of_parent(n) AS retention, audit_internal.category_of_parent(n) AS category, audit_internal.kept(n), audit_internal.partition_interval(n), audit_internal.partition_check(n)
 FROM unnest(ARRAY['events_data', 'events_dedicated_1', 'events_dedicated_1_20261121_time', 'events_dedicated_', 'events_dedicated_0', 'events_dedicated_-1', 'events_dedicated_01', 'events_dedicated_ 1',
                   'events_dedicated_99999999999', 'events_dedicated_999999999', 'events_', 'events', 'sessions', '', 'o''clock', NULL]) n;
-SELECT count(audit.retention_of_parent(c.relname::text)) > 0 AS has_dedicated, count(audit.kept(c.relname::text)) >= 0 AS kept, count(audit.partition_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
-SELECT audit.first_id('infinity'), audit.first_id('-infinity'), audit.first_id(NULL), audit.first_id('2000-01-01 01:00');
+SELECT count(audit_internal.retention_of_parent(c.relname::text)) > 0 AS has_dedicated, count(audit_internal.kept(c.relname::text)) >= 0 AS kept, count(audit_internal.partition_interval(c.relname::text)) = count(*) AS total FROM pg_class c;
+SELECT audit_internal.first_id('infinity'), audit_internal.first_id('-infinity'), audit_internal.first_id(NULL), audit_internal.first_id('2000-01-01 01:00');
 
 -- Times are the same however the session prints them.
 CREATE TEMP TABLE known AS SELECT l.partition, extract(epoch FROM l.since) AS since, extract(epoch FROM l.until) AS until FROM audit.partitions l;
@@ -65,9 +65,9 @@ BEGIN
     PERFORM set_config('datestyle', date_style, true), set_config('timezone', time_zone, true);
     SELECT count(*) INTO differing FROM (
         SELECT l.partition, extract(epoch FROM l.since), extract(epoch FROM l.until) FROM audit.partitions l EXCEPT ALL TABLE known) d;
-    PERFORM count(*) FROM audit.due_partitions();
-    PERFORM count(*) FROM audit.partitions_to_close();
-    PERFORM count(*) FROM audit.partitions_to_merge();
+    PERFORM count(*) FROM audit_internal.due_partitions();
+    PERFORM count(*) FROM audit_internal.partitions_to_close();
+    PERFORM count(*) FROM audit_internal.partitions_to_merge();
     PERFORM count(*) FROM audit.prune(true);
     PERFORM count(*) FROM audit.retention;
     IF (SELECT s.remarks <> '{}' FROM audit.status() s) THEN

@@ -23,18 +23,18 @@ ORDER BY m.object;
 SELECT c.relname, a.attname
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_get_keywords() k ON k.word = a.attname AND k.catcode IN ('R', 'T')
-WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'c');
+WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'c');
 SELECT p.oid::regprocedure, n.name
 FROM pg_proc p CROSS JOIN LATERAL unnest(p.proargnames) n (name) JOIN pg_get_keywords() k ON k.word = n.name AND k.catcode IN ('R', 'T')
-WHERE p.pronamespace = 'audit'::regnamespace;
+WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace);
 DO $$
 DECLARE
     query text;
 BEGIN
     FOR query IN
-        SELECT format('SELECT %s FROM audit.%s LIMIT 0', string_agg(a.attname::text, ', ' ORDER BY a.attnum), c.relname)
+        SELECT format('SELECT %s FROM %s LIMIT 0', string_agg(a.attname::text, ', ' ORDER BY a.attnum), c.oid::regclass)
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') GROUP BY c.oid, c.relname
+        WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') GROUP BY c.oid, c.relname
     LOOP
         EXECUTE query;
     END LOOP;
@@ -44,7 +44,7 @@ END $$;
 -- trigger on ddl_command_start is the exception, which looks names up as the statement does.
 SELECT p.oid::regprocedure
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'audit'::regnamespace AND l.lanname NOT IN ('c', 'internal')
+WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND l.lanname NOT IN ('c', 'internal')
   AND p.prosqlbody IS NULL AND p.prokind <> 'p'
   AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}'));
 
@@ -81,7 +81,7 @@ CREATE EXTENSION audit SCHEMA public;
 -- Without evidence it goes like any extension.
 CREATE EXTENSION audit;
 DROP EXTENSION audit;
-SELECT nspname FROM pg_namespace WHERE nspname = 'audit';
+SELECT nspname FROM pg_namespace WHERE nspname IN ('audit', 'audit_internal');
 
 -- With evidence it goes only on purpose.
 CREATE ROLE regress_audit_super SUPERUSER;
@@ -114,7 +114,7 @@ SELECT audit.uninstall(NULL);
 \echo :SQLSTATE
 SELECT count(*) > 0 AS evidence_is_there FROM audit.trail;
 SELECT audit.uninstall('remove the audit trail of regress_audit_other');
-SELECT nspname FROM pg_namespace WHERE nspname = 'audit';
+SELECT nspname FROM pg_namespace WHERE nspname IN ('audit', 'audit_internal');
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'note'::regclass;
 INSERT INTO note VALUES (1);
 \c contrib_regression

@@ -15,7 +15,7 @@ CREATE SCHEMA mallory AUTHORIZATION regress_audit_mallory;
 CREATE VIEW guarded AS
 SELECT s.schema_name, s.table_name,
        (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = s.relation_oid AND t.tgname LIKE '!audit%' AND t.tgenabled = 'A') AS triggers
-FROM audit.table_settings s WHERE s.schema_name IN ('hidden', 'public', 'mallory') ORDER BY 1, 2;
+FROM audit_internal.table_settings s WHERE s.schema_name IN ('hidden', 'public', 'mallory') ORDER BY 1, 2;
 CREATE TEMP TABLE before AS SELECT count(*) AS events FROM audit.events;
 GRANT SELECT ON before TO PUBLIC;
 

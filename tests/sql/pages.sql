@@ -9,7 +9,7 @@ SET audit.actor = 'ann "<b>" & co';
 INSERT INTO page.customer VALUES ('</td><script>alert(1)</script>', E'<img src=x onerror=alert(1)>\nsecond line \u202Eback \u200B');
 RESET audit.actor;
 INSERT INTO page.customer VALUES ('plain', 'Łódź');
-SELECT audit.emit('access.denied', NULL, 'page.secret', NULL, NULL, 'failure') IS NOT NULL AS ok;
+SELECT audit_internal.emit('access.denied', NULL, 'page.secret', NULL, NULL, 'failure') IS NOT NULL AS ok;
 -- A time of its own, so that what other tests do is not on the page.
 SELECT min(occurred_at) AS since, max(occurred_at) + interval '1 microsecond' AS until FROM audit.trail WHERE entity LIKE 'page.%' \gset
 CREATE TEMP TABLE drawn AS SELECT r AS report, audit.report_html(r, :'since', :'until') AS html
@@ -41,8 +41,8 @@ FROM audit.report_html('data_changes', now() - interval '1 day', now() + interva
 -- Intervals by the length of the range, empty ones too, and long values cut with their length.
 SELECT days, d->>'step' AS step, jsonb_array_length(d->'bars') AS bars, d->'bars'->0->>'label' AS first
 FROM unnest(ARRAY[1, 3, 30, 365, 3000, 36500, 365000]) days
-CROSS JOIN LATERAL audit.report_document('exports', '2000-01-01', timestamptz '2000-01-01' + days * interval '1 day', NULL) d;
-SELECT audit.page_text(repeat('x', 11), 10), audit.page_text('xx', 10), audit.page_text(NULL, 10);
+CROSS JOIN LATERAL audit_internal.report_document('exports', '2000-01-01', timestamptz '2000-01-01' + days * interval '1 day', NULL) d;
+SELECT audit_internal.page_text(repeat('x', 11), 10), audit_internal.page_text('xx', 10), audit_internal.page_text(NULL, 10);
 
 -- What is refused.
 SELECT audit.report_html(NULL, now(), now());
@@ -60,8 +60,8 @@ SELECT audit.report_html('exports', '-infinity', '2026-01-02');
 SELECT audit.report_html('exports', '2026-01-01', 'infinity');
 SELECT audit.report_html('exports', '2026-01-01', '2026-01-02', '{}');
 \echo :SQLSTATE
-SELECT audit.render_report('nonsense');
-SELECT audit.render_dashboard('{}');
+SELECT audit_internal.render_report('nonsense');
+SELECT audit_internal.render_dashboard('{}');
 
 -- With the rights of whoever asks: a page shows nothing that he may not read.
 CREATE ROLE regress_audit_nobody;

@@ -20,7 +20,7 @@ SELECT audit.define_event_type('order.placed', parameters => '{"lines": "integer
 SELECT DISTINCT v.name, v.data_type, v.required FROM audit.event_parameter_values v WHERE v.event = 'order.placed' ORDER BY v.name;
 
 -- Partitions of another time or category are not read.
-SELECT audit.create_partitions_of('events_application', '2020-01-01', '2020-03-01') AS made;
+SELECT audit_internal.create_partitions_of('events_application', '2020-01-01', '2020-03-01') AS made;
 CREATE FUNCTION parameters.scanned(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     plan json;
@@ -32,11 +32,11 @@ SELECT * FROM parameters.scanned($$ SELECT * FROM audit.event_parameter_values
     WHERE category = 'application' AND occurred_at >= '2020-02-01 00:00+00' AND occurred_at < '2020-03-01 00:00+00' $$);
 
 -- Stored values for people.
-SELECT v AS value, audit.shown(v) FROM unnest(ARRAY['"text"', '1.50', 'true', 'null', '{"a": 1}', '[1, "b"]', '{"$audit": "masked"}', '{"$audit": "omitted"}',
+SELECT v AS value, audit_internal.shown(v) FROM unnest(ARRAY['"text"', '1.50', 'true', 'null', '{"a": 1}', '[1, "b"]', '{"$audit": "masked"}', '{"$audit": "omitted"}',
     '{"$audit": {"capped": {"bytes": 2000000, "sha256": "00"}}}', '{"$audit": {"hash": "0123456789abcdef"}}', '{"$audit": {"text": "NaN"}}',
     '{"$audit": {"json": {"$audit": "x"}}}', '{"$audit": {"unreadable": "why"}}']::jsonb[]) v;
-SELECT audit.details('{"b": "x", "a": null, "card": {"$audit": "masked"}}'), audit.details('{}'), audit.details(NULL);
-SELECT v AS value, audit.parameter_number(jsonb_build_object('n', v), 'n') AS number
+SELECT audit_internal.details('{"b": "x", "a": null, "card": {"$audit": "masked"}}'), audit_internal.details('{}'), audit_internal.details(NULL);
+SELECT v AS value, audit_internal.parameter_number(jsonb_build_object('n', v), 'n') AS number
 FROM unnest(ARRAY['12', '"12.5"', '" 7 "', '-1', '"NaN"', '"1e300"', '1e20', 'null', '{}', '"x"', 'true']::jsonb[]) v;
 
 DROP SCHEMA parameters CASCADE;

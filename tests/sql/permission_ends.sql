@@ -17,7 +17,7 @@ DELETE FROM audit.events WHERE entity_id = '1';
 ROLLBACK;
 BEGIN;
 SELECT count(*) >= 0 AS pruned FROM audit.prune();
-UPDATE audit.contexts SET login = 'somebody else';
+UPDATE audit_internal.contexts SET login = 'somebody else';
 \echo :SQLSTATE
 ROLLBACK;
 RESET ROLE;
@@ -25,7 +25,7 @@ RESET ROLE;
 BEGIN;
 DO $$
 BEGIN
-    PERFORM audit.execute_permitted('SELECT 1/0');
+    PERFORM audit_internal.execute_permitted('SELECT 1/0');
 EXCEPTION WHEN division_by_zero THEN
     NULL;
 END $$;
@@ -33,8 +33,8 @@ DELETE FROM audit.events;
 \echo :SQLSTATE
 ROLLBACK;
 BEGIN;
-SELECT audit.execute_permitted('SELECT 1');
-TRUNCATE audit.contexts;
+SELECT audit_internal.execute_permitted('SELECT 1');
+TRUNCATE audit_internal.contexts;
 \echo :SQLSTATE
 ROLLBACK;
 SELECT count(*) FROM audit.history('permission.item', '1');

@@ -17,7 +17,7 @@ SELECT p.name, p.data_type, p.required, p.sensitive, p.description
 FROM audit.event_parameters p JOIN audit.event_types t USING (event_type) WHERE t.name = 'invoice.approved' ORDER BY p.name;
 -- The number comes from the name: the same on every server, and the next one where it is taken.
 SELECT event_type FROM audit.event_types WHERE name = 'invoice.approved';
-SELECT audit.new_event_type('invoice.approved') - t.event_type AS next_one FROM audit.event_types t WHERE t.name = 'invoice.approved';
+SELECT audit_internal.new_event_type('invoice.approved') - t.event_type AS next_one FROM audit.event_types t WHERE t.name = 'invoice.approved';
 
 -- Defined again: nothing new, no event; something new, an event with what was before.
 SELECT audit.define_event_type('invoice.approved', risk => 'medium', description => 'An invoice was approved', parameters =>
@@ -199,8 +199,8 @@ SET search_path = recorded, pg_catalog;
 SELECT audit.record('invoice.approved', '{"amount": 20}') IS NOT NULL AS recorded;
 RESET search_path;
 -- Writers of the extension are no way around.
-SELECT audit.emit('invoice.approved', '{"amount": "x"}', NULL, NULL, NULL, NULL);
-SELECT audit.upsert_config(ROW(1, 'row.insert', 'application', 'low', '', '', false)::audit.event_types);
+SELECT audit_internal.emit('invoice.approved', '{"amount": "x"}', NULL, NULL, NULL, NULL);
+SELECT audit_internal.upsert_config(ROW(1, 'row.insert', 'application', 'low', '', '', false)::audit.event_types);
 SELECT audit.define_event_type('mine.own');
 SELECT count(*) FROM audit.event_types;
 SELECT count(*) FROM audit.trail;

@@ -86,7 +86,7 @@ DO $$
 DECLARE
     relation regclass;
 BEGIN
-    FOR relation IN SELECT c.oid FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') LOOP
+    FOR relation IN SELECT c.oid FROM pg_class c WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') LOOP
         EXECUTE format('INSERT INTO found SELECT %L, count(*) FROM %s t WHERE t::text LIKE %L', relation, relation, '%SEC' || 'RET-%');
     END LOOP;
 END $$;

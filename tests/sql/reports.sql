@@ -19,13 +19,13 @@ RESET audit.reason;
 RESET audit.actor;
 SELECT audit.baseline('report.minimal');
 -- Kinds of events that nothing captures yet are read by their type.
-SELECT audit.emit('table.read', '{"rows": 12}', 'report.customer', NULL, NULL, NULL) IS NOT NULL AS ok;
-SELECT audit.emit('data.export', '{"rows": 1000, "format": "csv", "destination": "/tmp/x.csv", "delimiter": ";"}', 'report.customer', NULL, NULL, NULL) IS NOT NULL AS ok;
-SELECT audit.emit('session.login_failed', '{"user": "mallory", "authentication": "scram"}', 'report database', NULL, NULL, 'failure') IS NOT NULL AS ok;
-SELECT audit.emit('access.denied', NULL, 'report.secret', NULL, NULL, 'failure') IS NOT NULL AS ok;
-SELECT audit.emit('role.create', '{"role": "report_role"}', 'role report_role', NULL, NULL, NULL) IS NOT NULL AS ok;
-SELECT audit.emit('object.drop', NULL, 'report.gone', NULL, NULL, NULL) IS NOT NULL AS ok;
-SELECT audit.emit('partition.create', '{"since": "2020-01-01", "until": "2020-02-01"}', 'report partition', NULL, NULL, NULL) IS NOT NULL AS ok;
+SELECT audit_internal.emit('table.read', '{"rows": 12}', 'report.customer', NULL, NULL, NULL) IS NOT NULL AS ok;
+SELECT audit_internal.emit('data.export', '{"rows": 1000, "format": "csv", "destination": "/tmp/x.csv", "delimiter": ";"}', 'report.customer', NULL, NULL, NULL) IS NOT NULL AS ok;
+SELECT audit_internal.emit('session.login_failed', '{"user": "mallory", "authentication": "scram"}', 'report database', NULL, NULL, 'failure') IS NOT NULL AS ok;
+SELECT audit_internal.emit('access.denied', NULL, 'report.secret', NULL, NULL, 'failure') IS NOT NULL AS ok;
+SELECT audit_internal.emit('role.create', '{"role": "report_role"}', 'role report_role', NULL, NULL, NULL) IS NOT NULL AS ok;
+SELECT audit_internal.emit('object.drop', NULL, 'report.gone', NULL, NULL, NULL) IS NOT NULL AS ok;
+SELECT audit_internal.emit('partition.create', '{"since": "2020-01-01", "until": "2020-02-01"}', 'report partition', NULL, NULL, NULL) IS NOT NULL AS ok;
 -- What applications record joins them by category and name.
 SELECT audit.define_event_type('grid.exported', category => 'read', parameters => '{"rows": "text"}');
 SELECT audit.define_event_type('grid.opened', category => 'read');
@@ -59,7 +59,7 @@ SELECT count(*) FROM audit.report_data_changes WHERE actor = 'nobody';
 SELECT object FROM audit.report_exports WHERE result = 'failure' AND object !~ 'activity';
 
 -- Partitions of another time or category are not read.
-SELECT sum(audit.create_partitions_of('events_' || c, '2020-01-01', '2020-03-01')) > 0 AS made
+SELECT sum(audit_internal.create_partitions_of('events_' || c, '2020-01-01', '2020-03-01')) > 0 AS made
 FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) c;
 CREATE FUNCTION report.scanned(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

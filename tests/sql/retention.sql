@@ -19,8 +19,8 @@ CREATE FUNCTION pg_temp.set_clock(at timestamptz) RETURNS void LANGUAGE sql AS
     $$ SELECT set_config('audit.test_clock_offset', round(extract(epoch FROM at - clock_timestamp()))::integer::text, false) $$;
 CREATE VIEW pg_temp.partitions AS
 SELECT l.partition_name, l.since, l.until, f.events, f.closed_at IS NOT NULL AS is_closed
-FROM audit.partitions l LEFT JOIN audit.partition_catalog f ON f.partition_name = l.partition_name
-WHERE l.parent LIKE 'events%' AND l.since <= audit.clock() ORDER BY l.parent, l.since;
+FROM audit.partitions l LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
+WHERE l.parent LIKE 'events%' AND l.since <= audit_internal.clock() ORDER BY l.parent, l.since;
 SELECT pg_temp.set_clock('2030-01-15 12:00+00');
 CREATE TABLE customer (id integer PRIMARY KEY, name text);
 CREATE TABLE click (id integer PRIMARY KEY, page text);
@@ -48,7 +48,7 @@ SELECT * FROM audit.archive('dta', '2030-01-01');
 SELECT * FROM audit.archive('data', '2030-01-01');
 SELECT audit.restore_archive('00000000-0000-0000-0000-000000000000');
 SELECT audit.unload_archive(NULL);
-SELECT count(*) FROM audit.retention_settings;
+SELECT count(*) FROM audit_internal.retention_settings;
 SELECT count(*) FROM audit.holds;
 
 -- What nobody limits is kept. An event before its table has dedicated partitions follows it there.
@@ -80,9 +80,11 @@ SELECT * FROM audit.prune(true);
 CREATE ROLE regress_audit_anybody;
 CREATE SCHEMA anybody AUTHORIZATION regress_audit_anybody;
 SET ROLE regress_audit_anybody;
-CREATE VIEW anybody.looks AS SELECT event_id FROM audit.events_dedicated_2_20300115;
-CREATE TABLE anybody.copies (id integer, event audit.events_dedicated_2_20300115);
+CREATE VIEW anybody.looks AS SELECT event_id FROM audit_internal.events_dedicated_2_20300115;
+CREATE TABLE anybody.copies (id integer, event audit_internal.events_dedicated_2_20300115);
 RESET ROLE;
+CREATE VIEW anybody.looks AS SELECT event_id FROM audit_internal.events_dedicated_2_20300115;
+CREATE TABLE anybody.copies (id integer, event audit_internal.events_dedicated_2_20300115);
 SELECT pg_temp.set_clock('2030-01-26 00:15+00');
 SELECT category, partition, events, action, reason FROM audit.prune(true);
 SELECT count(*) FROM audit.trail WHERE entity = 'public.click' AND category = 'data';
@@ -142,7 +144,7 @@ SELECT l.partition_name, l.since, l.until FROM audit.partitions l WHERE l.parent
 -- The clock steps back into a closed partition: the event goes there by way of the overflow, and is counted.
 SELECT pg_temp.set_clock('2031-03-02 12:00+00');
 INSERT INTO customer VALUES (3001, 'late');
-SELECT count(*) FROM audit.events_overflow;
+SELECT count(*) FROM audit_internal.events_overflow;
 SELECT pg_temp.set_clock('2031-03-03 12:01+00');
 SELECT partition_name, events FROM pg_temp.partitions WHERE partition_name = 'events_data_20310302';
 CALL audit.maintain();
@@ -175,8 +177,8 @@ BEGIN
 END $$;
 SELECT count(*) <= 24 AS are_few FROM audit.partitions l WHERE l.parent = 'events_data';
 SELECT count(*), count(DISTINCT e.event_id) FROM audit.events e WHERE e.category = 'data' AND e.entity_id::integer > 4000;
-SELECT sum(f.events) = (SELECT count(*) FROM audit.events_data e WHERE e.tableoid IN (SELECT l.partition FROM audit.partitions l JOIN audit.partition_catalog g ON g.partition_name = l.partition_name)) AS are_counted
-FROM audit.partitions l JOIN audit.partition_catalog f ON f.partition_name = l.partition_name WHERE l.parent = 'events_data';
+SELECT sum(f.events) = (SELECT count(*) FROM audit_internal.events_data e WHERE e.tableoid IN (SELECT l.partition FROM audit.partitions l JOIN audit_internal.partition_catalog g ON g.partition_name = l.partition_name)) AS are_counted
+FROM audit.partitions l JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name WHERE l.parent = 'events_data';
 SELECT count(*) FROM audit.history('customer', '4001');
 EXPLAIN (COSTS off) SELECT FROM audit.events e WHERE e.category = 'security' AND e.occurred_at < '2030-02-01';
 

@@ -12,30 +12,37 @@ CREATE ROLE regress_audit_nobody;
 -- Derived from the catalog, so that nothing new slips through. Functions that anybody but the owner may call, with who may.
 SELECT p.oid::regprocedure AS function, string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ' ORDER BY a.grantee = 0 DESC, a.grantee::regrole::text) AS who
 FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'audit'::regnamespace AND a.grantee <> p.proowner
+WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND a.grantee <> p.proowner
 GROUP BY p.oid ORDER BY p.proname, p.pronargs, p.oid::regprocedure::text;
 SELECT c.relname AS public_relation FROM pg_class c
-WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND has_table_privilege('regress_audit_nobody', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
 SELECT c.relname AS public_sequence FROM pg_class c
-WHERE c.relnamespace = 'audit'::regnamespace AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege('regress_audit_nobody', c.oid, 'USAGE, SELECT, UPDATE') END;
-SELECT has_schema_privilege('regress_audit_nobody', 'audit', 'USAGE') AS usage, has_schema_privilege('regress_audit_nobody', 'audit', 'CREATE') AS create;
+WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege('regress_audit_nobody', c.oid, 'USAGE, SELECT, UPDATE') END;
+SELECT n.nspname AS schema, has_schema_privilege(r.rolname, n.oid, 'USAGE') AS usage, has_schema_privilege(r.rolname, n.oid, 'CREATE') AS create, string_agg(r.rolname, ', ' ORDER BY r.rolname) AS roles
+FROM pg_roles r, pg_namespace n
+WHERE n.nspname IN ('audit', 'audit_internal') AND r.rolname IN ('regress_audit_nobody', 'audit_reader', 'audit_writer', 'audit_admin')
+GROUP BY 1, 2, 3;
 
 -- Tables: reading at most; an admin reads configuration, not values.
 SELECT r.rolname, c.relname FROM pg_roles r, pg_class c
-WHERE r.rolname IN ('audit_reader', 'audit_writer', 'audit_admin') AND c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+WHERE r.rolname IN ('audit_reader', 'audit_writer', 'audit_admin') AND c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v')
   AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
 SELECT c.relname AS admin_reads FROM pg_class c
-WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_admin', c.oid, 'SELECT') ORDER BY c.relname;
+WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_admin', c.oid, 'SELECT') ORDER BY c.relname;
 SELECT c.relname AS writer_reads FROM pg_class c
-WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_writer', c.oid, 'SELECT') ORDER BY c.relname;
--- A reader reads everything, partitions that were made at run time too.
+WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_writer', c.oid, 'SELECT') ORDER BY c.relname;
+-- A reader reads everything, through what is in audit; nobody names anything of audit_internal.
 SELECT count(*) AS unread FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT has_table_privilege('audit_reader', c.oid, 'SELECT');
+SELECT r.rolname, c.oid::regclass AS internal FROM pg_roles r, pg_class c
+WHERE r.rolname IN ('audit_reader', 'audit_writer', 'audit_admin') AND c.relnamespace = 'audit_internal'::regnamespace
+  AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, c.oid, 'USAGE, SELECT, UPDATE')
+      ELSE has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END;
 -- SECURITY DEFINER functions are listed here one by one: each runs with the rights of a superuser.
-SELECT p.oid::regprocedure AS definer FROM pg_proc p WHERE p.pronamespace = 'audit'::regnamespace AND p.prosecdef ORDER BY p.proname, p.pronargs;
+SELECT p.oid::regprocedure AS definer FROM pg_proc p WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND p.prosecdef ORDER BY p.proname, p.pronargs;
 -- Views too: which show what their owner may read to whoever may read them.
-SELECT c.relname, c.reloptions FROM pg_class c WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'v' AND c.reloptions IS NOT NULL;
+SELECT c.relname, c.reloptions FROM pg_class c WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind = 'v' AND c.reloptions IS NOT NULL;
 
 -- Nobody: is recorded without any right, and reads nothing.
 SET ROLE regress_audit_nobody;
@@ -113,9 +120,9 @@ SELECT count(*) FROM audit.report_data_changes;
 SELECT count(*) FROM audit.error_groups;
 SELECT * FROM audit.execution('x');
 SELECT audit.report_html('exports', '2026-01-01', '2026-01-02');
-SELECT audit.emit('row.insert', NULL, NULL, NULL, NULL, NULL);
-SELECT audit.upsert_config(ROW(2000, 'rights.seen', 'data', 'low', '', '', false)::audit.event_types);
-SELECT audit.delete_config(ROW(1, 'row.insert', 'data', 'low', '', '', true)::audit.event_types);
+SELECT audit_internal.emit('row.insert', NULL, NULL, NULL, NULL, NULL);
+SELECT audit_internal.upsert_config(ROW(2000, 'rights.seen', 'data', 'low', '', '', false)::audit.event_types);
+SELECT audit_internal.delete_config(ROW(1, 'row.insert', 'data', 'low', '', '', true)::audit.event_types);
 SELECT audit.define_event_type('rights.seen');
 SELECT audit.enable('rights.item', level => 'minimal');
 INSERT INTO audit.event_types VALUES (2000, 'rights.seen', 'data', 'low', '');
@@ -139,7 +146,7 @@ SELECT count(*) FROM audit.events;
 SELECT * FROM audit.history('rights.item', '1');
 SELECT * FROM audit.changes;
 SELECT * FROM rights.item;
-UPDATE audit.table_settings SET options = '{}';
+UPDATE audit_internal.table_settings SET options = '{}';
 SELECT audit.uninstall('remove the audit trail of contrib_regression');
 SET audit.enabled = off;
 RESET ROLE;

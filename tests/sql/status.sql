@@ -16,7 +16,7 @@ INSERT INTO item VALUES (1);
 SELECT audit.enable_schema('status');
 SET audit.enabled = off;
 SELECT s.enabled, s.tables_audited, s.schemas_audited, s.node = n.node_id AS node, s.server = n.name AS server
-FROM audit.status() s, audit.nodes n;
+FROM audit.status() s, audit_internal.nodes n;
 RESET audit.enabled;
 -- Publications that carry the trail to their subscribers.
 SET client_min_messages = error;
@@ -26,9 +26,9 @@ SELECT publications FROM audit.status();
 DROP PUBLICATION regress_audit_one, regress_audit_all;
 -- It has an answer whatever is broken.
 BEGIN;
-CREATE OR REPLACE FUNCTION audit.due_partitions() RETURNS SETOF audit.due_partition LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no partition is due''; END';
-CREATE OR REPLACE FUNCTION audit.worker_status(OUT words text, OUT ran_at timestamptz, OUT error text) LANGUAGE plpgsql AS 'BEGIN PERFORM 1 / 0; END';
-ALTER TABLE audit.schema_settings RENAME TO elsewhere;
+CREATE OR REPLACE FUNCTION audit_internal.due_partitions() RETURNS SETOF audit_internal.due_partition LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no partition is due''; END';
+CREATE OR REPLACE FUNCTION audit_internal.worker_status(OUT words text, OUT ran_at timestamptz, OUT error text) LANGUAGE plpgsql AS 'BEGIN PERFORM 1 / 0; END';
+ALTER TABLE audit_internal.schema_settings RENAME TO elsewhere;
 SELECT s.worker, s.partitions_due, s.schemas_audited, s.partitions > 10 AS partitions, s.overflow_events, s.remarks FROM audit.status() s;
 ROLLBACK;
 -- Maintenance finds nothing to do where enable has just made what was missing, and can be called again.

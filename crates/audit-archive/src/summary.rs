@@ -1,4 +1,4 @@
-//! An event in one sentence, as `audit.summary` says it: `ann@example.org updated public.customer CUST-1 (Acme): credit`.
+//! An event in one sentence, as `audit_internal.summary` says it: `ann@example.org updated public.customer CUST-1 (Acme): credit`.
 
 use std::fmt::Write;
 

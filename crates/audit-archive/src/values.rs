@@ -1,5 +1,5 @@
 //! What a row event says, in JSON text: which columns changed, the values before, the values after. The rules are those
-//! of `audit.old_values`, `audit.new_values` and `audit.changed_columns`.
+//! of `audit_internal.old_values`, `audit_internal.new_values` and `audit_internal.changed_columns`.
 //!
 //! An insert holds the new values of a whole row as an array without the names, which the version of the table has; a
 //! delete the old ones; an update `{column: [old, new]}`, or the names alone at level minimal, and at level

@@ -12,7 +12,7 @@ SELECT format('CREATE TABLE %s (id bigint PRIMARY KEY, account integer, status s
        format('INSERT INTO %s (id, name) VALUES (-1, ''first'')', n)
 FROM unnest('{customer,invoice,product,shipment,payment,contact,ticket,contract}'::text[]) n
 \gexec
-SELECT setval('audit.dictionary_ids', 1000000000);
+SELECT setval('audit_internal.dictionary_ids', 1000000000);
 
 -- The closed partitions of 24 months and the open one, which is full: an eighth of all.
 CREATE TABLE bench.month AS
@@ -29,10 +29,10 @@ FROM bench.month m CROSS JOIN (VALUES
     ('read', 0.10, '{20,20,20,21}', '{public.customer,public.invoice,public.payment}'),
     ('security', 0.07, '{30,31,30,31,32,33}', '{bench,public.payment}'),
     ('application', 0.08, '{120,121,121,121,122,124}', '{nightly import,risk report,mailing}'),
-    ('system', 0.04, '{80,82,87,96}', '{audit.events_data,public.ticket}'),
+    ('system', 0.04, '{80,82,87,96}', '{audit_internal.events_data,public.ticket}'),
     ('schema', 0.01, '{60,61,62}', '{public.archive,public.staging}')) c (category, share, kinds, entities);
 
-SELECT format('SELECT audit.create_partitions_of(%L, %L, %L)', p.parent, since, until)
+SELECT format('SELECT audit_internal.create_partitions_of(%L, %L, %L)', p.parent, since, until)
 FROM (SELECT min(since) AS since, max(until) AS until FROM bench.month) m,
      unnest('{contexts,sessions,events_data,events_read,events_security,events_schema,events_system,events_application}'::text[]) p (parent)
 \gexec
@@ -57,23 +57,23 @@ RETURN CASE WHEN kind = 2 THEN
             WHEN 2 THEN '{"note": ["Called on day %3$s; will call again", "Called on day %2$s; no answer"], "score": [%1$s.5, %2$s.5], "status": [2, 3]}'
             ELSE '{"city": ["Lisbon", "Osaka"], "note": [null, "Moved on day %3$s"], "street": ["%3$s Long Road", "%2$s Short Road"], "updated_at": ["2024-03-01T10:%4$s:11.250511Z", "2024-05-02T11:%4$s:12.750231Z"]}' END,
             n % 8000, n % 9000, n % 365, lpad((n % 60)::text, 2, '0'))::jsonb
-    -- A whole row, in the order of recorded_columns in audit.relations.
+    -- A whole row, in the order of recorded_columns in audit_internal.relations.
     ELSE format('[%1$s, "1971-02-03", "Lisbon", "Customer number %1$s", "Called on day %3$s; will call again", ["retail", "tier 3"], "customer.%1$s@example.org", 205.5, "\\x4bf92f3577b34da6a3ce929d0e0e4736", true, %2$s.50, 1, "%3$s Long Road", %2$s, "10.42.17.7", "PT", {"limit": %3$s, "language": "en", "newsletter": false}, "0a7d83f0-84ec-4580-8e7d-84fbd0b6e09e", "2023-01-01T10:%4$s:11.250511Z", "2024-05-02T11:%4$s:12.750231Z"]',
             n, n % 100000, n % 365, lpad((n % 60)::text, 2, '0'))::jsonb END;
 
 CREATE FUNCTION bench.load_dictionaries(the_month integer) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
-    INSERT INTO audit.sessions
+    INSERT INTO audit_internal.sessions
     SELECT d.node_id, bench.id(bench.at(s.since, s.until, i::double precision / s.contexts), s.month * 100000000::bigint + i), to_hex(s.month * 10000000 + i) || '.' || to_hex(i),
            'app', 'scram-sha-256', ('10.0.' || i % 250 || '.7')::inet, 40000 + (i % 20000)::integer, 'web', 'client backend', bench.at(s.since, s.until, i::double precision / s.contexts)
-    FROM bench.share s, (SELECT n.node_id FROM audit.nodes n LIMIT 1) d, generate_series(0, s.contexts - 1, 10) i
+    FROM bench.share s, (SELECT n.node_id FROM audit_internal.nodes n LIMIT 1) d, generate_series(0, s.contexts - 1, 10) i
     WHERE s.category = 'data' AND s.month = the_month;
-    INSERT INTO audit.contexts
+    INSERT INTO audit_internal.contexts
     SELECT d.node_id, bench.id(bench.at(s.since, s.until, i::double precision / s.contexts), s.month * 100000000::bigint + i),
            bench.id(bench.at(s.since, s.until, (i - i % 10)::double precision / s.contexts), s.month * 100000000::bigint + i - i % 10),
            'app', NULL, 'app', 'web', format('user%s@example.org', (i / 10 * 7919 + i / 10 / 3) % 200), 'setting', md5(i::text),
            CASE WHEN i % 3 = 0 THEN format('ticket %s', i % 5000) END, NULL, NULL, NULL, NULL
-    FROM bench.share s, (SELECT n.node_id FROM audit.nodes n LIMIT 1) d, generate_series(0, s.contexts - 1) i
+    FROM bench.share s, (SELECT n.node_id FROM audit_internal.nodes n LIMIT 1) d, generate_series(0, s.contexts - 1) i
     WHERE s.category = 'data' AND s.month = the_month;
 END;
 
@@ -91,7 +91,7 @@ BEGIN ATOMIC
            s.entities[1 + e.n % cardinality(s.entities)],
            CASE WHEN e.kind IN (32, 33) THEN 'failure' END
     FROM bench.share s,
-         (SELECT min(r.node_id) AS node_id, array_agg(r.relation_id ORDER BY r.relation_id) AS relations FROM audit.relations r) d
+         (SELECT min(r.node_id) AS node_id, array_agg(r.relation_id ORDER BY r.relation_id) AS relations FROM audit_internal.relations r) d
          CROSS JOIN LATERAL (
              SELECT i AS n, bench.at(s.since, s.until, (i + 0.5) / s.events) AS at, i * s.contexts / s.events AS context,
                     s.kinds[1 + i % cardinality(s.kinds)] AS kind,
