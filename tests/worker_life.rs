@@ -33,7 +33,7 @@ fn a_crash_is_survived_and_not_repeated_at_once() {
     wait_until("the launcher is back", || {
         server.psql("postgres", "SELECT 1").status.success() && launcher(&server).is_some_and(|pid| pid != killed)
     });
-    server.query("busy", "SET lock_timeout = '20s'; DROP INDEX audit.administrator");
+    server.query("busy", "SET lock_timeout = '20s'; DROP INDEX audit_internal.administrator");
     wait_until("the event is moved", || overflow(&server, "busy") == 0);
     assert_eq!(server.query("busy", "SELECT count(*) FROM audit.trail t WHERE t.event = 'row.insert'"), "1");
 }
@@ -82,6 +82,19 @@ fn every_kind_of_shutdown_ends_the_worker() {
         drop(client);
         stopping.join().unwrap();
     });
+}
+
+/// The signal that stopped a launcher during a run once left it asleep until the next one was due.
+#[test]
+fn a_launcher_stopped_during_a_run_does_not_sleep_first() {
+    let server = start(&[("audit.naptime", "1h")]);
+    server.create_database("busy");
+    make_long_work(&server, "busy", 600);
+    server.query("busy", "SELECT audit_internal.request_run()");
+    wait_for_long_work(&server);
+    server.stop_by("fast");
+    expect_quiet(&server);
+    server.launch();
 }
 
 /// A standby is left alone: what it shows is the primary's. Once promoted, it is kept as any other.

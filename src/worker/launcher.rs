@@ -39,6 +39,10 @@ pub extern "C-unwind" fn audit_launcher_main(_argument: Datum) {
     let mut logged = None;
     while !process::is_stopping() {
         run_all_due(&mut schedule, &mut logged);
+        // The signal may have come during a run, whose wait has taken up the latch.
+        if process::is_stopping() {
+            break;
+        }
         background::report_activity(false, c"");
         process::wait(schedule.rest(Instant::now(), nap()));
     }
