@@ -9,7 +9,7 @@
 //! - An identifier is no value. One whose closing quote is missing may have swallowed some, and becomes `?`.
 //! - What names a secret otherwise, as a password statement does, is not looked for.
 
-use super::lexer::{Kind, Lexer, Token};
+use crate::lexer::{Kind, Lexer, Token};
 
 /// The text with `?` for each constant and no comments, in the encoding of the text; white space at its ends is
 /// dropped.

@@ -9,7 +9,7 @@
 //!   `1_000` from 16 on), and a vertical tab is white space (from 16 on).
 //! - Keywords are not told from other words.
 
-pub use super::token::{Kind, Token};
+pub use crate::token::{Kind, Token};
 
 /// Iterator over the tokens of a text.
 #[derive(Clone, Debug)]
@@ -181,6 +181,7 @@ impl<'a> Iterator for Lexer<'a> {
 }
 
 /// Whether PostgreSQL's scanner takes the byte as white space (`scanner_isspace`).
+#[inline]
 pub fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C)
 }

@@ -2,13 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/statement/mod.rs"]
-mod statement;
-
+use audit_statement::comment::{pairs, trace_id, value};
+use audit_statement::lexer::{Kind, Lexer};
+use audit_statement::{redact, single};
 use proptest::prelude::*;
-use statement::comment::{pairs, trace_id, value};
-use statement::lexer::{Kind, Lexer};
-use statement::{redact, single};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -193,7 +190,7 @@ fn pairs_are_decoded() {
     let pairs = found(text).unwrap();
     let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(pairs, [("route", "/param*d"), ("key one", "it's"), ("empty", ""), ("a=b", "1,2=é")]);
-    let pairs = statement::comment::pairs(text.as_bytes(), true).unwrap();
+    let pairs = audit_statement::comment::pairs(text.as_bytes(), true).unwrap();
     assert_eq!(value(&pairs, b"empty"), Some(b"".as_slice()));
     assert_eq!(value(&pairs, b"none"), None);
 }

@@ -1,4 +1,4 @@
-//! What [`lexer`](super::lexer) cuts a text into.
+//! What [`lexer`](crate::lexer) cuts a text into.
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,13 @@ pub struct Token<'a> {
 
 impl Token<'_> {
     /// Offset after its last byte.
+    #[inline]
     pub fn end(&self) -> usize {
         self.start + self.text.len()
     }
 
     /// Whether it means nothing to the parser: white space or a comment.
+    #[inline]
     pub fn is_blank(&self) -> bool {
         matches!(self.kind, Kind::Space | Kind::LineComment | Kind::BlockComment)
     }

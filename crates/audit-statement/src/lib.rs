@@ -6,7 +6,10 @@
 //! - [`single`]: one statement out of a text of several
 //!
 //! A text is bytes in the server encoding, as PostgreSQL holds it. Nothing here fails: a text may be one that
-//! PostgreSQL refused.
+//! PostgreSQL refused. The crate knows neither PostgreSQL's memory nor its errors, so its tests need no server.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod comment;
 pub mod lexer;

@@ -3,7 +3,7 @@
 //! Keys and values are URL-encoded, and a backslash takes the next byte as it is. What is decoded are bytes that the
 //! application chose: neither their encoding nor their content is vouched for, except that they hold no NUL.
 
-use super::lexer::{Kind, Lexer, Token};
+use crate::lexer::{Kind, Lexer, Token};
 
 /// One `key='value'` of a comment, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
