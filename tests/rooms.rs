@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("sql", &[]),
     ("pg", &[]),
-    ("encode", &["pg"]),
+    ("encode", &["audit_inflate", "pg"]),
     ("store", &["encode", "pg"]),
     ("context", &["store", "encode", "audit_statement", "pg"]),
     ("capture", &["context", "store", "encode", "pg"]),

@@ -3,7 +3,7 @@
 //! The bytes stand in one buffer of at most twice the reach, so that no copy wraps around; when it is full, its older
 //! half goes. That moves each byte at most once.
 
-use super::{Corrupt, Sink};
+use crate::{Corrupt, Sink};
 
 /// A buffer between the decompressor and the sink.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ impl Window {
     }
 
     /// How many bytes of the value are still missing.
+    #[inline]
     pub fn room(&self) -> usize {
         self.room
     }

@@ -3,8 +3,8 @@
 //! A block is sequences of a token, literals and a reference; the last sequence ends after its literals. That the
 //! last five bytes of a block are literals is a rule for compressors and not asked for here.
 
-use super::window::Window;
-use super::{Corrupt, Sink};
+use crate::window::Window;
+use crate::{Corrupt, Sink};
 
 /// One more than the greatest offset.
 pub const REACH: usize = 64 * 1024;

@@ -4,8 +4,8 @@
 //! reference of two or three bytes. A reference has a 12-bit offset and a length of 3 to 17, or of 18 to 273 with the
 //! third byte.
 
-use super::window::Window;
-use super::{Corrupt, Sink};
+use crate::window::Window;
+use crate::{Corrupt, Sink};
 
 /// One more than the greatest offset.
 pub const REACH: usize = 4 * 1024;

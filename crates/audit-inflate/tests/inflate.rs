@@ -2,10 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "../src/encode/inflate/mod.rs"]
-mod inflate;
-
-use inflate::{Corrupt, Inflate};
+use audit_inflate::{Corrupt, Inflate};
 use proptest::prelude::*;
 
 const CHUNKS: [usize; 5] = [1, 2, 3, 7, 4096];

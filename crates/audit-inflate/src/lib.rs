@@ -1,9 +1,13 @@
 //! Reads compressed values piece by piece, so that a value of any size passes in bounded memory.
 //!
-//! The formats are PostgreSQL's two, without the varlena header: [`pglz`] (`src/common/pg_lzcompress.c`) and the LZ4
-//! block format as `LZ4_compress_default` writes it ([`lz4`]). Memory is twice the reach of a back reference
-//! ([`window`]), less for smaller values: 8 KiB for pglz, 128 KiB for LZ4. Input comes from storage that may be
-//! damaged: whatever it holds is read or refused, and never yields more than the size that was declared.
+//! The formats are PostgreSQL's two, without the varlena header: pglz (`src/common/pg_lzcompress.c`) and the LZ4 block
+//! format as `LZ4_compress_default` writes it. Memory is twice the reach of a back reference, less for smaller values:
+//! 8 KiB for pglz, 128 KiB for LZ4. Input comes from storage that may be damaged: whatever it holds is read or refused,
+//! and never yields more than the size that was declared. Nothing here calls PostgreSQL: the caller fetches the pieces
+//! and raises the error.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod lz4;
 mod pglz;
