@@ -12,7 +12,8 @@
 //! * [`settings`] defines the GUCs, [`error`] every message; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
 //! What needs no PostgreSQL is in `crates/`: [`audit_statement`] reads SQL text for comments that carry a trace and for
-//! constants that must not be kept, [`audit_inflate`] decompresses what [`encode`] digests.
+//! constants that must not be kept, [`audit_inflate`] decompresses what [`encode`] digests, [`audit_schedule`] says
+//! where [`worker`] runs next.
 //!
 //! The SQL surface is in `sql/`, in rooms of the same kind; [`sql`] has the order of its files.
 

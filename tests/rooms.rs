@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("retention", &["store", "encode", "pg"]),
     ("history", &["store", "encode", "pg"]),
     ("report", &["pg"]),
-    ("worker", &["pg"]),
+    ("worker", &["audit_schedule", "pg"]),
     ("hooks", &["protection", "pg"]),
 ];
 const ANY: &[&str] = &["error", "event", "settings"];

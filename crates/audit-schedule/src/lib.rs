@@ -1,7 +1,10 @@
 //! Which database maintenance runs in next, and when.
 //!
-//! Told the time and the rest between runs, which may change while the server runs; a step of the system's clock does
-//! not matter to it. Databases are numbers here.
+//! The caller passes the time and the rest between runs, which may change while the server runs; a step of the system's
+//! clock has no effect. A database is the number of its OID, and nothing here calls PostgreSQL.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,6 +35,7 @@ const LONGEST_REST: Duration = Duration::from_secs(900);
 /// The shortest time between runs in databases that request them.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
 
+/// The databases, how their last runs ended, and the requests for others.
 #[derive(Default)]
 pub struct Schedule {
     plans: BTreeMap<u32, Plan>,
@@ -50,7 +54,7 @@ struct Plan {
 }
 
 impl Schedule {
-    /// Notes who asked. One who is not listed makes the list be read again.
+    /// Notes the request of a database. One that is not listed makes the list due.
     pub fn ask(&mut self, database: u32) {
         match self.plans.get_mut(&database) {
             Some(plan) => plan.is_asked = true,
@@ -78,6 +82,7 @@ impl Schedule {
         }
     }
 
+    /// Removes a database until the next list that has it.
     pub fn forget(&mut self, database: u32) {
         self.plans.remove(&database);
     }

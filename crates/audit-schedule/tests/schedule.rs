@@ -3,12 +3,9 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::expect_used)]
 
-#[path = "../src/worker/schedule.rs"]
-mod schedule;
-
 use std::time::{Duration, Instant};
 
-use schedule::{Outcome, Schedule};
+use audit_schedule::{Outcome, Schedule};
 
 const NAP: Duration = Duration::from_secs(180);
 
