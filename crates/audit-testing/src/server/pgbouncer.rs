@@ -6,7 +6,8 @@ use std::process::{Child, Stdio};
 
 use postgres::{Client, Config, NoTls};
 
-use super::{Server, as_server, free_port, temporary_directory, wait_until};
+use super::installation::{as_server, temporary_directory};
+use super::{Server, free_port, wait_until};
 
 /// A running pgbouncer; it ends when dropped.
 pub struct Pgbouncer {

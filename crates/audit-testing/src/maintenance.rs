@@ -1,10 +1,5 @@
 //! Databases that give the background worker something to do, and what is seen of it.
 
-// Every test file compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
-// clippy.toml permits it in test functions, and these serve them.
-#![allow(clippy::unwrap_used)]
-
 use crate::server::{Server, wait_until};
 
 /// Starts a server with the library preloaded and these settings.
@@ -57,8 +52,8 @@ pub fn worker(server: &Server, database: &str) -> String {
     server.query(database, "SELECT worker FROM audit.status()")
 }
 
-/// Lets the next run in the database take `seconds`: it moves an event to a partition with an index of the
-/// administrator's, whose expression takes its time. The first event is there afterwards.
+/// Makes the next run in the database take `seconds`: it has to move an event into a partition with an index of the
+/// administrator whose expression sleeps.
 pub fn make_long_work(server: &Server, database: &str, seconds: u32) {
     server.query(
         database,
@@ -82,7 +77,7 @@ pub fn make_long_work(server: &Server, database: &str, seconds: u32) {
     assert_eq!(overflow(server, database), 1);
 }
 
-/// Waits until a worker is in the midst of that; returns its process number and the database.
+/// Waits until a worker is amid the run of [`make_long_work`]; returns its process number and the database.
 pub fn wait_for_long_work(server: &Server) -> (u32, String) {
     let sql = "SELECT pid || ' ' || datname FROM pg_stat_activity
                WHERE backend_type = 'audit maintenance' AND wait_event = 'PgSleep'";
@@ -100,7 +95,7 @@ pub fn launcher(server: &Server) -> Option<u32> {
     server.query("postgres", "SELECT pid FROM pg_stat_activity WHERE backend_type = 'audit launcher'").parse().ok()
 }
 
-/// Nothing but what PostgreSQL itself says in normal operation.
+/// Asserts that the log has nothing but what PostgreSQL itself says in normal operation.
 pub fn expect_quiet(server: &Server) {
     let log = server.log();
     // A shutdown says this to a client that is about to leave by itself.

@@ -1,9 +1,6 @@
-//! What the trail says, as lines that a test can compare.
+//! Events as lines that a test can compare, and what holds for every event of every trail.
 
-// Every test file compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
-
-use super::server::Server;
+use crate::server::Server;
 
 /// The row events of a table in the order of its versions: kind, key (`old -> new` where it changed), changes.
 pub fn of(server: &Server, database: &str, entity: &str) -> String {

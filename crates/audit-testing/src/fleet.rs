@@ -1,10 +1,7 @@
-//! Servers whose trails are gathered, for the tests of fleets.
+//! Servers whose trails are gathered in another, for the tests of fleets.
 
-// Every test file compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
-
-use super::events;
-use super::server::{Server, wait_until};
+use crate::server::{Server, wait_until};
+use crate::trail;
 
 /// Workers enough for several subscriptions at a time, which try again at once.
 pub const WORKERS: [(&str, &str); 4] = [
@@ -16,6 +13,7 @@ pub const WORKERS: [(&str, &str); 4] = [
 /// The whole trail of one server, as people read it.
 pub const TRAIL: &str = "SELECT count(*), md5(string_agg(t::text, E'\\n' ORDER BY t.event_id)) FROM audit.trail t";
 
+/// Starts a server of this name that replicates, with the extension in database `postgres`.
 pub fn start(name: &str) -> Server {
     let own = [("audit.server_name", name), ("audit.replicate", "on")];
     let server = Server::start(&[&WORKERS[..], &own[..]].concat());
@@ -23,15 +21,18 @@ pub fn start(name: &str) -> Server {
     server
 }
 
+/// Runs SQL in database `postgres` and returns what it prints.
+#[track_caller]
 pub fn query(server: &Server, sql: &str) -> String {
     server.query("postgres", sql)
 }
 
+/// How a subscription of another server connects to this one.
 pub fn connection(source: &Server) -> String {
     format!("host={} port={} user=postgres dbname=postgres", source.host().display(), source.port())
 }
 
-/// Publishes one trail and gathers it in another, by the statements that the functions say.
+/// Publishes one trail and gathers it in another, by the statements that the functions return.
 pub fn gather(centre: &Server, source: &Server, name: &str) {
     let statement = query(source, "SELECT audit.publish()");
     let statement = query(centre, &statement);
@@ -39,6 +40,7 @@ pub fn gather(centre: &Server, source: &Server, name: &str) {
     subscribe(centre, source, name);
 }
 
+/// Subscribes to the trail of a source and waits until its tables are copied.
 pub fn subscribe(centre: &Server, source: &Server, name: &str) {
     query(centre, &format!("CREATE SUBSCRIPTION audit_{name} CONNECTION '{}' PUBLICATION audit", connection(source)));
     wait_until("the tables are copied", || {
@@ -60,23 +62,23 @@ pub fn catch_up(source: &Server) {
     });
 }
 
-/// The centre has of a server what the server itself has.
+/// Asserts that the centre has of a server what the server itself has.
 #[track_caller]
 pub fn expect_same(centre: &Server, source: &Server, name: &str) {
     catch_up(source);
     let here = query(centre, &format!("{TRAIL} WHERE t.server = '{name}'"));
     assert_eq!(here, query(source, TRAIL), "the trail of server {name}");
-    events::expect_whole(centre, "postgres");
+    trail::expect_whole(centre, "postgres");
 }
 
-/// What a server has logged as gone wrong.
+/// The errors and warnings in the log of a server.
 pub fn errors(server: &Server) -> String {
     let log = server.log();
     let lines = log.lines().filter(|line| ["ERROR:", "PANIC:", "WARNING:"].iter().any(|level| line.contains(level)));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Moves the clock of a server's trail this many hours ahead, for everybody.
+/// Moves the clock of a server's trail this many hours ahead, for every session.
 pub fn set_clock(server: &Server, hours: i64) {
     query(server, &format!("SELECT audit.clock(); ALTER SYSTEM SET audit.test_clock_offset = '{hours}h'"));
     query(server, "SELECT pg_reload_conf()");
@@ -84,7 +86,7 @@ pub fn set_clock(server: &Server, hours: i64) {
     wait_until("the clock is set", || query(server, ahead) == hours.to_string());
 }
 
-/// What is known of closed partitions is what they hold.
+/// Asserts that the catalog of partitions describes the events that closed partitions hold.
 #[track_caller]
 pub fn expect_facts(server: &Server) {
     let sql = "SELECT string_agg(f.partition_name, ' ' ORDER BY f.partition_name)

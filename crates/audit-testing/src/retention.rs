@@ -1,11 +1,7 @@
 //! A trail whose clock a test sets and whose archives have a place: for the tests of retention.
 //!
-//! Every event is copied to a table beside the trail as it is made. In the end each of them is in the trail or in an
-//! archive, or was let go by a policy that says so.
-
-// Every test file compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
-#![allow(clippy::unwrap_used)]
+//! Each event is copied into a table beside the trail when it is recorded ([`SEE`]). In the end it is in the trail or in
+//! an archive, or a policy has deleted it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,22 +9,23 @@ use std::process::Command;
 
 use postgres::Client;
 
-use super::server::{self, Server, wait_until};
+use crate::server::{self, Server, wait_until};
 
-/// Server settings for tests in which nobody but the test does maintenance.
+/// The server setting for tests that alone do maintenance.
 pub const ALONE: (&str, &str) = ("max_worker_processes", "0");
 
 /// A server whose database `postgres` has the extension, with a directory for archives.
 pub struct Trail {
+    /// The server, with autovacuum off.
     pub server: Server,
+    /// The directory that is `audit.archive_location`.
     pub archives: PathBuf,
 }
 
 impl Trail {
-    /// Starts it, and then runs this at this time.
+    /// Starts the server, creates the extension at this time and runs the SQL.
     pub fn start(settings: &[(&str, &str)], time: &str, sql: &str) -> Trail {
-        // What maintenance does in one call is compared exactly; autovacuum could have a partition for itself just
-        // then.
+        // What maintenance does in one call is compared exactly; autovacuum could hold a lock on a partition meanwhile.
         let settings: Vec<_> = [("autovacuum", "off")].into_iter().chain(settings.iter().copied()).collect();
         let server = Server::start(&settings);
         let archives = server.host().join("archives");
@@ -61,6 +58,7 @@ impl Trail {
     }
 
     /// Runs SQL in a session for which it is that time.
+    #[track_caller]
     pub fn at(&self, time: &str, sql: &str) -> String {
         self.server.query("postgres", &format!("{}{sql}", clock(time)))
     }
@@ -104,8 +102,8 @@ impl Trail {
         found
     }
 
-    /// Asserts that each event that was seen is in the trail once, as it was, or in an archive whose events have gone;
-    /// that archives are what was written; and that no table of the trail lies about.
+    /// Asserts that each event that was seen is in the trail once, as it was, or in an archive whose events are deleted;
+    /// that archives are what was written; and that no table of the trail is left over.
     #[track_caller]
     pub fn expect_all(&self, time: &str) {
         assert_eq!(self.at(time, LOST), "", "events that are lost");
