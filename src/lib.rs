@@ -4,13 +4,16 @@
 //! * [`protection`] keeps the evidence as it is, [`replication`] lets in that of other servers, [`hooks`] dispatches.
 //! * [`encode`] turns values into jsonb and back, losslessly.
 //! * [`context`] knows who and why: session, roles, actor, trace, reason.
-//! * [`statement`] reads SQL text: comments that carry a trace, constants that must not be kept.
 //! * [`event`] is the record that captures make, [`store`] appends it to the open partition.
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
 //! * [`retention`] archives what it deletes.
 //! * [`worker`] does maintenance in the background, in every database that has the extension.
 //! * [`settings`] defines the GUCs, [`error`] every message; [`pg`] is the only place that knows PostgreSQL's insides.
+//!
+//! What needs no PostgreSQL is in `crates/`: [`audit_statement`] reads SQL text for comments that carry a trace and for
+//! constants that must not be kept, [`audit_inflate`] decompresses what [`encode`] digests, [`audit_schedule`] says
+//! where [`worker`] runs next.
 //!
 //! The SQL surface is in `sql/`, in rooms of the same kind; [`sql`] has the order of its files.
 
@@ -31,7 +34,6 @@ mod report;
 mod retention;
 mod settings;
 mod sql;
-mod statement;
 mod store;
 mod worker;
 

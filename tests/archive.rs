@@ -3,12 +3,9 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod events;
-mod keeping;
-mod server;
-
-use keeping::{ALONE, SEE, Trail};
-use server::Server;
+use audit_testing::retention::{self, ALONE, SEE, Trail};
+use audit_testing::server::Server;
+use audit_testing::trail;
 
 /// Events of every shape in January; then it is February, and their partitions have closed.
 const SETUP: &str = "
@@ -63,7 +60,7 @@ fn archives_come_back_as_they_were() {
         "SELECT count(*) FROM proof.seen s WHERE NOT EXISTS (SELECT FROM audit.trail t WHERE t.event_id = s.event_id)";
     assert_eq!(trail.at(AUGUST, unseen), "0");
     trail.expect_all(AUGUST);
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
     // Retention does not see them, and they are evidence like any other.
     assert_eq!(trail.at(AUGUST, "SELECT count(*) FROM audit.prune()"), "0");
     let partition = trail.at(AUGUST, "SELECT restored_as FROM audit.archives WHERE category = 'data' AND events > 0");
@@ -93,17 +90,17 @@ fn archives_come_back_in_a_restored_database() {
     trail.at(AUGUST, "CALL audit.maintain()");
     let other = Server::start(&[ALONE]);
     trail.server.dump_and_restore("postgres", &other, "shop", &[]);
-    let query = |sql: &str| other.query("shop", &format!("{}{sql}", keeping::clock(AUGUST)));
+    let query = |sql: &str| other.query("shop", &format!("{}{sql}", retention::clock(AUGUST)));
     query("INSERT INTO customer (id, name) VALUES (100, 'here')");
     assert_eq!(query("SELECT count(DISTINCT node_id) FROM audit.events"), "2");
     query(RESTORE);
     let lost = "SELECT count(*), (SELECT count(*) FROM proof.seen) > 10 FROM proof.seen s
                 WHERE NOT EXISTS (SELECT FROM audit.trail t WHERE t = s)";
     assert_eq!(query(lost), "0|t", "events that are lost or changed");
-    events::expect_whole(&other, "shop");
+    trail::expect_whole(&other, "shop");
     assert_eq!(query("SELECT count(*) FROM audit.history('customer', '1')"), "2");
     query("SELECT audit.unload_archive(archive_id) FROM audit.archives; CALL audit.maintain()");
-    events::expect_whole(&other, "shop");
+    trail::expect_whole(&other, "shop");
 }
 
 /// An event that comes when its partition has been archived waits, readable, until the partition has gone, and is
@@ -124,7 +121,7 @@ fn late_events_of_archived_partitions_are_kept() {
     trail.at(AUGUST, RESTORE);
     assert_eq!(trail.at(AUGUST, late), "2");
     trail.expect_all(AUGUST);
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
 }
 
 /// The files go when their own time is over, but not while a hold is on that time, and not while they are restored.
@@ -155,7 +152,7 @@ fn files_go_when_archives_have_been_kept_long_enough() {
 fn archives_keep_the_encoding_of_their_database() {
     let trail = Trail::start(&[ALONE], "2030-01-15", "");
     trail.server.query("postgres", "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
-    let at = |time: &str, sql: &str| trail.server.query("latin", &format!("{}{sql}", keeping::clock(time)));
+    let at = |time: &str, sql: &str| trail.server.query("latin", &format!("{}{sql}", retention::clock(time)));
     let setup = "CREATE EXTENSION audit; CREATE TABLE t (id int PRIMARY KEY, name text, data jsonb);
                  SELECT audit.enable('t', label_column => 'name'), audit.set_retention('data', '1 month', archive => true, partition_interval => '1 month');
                  INSERT INTO t SELECT n, chr(n), jsonb_build_object(chr(n), chr(n)) FROM generate_series(160, 255) n;

@@ -3,16 +3,13 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod keeping;
-mod server;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use keeping::{ALONE, SEE, Trail};
-use server::expect_success;
+use audit_testing::retention::{ALONE, SEE, Trail};
+use audit_testing::server::{self, expect_success};
 
 const FEBRUARY: &str = "2030-02-15";
 const AUGUST: &str = "2030-08-15";

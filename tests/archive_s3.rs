@@ -3,9 +3,6 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod keeping;
-mod server;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,8 +11,8 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keeping::{ALONE, SEE, Trail};
-use server::{expect_success, wait_until};
+use audit_testing::retention::{ALONE, SEE, Trail};
+use audit_testing::server::{self, expect_success, wait_until};
 
 const FEBRUARY: &str = "2030-02-15";
 const AUGUST: &str = "2030-08-15";

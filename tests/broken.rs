@@ -3,12 +3,9 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod databases;
-mod keeping;
-mod server;
-
-use keeping::{ALONE, Trail};
-use server::wait_until;
+use audit_testing::maintenance;
+use audit_testing::retention::{ALONE, Trail};
+use audit_testing::server::wait_until;
 
 /// Events of three categories in January, of a trail that keeps them for ten days.
 fn january() -> Trail {
@@ -88,20 +85,20 @@ fn work_that_fails_is_tried_once_in_a_call() {
 /// The worker goes on too, and status() says what failed until it has been done.
 #[test]
 fn the_worker_does_what_it_can() {
-    let server = databases::start(&[("audit.naptime", "1s")]);
+    let server = maintenance::start(&[("audit.naptime", "1s")]);
     server.create_database("a");
-    databases::make_work(&server, "a");
-    wait_until("it is maintained", || databases::overflow(&server, "a") == 0);
+    maintenance::make_work(&server, "a");
+    wait_until("it is maintained", || maintenance::overflow(&server, "a") == 0);
     server.query(
         "a",
         "CREATE OR REPLACE FUNCTION audit_internal.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
              LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''nothing closes'' USING ERRCODE = ''XX001''; END'",
     );
-    databases::drop_partitions(&server, "a");
+    maintenance::drop_partitions(&server, "a");
     server.query("a", "INSERT INTO t SELECT max(id) + 1 FROM t");
-    wait_until("the overflow is emptied", || databases::overflow(&server, "a") == 0);
+    wait_until("the overflow is emptied", || maintenance::overflow(&server, "a") == 0);
     wait_until("status says what failed", || {
-        databases::worker(&server, "a").ends_with("): could not close partitions: nothing closes")
+        maintenance::worker(&server, "a").ends_with("): could not close partitions: nothing closes")
     });
     let log = server.log();
     assert!(log.contains("WARNING:  maintenance could not close partitions: nothing closes"), "{log}");
@@ -111,6 +108,6 @@ fn the_worker_does_what_it_can() {
         "CREATE OR REPLACE FUNCTION audit_internal.partitions_to_close() RETURNS TABLE (partition regclass, partition_name text, parent text, suffixes text[])
              LANGUAGE sql AS 'SELECT NULL::regclass, NULL, NULL, NULL::text[] WHERE false'",
     );
-    wait_until("it recovers", || databases::worker(&server, "a").ends_with("(ok)"));
+    wait_until("it recovers", || maintenance::worker(&server, "a").ends_with("(ok)"));
     assert_eq!(server.query("a", "SELECT worker_error IS NULL FROM audit.status()"), "t");
 }

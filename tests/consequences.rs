@@ -1,10 +1,7 @@
 //! Changes that other changes bring about: cascades of foreign keys, triggers, generated columns, replicas.
 
-mod events;
-mod server;
-
-use events::expect;
-use server::Server;
+use audit_testing::server::Server;
+use audit_testing::trail::expect;
 
 /// A server whose database `postgres` has the extension.
 fn audited() -> Server {

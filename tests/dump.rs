@@ -1,10 +1,7 @@
 //! A dump carries configuration, triggers and events, and what is restored goes on.
 
-mod events;
-mod server;
-
-use events::{expect, expect_whole};
-use server::Server;
+use audit_testing::server::{self, Server};
+use audit_testing::trail::{expect, expect_whole};
 
 /// A database `shop` with tables that are audited in several ways, and their events.
 fn shop(server: &Server) {

@@ -1,8 +1,6 @@
 //! Values in databases that are not UTF-8, and values of a size that nobody should keep twice.
 
-mod server;
-
-use server::{Server, wait_until};
+use audit_testing::server::{Server, wait_until};
 
 /// Audits a table of awkward texts and counts the rows that their images do not give back.
 const TEXTS: &str = "

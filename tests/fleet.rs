@@ -1,11 +1,8 @@
 //! Many servers, one trail: sources publish, a central server subscribes, and nothing is lost, doubled or mixed up.
 
-mod events;
-mod gathering;
-mod server;
-
-use gathering::*;
-use server::wait_until;
+use audit_testing::fleet::*;
+use audit_testing::server::wait_until;
+use audit_testing::trail;
 
 #[test]
 fn the_trails_of_two_servers_and_the_centre_are_one() {
@@ -142,7 +139,7 @@ fn two_servers_may_gather_each_other() {
             query(server, "SELECT count(DISTINCT t.server), count(*) FROM audit.trail t WHERE t.entity_id = '5000'"),
             "2|2"
         );
-        events::expect_whole(server, "postgres");
+        trail::expect_whole(server, "postgres");
         assert_eq!(errors(server), "");
     }
     let data = format!("{TRAIL} WHERE t.category IN ('data', 'application')");

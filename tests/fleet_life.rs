@@ -1,11 +1,8 @@
 //! A gathered trail over the years: networks that are cut, clocks that are wrong, partitions that close and go.
 
-mod events;
-mod gathering;
-mod server;
-
-use gathering::*;
-use server::wait_until;
+use audit_testing::fleet::*;
+use audit_testing::server::wait_until;
+use audit_testing::trail;
 
 #[test]
 fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
@@ -74,13 +71,13 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
     });
     let after: i64 = query(&centre, "SELECT count(*) FROM audit.events WHERE category = 'data'").parse().unwrap();
     assert_eq!(after, before + 1);
-    events::expect_whole(&centre, "postgres");
+    trail::expect_whole(&centre, "postgres");
     // A year later the partitions of contexts that then are made take what had come before them.
     assert_ne!(query(&centre, "SELECT count(*) FROM audit_internal.contexts_default"), "0");
     set_clock(&centre, 400 * 24);
     query(&centre, "CALL audit.maintain()");
     assert_eq!(query(&centre, "SELECT count(*) FROM audit_internal.contexts_default"), "0");
-    events::expect_whole(&centre, "postgres");
+    trail::expect_whole(&centre, "postgres");
     expect_facts(&centre);
 
     // A subscription made anew copies all once more, and leaves out what is here.
@@ -94,7 +91,7 @@ fn a_cut_a_clock_and_retention_lose_and_double_nothing() {
                         WHERE t.event = 'evidence.load' AND t.entity = 'audit.events' ORDER BY t.occurred_at DESC LIMIT 1"),
         "t|1"
     );
-    events::expect_whole(&centre, "postgres");
+    trail::expect_whole(&centre, "postgres");
 
     // The centre's retention goes by category, whosever the events are, under holds as ever.
     query(

@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod server;
-
 use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use audit_testing::server::{Server, wait_until};
 use postgres::Client;
-use server::{Server, wait_until};
 
 /// A server whose database `postgres` audits `t (id, note)`.
 fn audited(settings: &[(&str, &str)]) -> Server {

@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod server;
-
+use audit_testing::server::Server;
 use serde_json::{Value, json};
-use server::Server;
 
 /// Texts of values, by type: what mutations begin with. Types that are not here get those of others.
 const SEEDS: &[(&str, &[&str])] = &[

@@ -1,10 +1,7 @@
 //! A committed change of an audited table has its event, once: every way in which a row can change.
 
-mod events;
-mod server;
-
-use events::expect;
-use server::Server;
+use audit_testing::server::Server;
+use audit_testing::trail::{self, expect};
 
 /// A server whose database `postgres` has the extension.
 fn audited() -> Server {
@@ -98,7 +95,7 @@ fn merge(server: &Server) {
          WHEN NOT MATCHED AND n.amount = 0 THEN DO NOTHING
          WHEN NOT MATCHED THEN INSERT VALUES (n.id, n.amount);",
     );
-    let found = events::of(server, "postgres", "public.stock");
+    let found = trail::of(server, "postgres", "public.stock");
     let mut found: Vec<_> = found.lines().collect();
     // The order in which MERGE joins is its own.
     found.sort_unstable();

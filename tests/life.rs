@@ -1,14 +1,11 @@
 //! Life with PostgreSQL: DROP in every form, CREATE beside what is there already, a crash.
 
-mod events;
-mod server;
-
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use events::{expect, expect_whole};
-use server::Server;
+use audit_testing::server::Server;
+use audit_testing::trail::{expect, expect_whole};
 
 /// What psql reports, every message in one text.
 fn messages(server: &Server, database: &str, sql: &str) -> String {

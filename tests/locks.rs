@@ -3,15 +3,12 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod databases;
-mod server;
-
 use std::thread;
 
-use databases::{make_work, overflow};
+use audit_testing::maintenance::{make_work, overflow};
+use audit_testing::server::{Server, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
-use server::{Server, wait_until};
 
 /// A server on which nobody but the test does maintenance, whose database `postgres` has an event in the overflow.
 fn start() -> Server {

@@ -3,10 +3,8 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod events;
-mod server;
-
-use server::{Server, wait_until};
+use audit_testing::server::{Server, wait_until};
+use audit_testing::trail;
 
 const ROWS: &str = "20000";
 
@@ -64,7 +62,7 @@ fn expect_moved(server: &Server, moved: &str) {
         "SELECT sum((e.parameters ->> 'events')::int) FROM audit.events e JOIN audit.event_types t USING (event_type)
                WHERE t.name = 'evidence.move'";
     assert_eq!(server.query("postgres", sql), moved);
-    events::expect_whole(server, "postgres");
+    trail::expect_whole(server, "postgres");
     let errors = server.log();
     assert!(!errors.contains("ERROR"), "{errors}");
 }
@@ -156,7 +154,7 @@ fn no_statement_waits_for_a_partition() {
     transaction.commit().unwrap();
     server.query("postgres", "CALL audit.maintain()");
     assert_eq!(overflow(&server), 0);
-    events::expect(
+    trail::expect(
         &server,
         "postgres",
         "public.t",
@@ -192,7 +190,7 @@ fn no_key_is_too_long_for_a_partition() {
         server.query("postgres", "SELECT count(*) FROM t CROSS JOIN LATERAL audit.history('t', t.id::text)"),
         "3"
     );
-    events::expect_whole(&server, "postgres");
+    trail::expect_whole(&server, "postgres");
 }
 
 /// A DBA makes an index of his own on the open partition, as he should, and others go on writing.
@@ -225,7 +223,7 @@ fn an_index_may_be_made_concurrently() {
          SELECT count(*) FROM audit_internal.{partition} e WHERE e.context_id > 0; SELECT count(*) FROM audit_internal.events_overflow"
     );
     assert_eq!(server.query("postgres", &by_index), "200\n0");
-    events::expect_whole(&server, "postgres");
+    trail::expect_whole(&server, "postgres");
 }
 
 /// A transaction that lasts through more partitions than a backend keeps open.
@@ -252,5 +250,5 @@ fn a_transaction_may_go_through_many_partitions() {
     transaction.commit().unwrap();
     let sql = "SELECT count(*), count(DISTINCT e.tableoid) FROM audit.events e WHERE e.category = 'data'";
     assert_eq!(server.query("postgres", sql), "30|30");
-    events::expect_whole(&server, "postgres");
+    trail::expect_whole(&server, "postgres");
 }

@@ -4,12 +4,10 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod events;
-mod server;
-
+use audit_testing::server::Server;
+use audit_testing::server::pgbouncer::Pgbouncer;
+use audit_testing::trail;
 use postgres::{Client, NoTls, SimpleQueryMessage};
-use server::Server;
-use server::pgbouncer::Pgbouncer;
 
 const OLD: &str = "00-00000000000000000000000000000aaa-00000000000000aa-01";
 const NEW: &str = "00-00000000000000000000000000000bbb-00000000000000bb-01";
@@ -84,7 +82,7 @@ fn what_one_client_sets_is_not_said_of_another() {
             "8|job|login|postgres",
         ]
     );
-    events::expect_whole(&server, "postgres");
+    trail::expect_whole(&server, "postgres");
     assert_eq!(
         server.query("postgres", "SELECT count(DISTINCT t.session_id) FROM audit.trail t WHERE t.event = 'row.insert'"),
         "1"

@@ -4,13 +4,11 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod events;
-mod server;
-
 use std::fs;
 use std::path::Path;
 
-use server::Server;
+use audit_testing::server::{self, Server};
+use audit_testing::trail;
 
 fn demo(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)).unwrap()
@@ -55,7 +53,7 @@ fn the_events_of_a_workload_explain_every_table() {
     let changes = "SELECT (SELECT count(*) FROM audit.trail t WHERE t.entity LIKE 'public.pgbench%' AND t.event IN ('row.insert', 'row.update'))
                         - (SELECT sum(CASE WHEN delta = 0 THEN 1 ELSE 4 END) FROM pgbench_history)";
     assert_eq!(server.query("postgres", changes), "0");
-    events::expect_whole(&server, "postgres");
+    trail::expect_whole(&server, "postgres");
 
     let proof = server.query("postgres", "SELECT tampering, problems > 0 FROM reconcile.proof('shop.orders')");
     assert_eq!(

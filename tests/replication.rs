@@ -1,10 +1,7 @@
 //! Logical replication: a trail on the subscriber, and a publisher whose FOR ALL TABLES publication includes ours.
 
-mod events;
-mod server;
-
-use events::expect;
-use server::{Server, wait_until};
+use audit_testing::server::{Server, wait_until};
+use audit_testing::trail::expect;
 
 /// Subscribes to a publication of another server's database `postgres`.
 fn subscribe(subscriber: &Server, publisher: &Server, publication: &str) {

@@ -3,14 +3,12 @@
 // Whatever fails in a helper fails the test.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod server;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use server::{Server, expect_success};
+use audit_testing::server::{Server, expect_success};
 
 /// Values that would act, hide or reorder if they were anything but text.
 const HOSTILE: &str = r#"

@@ -4,12 +4,9 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod events;
-mod keeping;
-mod server;
-
-use keeping::{ALONE, SEE, Trail};
-use server::wait_until;
+use audit_testing::retention::{self, ALONE, SEE, Trail};
+use audit_testing::server::wait_until;
+use audit_testing::trail;
 
 /// A step is three weeks.
 const STEPS: u32 = 36;
@@ -118,7 +115,7 @@ fn two_years_of_life_are_accounted_for() {
             let many = "SELECT l.parent, count(*) FROM audit.partitions l WHERE l.since <= audit_internal.clock() AND l.parent LIKE 'events%'
                         GROUP BY 1 HAVING count(*) > 24";
             assert_eq!(trail.at(&time(step), many), "", "too many partitions at step {step}");
-            events::expect_whole(&trail.server, "postgres");
+            trail::expect_whole(&trail.server, "postgres");
         }
     }
     let end = time(STEPS);
@@ -153,7 +150,7 @@ fn expect_accounts(trail: &Trail, end: &str) {
         .at(end, "SELECT sum(audit.restore_archive(a.archive_id)) FROM audit.archives a WHERE a.pruned_at IS NOT NULL");
     let count = |sql: &str| trail.at(end, sql);
     assert!(restored.parse::<u64>().unwrap() > 1000, "{restored} of {live} events came back");
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
     trail.expect_unchanged(end);
     let twice = "SELECT count(*) FROM proof.live l JOIN audit.events e USING (event_id) WHERE e.retention_id < 0";
     assert_eq!(count(twice), "0", "events of the trail are in archives whose events had gone");
@@ -201,11 +198,11 @@ fn a_connection_outlives_its_session() {
     for month in [3, 5, 7, 9] {
         let time = format!("2030-0{month}-20");
         trail.at(&time, "CALL audit.maintain()");
-        client.batch_execute(&keeping::clock(&time)).unwrap();
+        client.batch_execute(&retention::clock(&time)).unwrap();
         // Twice, as the first may be rolled back.
         let sql = format!("BEGIN; INSERT INTO t VALUES ({month}); ROLLBACK; INSERT INTO t VALUES ({month})");
         client.batch_execute(&sql).unwrap();
-        events::expect_whole(&trail.server, "postgres");
+        trail::expect_whole(&trail.server, "postgres");
     }
     let sessions = "SELECT count(*), count(DISTINCT t.session_id), count(*) FILTER (WHERE t.session_id IS NULL)
                     FROM audit.trail t WHERE t.event = 'row.insert'";

@@ -4,17 +4,14 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod events;
-mod keeping;
-mod server;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keeping::{ALONE, Trail};
+use audit_testing::retention::{ALONE, Trail};
+use audit_testing::server::{self, wait_until};
+use audit_testing::trail;
 use postgres::Client;
-use server::wait_until;
 
 /// No statement waits for maintenance longer.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -169,7 +166,7 @@ fn captures_readers_and_dumps_go_on() {
     assert!(query(old).parse::<u32>().unwrap() <= 26, "too many partitions");
     query("SELECT audit.restore_archive(archive_id) FROM audit.archives");
     assert_eq!(query(DIFFERENCE), "0", "changes without event, or events without change");
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
     let errors = trail.server.log();
     assert!(!errors.contains("ERROR") && !errors.contains("PANIC"), "{errors}");
 }
@@ -217,7 +214,7 @@ fn expect_consistent(trail: &Trail, dump: &str) {
         UNION ALL
         (SELECT entity_id FROM audit.trail WHERE event = 'row.insert' AND entity = 'public.entry' EXCEPT ALL SELECT id::text FROM entry)) d";
     assert_eq!(trail.server.query("copy", difference), "0|t");
-    events::expect_whole(&trail.server, "copy");
+    trail::expect_whole(&trail.server, "copy");
     trail.server.query("postgres", "DROP DATABASE copy");
 }
 
@@ -292,5 +289,5 @@ fn a_large_overflow_comes_out_whole() {
     trail.at(late, "CALL audit.maintain()");
     let whole = "SELECT count(*), count(DISTINCT entity_id), (SELECT count(*) FROM audit_internal.events_overflow) FROM audit_internal.events_data";
     assert_eq!(trail.at(late, whole), format!("{last}|{last}|0"));
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
 }

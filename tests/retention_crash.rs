@@ -4,14 +4,11 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod events;
-mod keeping;
-mod server;
-
 use std::fs;
 
-use keeping::{ALONE, SEE, Trail};
-use server::wait_until;
+use audit_testing::retention::{ALONE, SEE, Trail};
+use audit_testing::server::wait_until;
+use audit_testing::trail;
 
 const SETUP: &str = "
     CREATE TABLE t (id int PRIMARY KEY, note text);
@@ -37,11 +34,11 @@ fn crash(trail: &Trail, time: &str, point: &str, sql: &str) {
 fn survive(trail: &Trail, time: &str, point: &str, sql: &str) {
     crash(trail, time, point, sql);
     trail.expect_all(time);
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
     trail.at(time, sql);
     trail.at(time, SEE);
     trail.expect_all(time);
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
 }
 
 const MAINTAIN: &str = "CALL audit.maintain()";
@@ -139,7 +136,7 @@ fn archiving_pruning_and_restoring_survive() {
     trail.expect_all(second);
     assert_eq!(trail.at(second, restore), "400");
     trail.expect_all(second);
-    events::expect_whole(&trail.server, "postgres");
+    trail::expect_whole(&trail.server, "postgres");
     let unseen =
         "SELECT count(*) FROM proof.seen s WHERE NOT EXISTS (SELECT FROM audit.trail t WHERE t.event_id = s.event_id)";
     assert_eq!(trail.at(second, unseen), "0");

@@ -1,5 +1,5 @@
 //! Which rooms of the extension may use which, and what its SQL has to say, read from the sources. A room is a directory
-//! of `src/`, or one of the files beside them.
+//! of `src/`, one of the files beside them, or one of our crates.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::expect_used, clippy::panic)]
@@ -15,11 +15,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("settings", &[]),
     ("sql", &[]),
-    ("statement", &[]),
     ("pg", &[]),
-    ("encode", &["pg"]),
+    ("encode", &["audit_inflate", "pg"]),
     ("store", &["encode", "pg"]),
-    ("context", &["store", "encode", "statement", "pg"]),
+    ("context", &["store", "encode", "audit_statement", "pg"]),
     ("capture", &["context", "store", "encode", "pg"]),
     ("record", &["context", "store", "encode", "pg"]),
     ("protection", &["context", "store", "pg"]),
@@ -27,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("retention", &["store", "encode", "pg"]),
     ("history", &["store", "encode", "pg"]),
     ("report", &["pg"]),
-    ("worker", &["pg"]),
+    ("worker", &["audit_schedule", "pg"]),
     ("hooks", &["protection", "pg"]),
 ];
 const ANY: &[&str] = &["error", "event", "settings"];
@@ -86,6 +85,13 @@ fn named_after(code: &str, root: &str) -> BTreeSet<String> {
     names
 }
 
+/// The crates of ours that occur in the code, as the first name of a path.
+fn crates_in(code: &str) -> BTreeSet<String> {
+    let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+    let names = words.filter_map(|word| word.split_once("::")).map(|(first, _)| first);
+    names.filter(|name| name.starts_with("audit_")).map(str::to_owned).collect()
+}
+
 /// The code of a file, without the comments.
 fn code_of(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("it can be read");
@@ -106,7 +112,7 @@ fn arrows() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
         let code = code_of(&path);
         // `super` once more than there are directories is the crate too.
         let above = "super::".repeat(depth + 1);
-        let named = named_after(&code, "crate::").into_iter().chain(named_after(&code, &above));
+        let named = named_after(&code, "crate::").into_iter().chain(named_after(&code, &above)).chain(crates_in(&code));
         let named = named.filter(|name| *name != room && name != "super");
         let known = arrows.entry(room.clone()).or_default();
         named.for_each(|name| _ = known.entry(name).or_insert_with(|| path.clone()));
@@ -173,6 +179,8 @@ fn names_are_found_in_lists_and_paths() {
     );
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["error", "event", "pg", "store"]);
     assert!(named_after("othercrate::pg", "crate::").is_empty());
+    let found = crates_in("use audit_a::{b, c}; let x = (audit_d::e(), audit_trail, crate::audit_f::g);");
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["audit_a", "audit_d"]);
     let sql = "-- No reason.\nCREATE FUNCTION f()\nSECURITY DEFINER\n\n-- SECURITY DEFINER: it only\n-- reads.\nCREATE g\nLANGUAGE sql SECURITY DEFINER";
     assert_eq!(definers(sql).1, ["CREATE FUNCTION f()"]);
     assert_eq!(place(Path::new("encode/restore/key.rs")), ("encode".into(), 2));

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod server;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
-use server::Server;
+use audit_testing::server::Server;
 
 /// A server with partitions of the last year, an event of now, and the plans of nested statements shown.
 fn explained() -> Server {

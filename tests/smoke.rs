@@ -1,9 +1,7 @@
 //! The harness of the integration tests does what the others rely on.
 
-mod server;
-
-use server::Server;
-use server::pgbouncer::Pgbouncer;
+use audit_testing::server::Server;
+use audit_testing::server::pgbouncer::Pgbouncer;
 
 #[test]
 fn a_server_runs_sql_and_ends() {

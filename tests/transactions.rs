@@ -1,11 +1,8 @@
 //! What is rolled back has no event, what is committed has: savepoints, two-phase commit, deferred constraints,
 //! procedures that commit, exceptions that are caught.
 
-mod events;
-mod server;
-
-use events::expect;
-use server::Server;
+use audit_testing::server::Server;
+use audit_testing::trail::{self, expect};
 
 /// A server whose database `postgres` audits `t (id, note)`.
 fn audited() -> Server {
@@ -102,7 +99,7 @@ fn dictionaries(server: &Server) {
         "11|ann|[\"id\", \"note\"]\n13|ben|[\"id\", \"note\"]\n15|ben|[\"id\", \"note\", \"extra\"]\n\
          16|ben|[\"id\", \"note\", \"extra\"]\n18|ben|[\"id\", \"note\", \"extra\"]"
     );
-    events::expect_whole(server, "postgres");
+    trail::expect_whole(server, "postgres");
 }
 
 /// A caught exception is a savepoint that rolled back, between two captures of one statement.

@@ -3,14 +3,11 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod databases;
-mod server;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
-use databases::*;
-use server::wait_until;
+use audit_testing::maintenance::*;
+use audit_testing::server::wait_until;
 
 /// Fifty databases, of which half have the extension; one that takes no connections, one that is a template. The one
 /// slot that is free is enough.

@@ -3,14 +3,11 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod databases;
-mod server;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
-use databases::*;
-use server::{is_alive, signal, wait_until};
+use audit_testing::maintenance::{self, *};
+use audit_testing::server::{self, is_alive, signal, wait_until};
 
 /// A worker or launcher that is killed takes the server through recovery, as any process does. Nothing runs for a
 /// while then: had the run been the cause, the next one would be the next crash.
@@ -51,7 +48,7 @@ fn what_is_terminated_comes_back() {
     let terminated = launcher(&server).unwrap();
     server.query("postgres", &format!("SELECT pg_terminate_backend({terminated}, 10000)"));
     wait_until("the worker goes too", || !is_alive(worker));
-    assert!(databases::worker(&server, "busy").starts_with("not running: "));
+    assert!(maintenance::worker(&server, "busy").starts_with("not running: "));
     wait_until("the launcher is back", || launcher(&server).is_some());
     wait_for_long_work(&server);
     expect_quiet(&server);

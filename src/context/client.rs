@@ -10,7 +10,6 @@ use crate::encode::codec::Codec;
 use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::value;
 use crate::settings;
-use crate::statement;
 
 /// Where in its text the active portal's statement stands.
 ///
@@ -50,7 +49,7 @@ pub fn fresh_text() -> Option<&'static [u8]> {
         if core::ptr::eq(portal.sourceText, pg_sys::debug_query_string)
             && let Some(planned) = planned(portal)
         {
-            return Some(statement::single(whole, planned.stmt_location, planned.stmt_len));
+            return Some(audit_statement::single(whole, planned.stmt_location, planned.stmt_len));
         }
         Some(whole)
     }
@@ -64,7 +63,8 @@ pub fn statement_text() -> Option<&'static [u8]> {
             return Some(text(pg_sys::debug_query_string)?.to_bytes());
         };
         let whole = text(portal.sourceText)?.to_bytes();
-        Some(planned(portal).map_or(whole, |planned| statement::single(whole, planned.stmt_location, planned.stmt_len)))
+        let Some(planned) = planned(portal) else { return Some(whole) };
+        Some(audit_statement::single(whole, planned.stmt_location, planned.stmt_len))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use audit_statement::comment;
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum};
 
@@ -9,7 +10,6 @@ use super::client::{fresh_text, parameters, statement_text};
 use super::{StatementUse, text};
 use crate::encode::jsonb::{self, Writer};
 use crate::settings;
-use crate::statement::{self, comment};
 use crate::store::dictionary;
 use crate::store::partition::Parent;
 
@@ -144,7 +144,7 @@ impl Content {
         }
         let Some(statement) = statement_text() else { return };
         let mut statement = match statement_use {
-            StatementUse::Redacted => statement::redact(statement),
+            StatementUse::Redacted => audit_statement::redact(statement),
             _ => statement.to_vec(),
         };
         clip(&mut statement, settings::max_value_bytes());

@@ -3,11 +3,11 @@
 //! The digest is over the value's uncompressed bytes without the varlena header. A value in TOAST is read a
 //! slice at a time and decompressed as a stream, so that a gigabyte costs no gigabyte.
 
+use audit_inflate::{Corrupt, Inflate};
 use pgrx::pg_sys::{self, Datum};
 use pgrx::varlena::{varatt_is_1b_e, varatt_is_4b_c, varsize_any};
 use sha2::{Digest, Sha256};
 
-use super::inflate::{Corrupt, Inflate};
 use super::jsonb::{Kind, Writer};
 use super::{marker, value};
 use crate::pg::raw;

@@ -7,13 +7,13 @@
 
 use std::time::{Duration, Instant};
 
+use audit_schedule::Schedule;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_guard};
 
 use super::run::{self, Run};
-use super::schedule::Schedule;
 use super::shared;
 use crate::pg::{background, database, process};
 use crate::settings;

@@ -8,12 +8,12 @@ use core::time::Duration;
 use std::ffi::CString;
 use std::time::Instant;
 
+use audit_schedule::Outcome;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{PgLogLevel, Spi, function_name, pg_guard};
 
-use super::schedule::Outcome;
 use super::session::{self, Failure};
 use super::shared;
 use crate::pg::database::Admission;

@@ -2,7 +2,7 @@
 //!
 //! * [`launcher`] lives as long as the server, where audit is preloaded, and runs maintenance in the databases one
 //!   after another.
-//! * [`schedule`] says which one is next, [`run`] is one run as the launcher sees it.
+//! * [`audit_schedule`] says which one is next, [`run`] is one run as the launcher sees it.
 //! * [`maintain`] is what is done in a database: the worker that the launcher starts there, and without preloading one
 //!   that a backend starts. [`session`] is its connection.
 //! * [`shared`] is the memory that all of them share, [`state`] shows it to SQL.
@@ -16,7 +16,6 @@ use crate::pg::background;
 mod launcher;
 mod maintain;
 mod run;
-mod schedule;
 mod session;
 mod shared;
 mod state;

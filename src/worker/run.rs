@@ -7,9 +7,9 @@
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use audit_schedule::Outcome;
 use pgrx::pg_sys::{self, Oid};
 
-use super::schedule::Outcome;
 use super::shared;
 use crate::pg::background::{self, State, Worker};
 use crate::pg::database::{self, Admission};

@@ -5,10 +5,10 @@
 
 use core::mem;
 
+use audit_schedule::Outcome;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
 
-use super::schedule::Outcome;
 use crate::pg::raw;
 
 /// How many databases may have requests pending; with more of them the launcher runs in all.

@@ -1,9 +1,9 @@
 //! What SQL asks of and about the launcher.
 
+use audit_schedule::Outcome;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::{IntoDatum, PgXactCallbackEvent};
 
-use super::schedule::Outcome;
 use super::shared;
 use crate::pg::background;
 use crate::pg::guard::entry_point;
