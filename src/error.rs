@@ -15,6 +15,8 @@ pub enum Error {
     Evidence { action: &'static str, object: String },
     /// Evidence was to be changed by SQL.
     EvidenceChanged { table: String, operation: &'static str },
+    /// A subscription brought something other than new events.
+    AppliedChange { table: String, operation: &'static str },
     /// An image holds no value for a column.
     NoValue { column: String, why: String },
     /// A text is not a key of a table.
@@ -101,6 +103,12 @@ impl Error {
                 format!("cannot {operation} {table}: evidence is never changed"),
                 None,
                 Some("Events are removed by retention (audit.set_retention), or with the whole trail (audit.uninstall).".into()),
+            ),
+            Error::AppliedChange { table, operation } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("a subscription cannot {operation} {table}"),
+                Some("A server may send new events, event types and parameters, as audit.publish publishes them.".into()),
+                Some("Drop the subscription, and find out what the server publishes and why.".into()),
             ),
             Error::NoValue { column, why } => (
                 ERRCODE_NO_DATA_FOUND,

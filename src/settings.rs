@@ -147,7 +147,7 @@ pub fn define() {
     );
     GucRegistry::define_int_guc(
         c"audit.max_value_bytes",
-        c"Size from which a value is recorded by its length and SHA-256 only.",
+        c"Size above which a value is recorded by its length and SHA-256 only.",
         c"Larger caps keep more of the past and cost their size once more in the trail.",
         &MAX_VALUE_BYTES,
         64,

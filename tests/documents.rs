@@ -4,13 +4,11 @@
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
 
-mod server;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use server::Server;
+use audit_testing::server::Server;
 
 const REGENERATE: &str = "run docs/generate, and commit what it writes";
 

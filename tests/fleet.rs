@@ -245,3 +245,75 @@ fn a_role_with_replication_alone_copies_what_it_was_granted() {
     let error = gatherer.batch_execute("SELECT audit_internal.lock('maintenance')").unwrap_err();
     assert_eq!(error.as_db_error().unwrap().message(), "permission denied for function lock");
 }
+
+/// The apply worker once deleted and changed events at the centre, as it fires no statement triggers.
+#[test]
+fn a_hostile_source_changes_nothing_at_the_centre() {
+    let source = start("a");
+    let centre = start("centre");
+    query(
+        &centre,
+        "CREATE TABLE orders (id int PRIMARY KEY); SELECT audit.enable('orders'), audit.gather(); INSERT INTO orders VALUES (1)",
+    );
+    // A database that only looks like a trail, with tables of the same names and rows.
+    source.create_database("fake");
+    let fake = |sql: &str| source.query("fake", sql);
+    fake("CREATE SCHEMA audit; CREATE SCHEMA audit_internal");
+    for table in ["audit.events", "audit.event_types", "audit_internal.nodes", "audit_internal.table_settings"] {
+        let columns = query(
+            &centre,
+            &format!(
+                "SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+                 FROM pg_attribute a WHERE a.attrelid = '{table}'::regclass AND a.attnum > 0"
+            ),
+        );
+        fake(&format!("CREATE TABLE {table} ({columns}); ALTER TABLE {table} REPLICA IDENTITY FULL"));
+        let rows = query(&centre, &format!("SELECT coalesce(json_agg(t), '[]') FROM {table} t"));
+        fake(&format!("INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, $json${rows}$json$)"));
+    }
+    fake("CREATE PUBLICATION fake FOR TABLE audit.events, audit.event_types, audit_internal.nodes");
+    let connection = connection(&source).replace("dbname=postgres", "dbname=fake");
+    query(&centre, &format!("CREATE SUBSCRIPTION fake CONNECTION '{connection}' PUBLICATION fake"));
+    wait_until("the tables are copied", || {
+        query(&centre, "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'") == "0"
+    });
+    let everything = "SELECT md5(string_agg(t::text, '' ORDER BY t.event_id)) FROM audit.trail t
+                      WHERE t.event <> 'evidence.load'";
+    let before = query(&centre, everything);
+    // One after the other: each stops the subscription, which is then told to skip it.
+    for (attempt, message) in [
+        (
+            "UPDATE audit.events SET entity_id = '2' WHERE event_type = 1",
+            "a subscription cannot update audit_internal.events_",
+        ),
+        ("DELETE FROM audit.events WHERE event_type <> 1", "a subscription cannot delete audit_internal.events_"),
+        ("TRUNCATE audit.events", "cannot truncate audit.events: evidence is never changed"),
+        (
+            "UPDATE audit.event_types SET risk = 'low' WHERE risk = 'high'",
+            "a subscription cannot update audit.event_types",
+        ),
+        ("DELETE FROM audit_internal.nodes", "a subscription cannot delete audit_internal.nodes_all"),
+    ] {
+        fake(attempt);
+        wait_until(attempt, || centre.log().contains(message));
+        query(&centre, "ALTER SUBSCRIPTION fake DISABLE");
+        wait_until("the worker ends", || {
+            query(&centre, "SELECT count(*) FROM pg_stat_subscription s WHERE s.subname = 'fake' AND s.pid IS NOT NULL")
+                == "0"
+        });
+        let lsn = fake("SELECT pg_current_wal_lsn()");
+        query(
+            &centre,
+            &format!("SELECT pg_replication_origin_advance(o.roname, '{lsn}') FROM pg_replication_origin o"),
+        );
+        query(&centre, "ALTER SUBSCRIPTION fake ENABLE");
+    }
+    query(&centre, "ALTER SUBSCRIPTION fake DISABLE");
+    assert_eq!(query(&centre, everything), before);
+    // Nor is the configuration of the centre anything that a server sends.
+    fake("CREATE PUBLICATION settings FOR TABLE audit_internal.table_settings");
+    query(&centre, &format!("CREATE SUBSCRIPTION settings CONNECTION '{connection}' PUBLICATION settings"));
+    wait_until("the copy is refused", || {
+        centre.log().contains("a subscription cannot insert audit_internal.table_settings")
+    });
+}

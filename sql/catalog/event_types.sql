@@ -59,6 +59,7 @@ SELECT audit_internal.upsert_config(ROW(p.event_type, p.name, p.data_type, p.req
     (6, 'images', 'bigint', false, 'Row images kept as row.truncate events'),
     (7, 'reason', 'text', true, 'What happened: attach, create table as, rewrite'),
     (7, 'rows', 'bigint', false, 'Rows concerned, estimated'),
+    (7, 'partition', 'text', false, 'The partition that was attached'),
     (80, 'options', 'jsonb', true, 'The options now in force'),
     (80, 'previous', 'jsonb', false, 'The options before'),
     (81, 'previous', 'jsonb', false, 'The options before'),

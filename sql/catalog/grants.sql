@@ -77,7 +77,7 @@ TO PUBLIC;
 
 -- Readers: the whole trail, its configuration, and what reads them.
 GRANT SELECT ON
-    audit.events, audit_internal.sessions, audit.event_types, audit.event_parameters, audit.holds, audit.archives, audit.partitions,
+    audit.events, audit.sessions, audit.event_types, audit.event_parameters, audit.holds, audit.archives, audit.partitions,
     audit.trail, audit.changes, audit.event_parameter_values, audit.tables, audit.coverage, audit.retention, audit.servers,
     audit.dashboard, audit.recent_high_risk, audit.error_groups,
     audit.report_data_changes, audit.report_user_access, audit.report_security_events, audit.report_exports,

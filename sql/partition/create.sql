@@ -119,8 +119,8 @@ BEGIN
     EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit_internal.%I '
                    'FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', partition);
     EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER reject_change', partition);
-    -- For what a subscription brings; all else that may insert passes.
-    EXECUTE format('CREATE TRIGGER accept_row BEFORE INSERT ON audit_internal.%I FOR EACH ROW EXECUTE FUNCTION audit_internal.accept_row()', partition);
+    -- For what a subscription brings, which meets no statement trigger; all else that may insert passes.
+    EXECUTE format('CREATE TRIGGER accept_row BEFORE INSERT OR UPDATE OR DELETE ON audit_internal.%I FOR EACH ROW EXECUTE FUNCTION audit_internal.accept_row()', partition);
     EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER accept_row', partition);
     PERFORM audit_internal.restrict_to_owner(format('audit_internal.%I', partition)::regclass);
     EXECUTE format('COMMENT ON TABLE audit_internal.%I IS %L', partition, 'A partition of ' || parent_table);

@@ -53,11 +53,11 @@ LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id 
 LEFT JOIN audit_internal.nodes n ON n.node_id = e.node_id;
 COMMENT ON VIEW audit_internal.trail_events IS 'audit.trail with the keys behind its columns, for the functions and views of the extension';
 
-CREATE VIEW audit_internal.sessions AS
+CREATE VIEW audit.sessions AS
 SELECT s.node_id, s.session_id, s.token, s.login, s.authentication, s.client_addr, s.client_port, s.application_name, s.backend_type,
        s.began_at
 FROM audit_internal.sessions s;
-COMMENT ON VIEW audit_internal.sessions IS 'One row a connection that wrote an event; token is the session id as %c of log_line_prefix prints it';
+COMMENT ON VIEW audit.sessions IS 'One row a connection that wrote an event; token is the session id as %c of log_line_prefix prints it';
 
 CREATE VIEW audit.trail AS
 SELECT e.event_id, e.occurred_at, e.event, e.category, e.risk, e.result, e.summary, e.actor, e.actor_source, e.login, e.role,

@@ -9,6 +9,10 @@ CREATE FUNCTION audit_internal.accept_row() RETURNS trigger
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_accept_row';
 COMMENT ON FUNCTION audit_internal.accept_row() IS 'Trigger on every partition: accepts what a subscription brings, once, into a partition that is open';
 
+CREATE FUNCTION audit_internal.refuse_applied() RETURNS trigger
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_refuse_applied';
+COMMENT ON FUNCTION audit_internal.refuse_applied() IS 'Trigger on configuration tables: refuses what a subscription brings';
+
 CREATE FUNCTION audit_internal.accepted_rows() RETURNS bigint[]
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'audit_accepted_rows';
 COMMENT ON FUNCTION audit_internal.accepted_rows() IS 'How many rows the first copy of a subscription has brought, and how many it left out because they were known; internal';
@@ -235,3 +239,23 @@ CREATE TRIGGER adopt BEFORE INSERT ON audit.event_types FOR EACH ROW EXECUTE FUN
 ALTER TABLE audit.event_types ENABLE REPLICA TRIGGER adopt;
 CREATE TRIGGER adopt BEFORE INSERT ON audit.event_parameters FOR EACH ROW EXECUTE FUNCTION audit_internal.adopt_event_parameter();
 ALTER TABLE audit.event_parameters ENABLE REPLICA TRIGGER adopt;
+
+-- Whatever else a server publishes under the names of our tables is refused. Event types and parameters are inserted
+-- by the triggers above.
+DO $$
+DECLARE
+    configuration regclass;
+    operations text;
+BEGIN
+    FOR configuration, operations IN
+        SELECT c.oid, CASE WHEN c.oid IN ('audit.event_types'::regclass, 'audit.event_parameters'::regclass)
+                           THEN 'UPDATE OR DELETE' ELSE 'INSERT OR UPDATE OR DELETE' END
+        FROM pg_class c WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind = 'r'
+    LOOP
+        EXECUTE format('CREATE TRIGGER refuse_applied BEFORE %s ON %s FOR EACH ROW EXECUTE FUNCTION audit_internal.refuse_applied()',
+                       operations, configuration);
+        EXECUTE format('CREATE TRIGGER refuse_applied_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
+                       'EXECUTE FUNCTION audit_internal.refuse_applied()', configuration);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_applied, ENABLE ALWAYS TRIGGER refuse_applied_truncate', configuration);
+    END LOOP;
+END $$;

@@ -128,7 +128,7 @@ BEGIN
     step := CASE WHEN until - since <= interval '3 days' THEN 'hour' WHEN until - since <= interval '100 days' THEN 'day'
                  WHEN until - since <= interval '730 days' THEN 'week' WHEN until - since <= interval '7300 days' THEN 'month'
                  WHEN until - since <= interval '146000 days' THEN 'year' ELSE 'century' END;
-    source := format('FROM audit_internal.%I r WHERE r.occurred_at >= $1 AND r.occurred_at < $2 AND ($3 IS NULL OR r.actor = ANY ($3))',
+    source := format('FROM audit.%I r WHERE r.occurred_at >= $1 AND r.occurred_at < $2 AND ($3 IS NULL OR r.actor = ANY ($3))',
                      'report_' || report);
     EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(c)), ''[]'') FROM (SELECT date_trunc(%L, r.occurred_at) AS since, r.event, r.category, r.result, count(*) AS events %s GROUP BY 1, 2, 3, 4) c',
                    step, source) INTO counts USING since, until, actors;

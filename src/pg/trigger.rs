@@ -61,8 +61,16 @@ impl<'a> Call<'a> {
         self.data.tg_event & ROW != 0 && self.data.tg_event & TIMING == 0
     }
 
-    pub fn is_before_insert(self) -> bool {
-        self.operation == Operation::Insert && self.data.tg_event & ROW != 0 && self.data.tg_event & TIMING == BEFORE
+    pub fn is_before_row(self) -> bool {
+        self.data.tg_event & ROW != 0 && self.data.tg_event & TIMING == BEFORE
+    }
+
+    /// What a row trigger returns to let the operation go on unaltered.
+    pub fn unaltered(self) -> pg_sys::HeapTuple {
+        match self.operation {
+            Operation::Update => self.data.tg_newtuple,
+            _ => self.data.tg_trigtuple,
+        }
     }
 
     pub fn is_before_statement(self) -> bool {

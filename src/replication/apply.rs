@@ -3,6 +3,9 @@
 //! The apply worker inserts through the executor, which routes a row to its partition and fires the partition's row
 //! triggers but no statement triggers; the first copy of a table is a COPY, which meets the protection's statement
 //! trigger too. See sql/replication/subscribe.sql for the rest.
+//!
+//! A source may publish more than `audit.publish` does: changes and deletions of events, or rows of the configuration.
+//! Those are refused here, and the subscription stops with an error.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
@@ -14,11 +17,12 @@ use crate::event::Category;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
-use crate::pg::trigger::Call;
+use crate::pg::trigger::{Call, Operation};
 use crate::store::partition::Parent;
 use crate::store::{append, namespace, open, partition};
 
 entry_point!(audit_accept_row, pg_finfo_audit_accept_row, accept_row);
+entry_point!(audit_refuse_applied, pg_finfo_audit_refuse_applied, refuse_applied);
 entry_point!(audit_accepted_rows, pg_finfo_audit_accepted_rows, accepted_rows);
 
 /// Columns of an event that decide about it, by number (sql/catalog/tables.sql).
@@ -67,7 +71,32 @@ unsafe fn accepted_rows(_arguments: FunctionCallInfo) -> Datum {
     vec![accepted, known].into_datum().unwrap_or(Datum::null())
 }
 
-/// The trigger function on partitions: accepts a row, leaves it out where it is known already, or routes it to the
+/// The trigger function on configuration: refuses what a subscription brings.
+///
+/// # Safety
+/// Called by PostgreSQL.
+unsafe fn refuse_applied(arguments: FunctionCallInfo) -> Datum {
+    // SAFETY: the trigger manager's data is live for the call, and so are the table and the row.
+    unsafe {
+        let Some(call) = Call::of(arguments).filter(|call| call.is_before_row() || call.is_before_statement()) else {
+            Error::NotATrigger { function: "refuse_applied" }.raise()
+        };
+        if pg_sys::IsLogicalWorker() {
+            refuse(call);
+        }
+        Datum::from(call.unaltered())
+    }
+}
+
+/// # Safety
+/// The call must be current.
+unsafe fn refuse(call: Call) -> ! {
+    // SAFETY: the table of the call is open.
+    let table = namespace::qualified_name(unsafe { (*call.data.tg_relation).rd_id });
+    Error::AppliedChange { table, operation: call.operation.name() }.raise()
+}
+
+/// The trigger function on partitions: refuses changes and deletions that a subscription brings; accepts a row, leaves it out where it is known already, or routes it to the
 /// overflow where the partition has closed. A trigger with an argument routes every row there.
 ///
 /// # Safety
@@ -75,14 +104,16 @@ unsafe fn accepted_rows(_arguments: FunctionCallInfo) -> Datum {
 unsafe fn accept_row(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call, and so are the table and the row.
     unsafe {
-        let Some(call) =
-            Call::of(arguments).filter(|call| call.is_before_insert() && is_partition(call.data.tg_relation))
+        let Some(call) = Call::of(arguments).filter(|call| call.is_before_row() && is_partition(call.data.tg_relation))
         else {
             Error::NotATrigger { function: "accept_row" }.raise()
         };
         let (table, row) = (call.data.tg_relation, call.data.tg_trigtuple);
         if !pg_sys::IsLogicalWorker() {
-            return Datum::from(row);
+            return Datum::from(call.unaltered());
+        }
+        if call.operation != Operation::Insert {
+            refuse(call);
         }
         let is_event = name(table).starts_with(b"events");
         if if is_event { is_known_event(table, row) } else { is_known_row(table, row) } {

@@ -73,7 +73,7 @@ SELECT audit_internal.shown('1');
 SELECT * FROM audit_internal.contexts;
 CREATE TABLE own.like_ours (LIKE audit_internal.events_data);
 PREPARE waits AS SELECT * FROM audit_internal.events_overflow_all;
-SELECT count(*) > 0 AS reads FROM audit_internal.sessions;
+SELECT count(*) > 0 AS reads FROM audit.sessions;
 SET ROLE audit_admin;
 SELECT audit_internal.emit('row.delete', '{}', NULL, NULL, NULL, NULL);
 SELECT nextval('audit_internal.dictionary_ids');
