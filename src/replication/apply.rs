@@ -4,6 +4,7 @@
 //! triggers but no statement triggers; the first copy of a table is a COPY, which meets the protection's statement
 //! trigger too. See sql/replication/subscribe.sql for the rest.
 
+use audit_model::Column;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
 use pgrx::{FromDatum, IntoDatum};
@@ -16,18 +17,17 @@ use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
 use crate::pg::trigger::Call;
 use crate::store::partition::Parent;
+use crate::store::schema::{contexts, nodes, relations, sessions};
 use crate::store::{append, open, partition};
 
 entry_point!(audit_accept_row, pg_finfo_audit_accept_row, accept_row);
 entry_point!(audit_accepted_rows, pg_finfo_audit_accepted_rows, accepted_rows);
 
-/// Columns of an event that decide about it, by number (sql/catalog/tables.sql).
-const OCCURRED_AT: i16 = 1;
-const EVENT_ID: i32 = 2;
-const EVENT_NODE: i32 = 5;
-/// Columns of the dictionaries' keys: a row of audit.nodes is known by the first alone.
-const NODE: i16 = 1;
-const ID: i16 = 2;
+/// The columns of a dictionary's key, which are the same in all of them; a row of audit.nodes is known by the first alone.
+const NODE: i16 = nodes::NODE_ID;
+const ID: i16 = relations::RELATION_ID;
+const _: () = assert!(relations::NODE_ID == NODE && sessions::NODE_ID == NODE && contexts::NODE_ID == NODE);
+const _: () = assert!(sessions::SESSION_ID == ID && contexts::CONTEXT_ID == ID);
 
 /// The rows that this process has accepted, and left out because they were known, since a COPY began.
 #[derive(Clone, Copy)]
@@ -125,21 +125,21 @@ unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> boo
     // SAFETY: per the contract; the columns are never null.
     unsafe {
         let columns = (*table).rd_att;
-        let value = |tuple, number| scan::attribute(tuple, number, columns).unwrap_or(Datum::null());
+        let value = |tuple, column: Column| scan::attribute(tuple, column.number(), columns).unwrap_or(Datum::null());
         // Back from a server that gathers this one's events.
-        if value(row, EVENT_NODE).value() as i32 == context::node() {
+        if value(row, Column::NodeId).value() as i32 == context::node() {
             return true;
         }
         let at = Condition {
-            attribute: OCCURRED_AT,
+            attribute: Column::OccurredAt.number(),
             procedure: Oid::from(pg_sys::F_TIMESTAMPTZ_EQ),
-            value: value(row, i32::from(OCCURRED_AT)),
+            value: value(row, Column::OccurredAt),
         };
-        let id = *value(row, EVENT_ID).cast_mut_ptr::<[u8; 16]>();
+        let id = *value(row, Column::EventId).cast_mut_ptr::<[u8; 16]>();
         [(*table).rd_id, partition::overflow()].into_iter().any(|place| {
             let mut found = false;
             scan::along_index(place, &at, |_, tuple| {
-                found = *value(tuple, EVENT_ID).cast_mut_ptr::<[u8; 16]>() == id;
+                found = *value(tuple, Column::EventId).cast_mut_ptr::<[u8; 16]>() == id;
                 !found
             });
             found
@@ -155,7 +155,7 @@ unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool 
     // SAFETY: per the contract; the columns are never null.
     unsafe {
         let columns = (*table).rd_att;
-        let value = |tuple, number: i16| scan::attribute(tuple, i32::from(number), columns).unwrap_or(Datum::null());
+        let value = |tuple, number| scan::attribute(tuple, number, columns).unwrap_or(Datum::null());
         let node = value(row, NODE).value() as i32;
         let key = if name(table).starts_with(b"nodes") {
             Condition { attribute: NODE, procedure: Oid::from(pg_sys::F_INT4EQ), value: value(row, NODE) }
@@ -178,7 +178,7 @@ unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool 
 /// # Safety
 /// The row must be of a partition of events.
 unsafe fn route_to_overflow(row: pg_sys::HeapTuple) {
-    // SAFETY: the overflow has the columns of every partition (sql/catalog/tables.sql).
+    // SAFETY: the overflow has the columns of every partition.
     unsafe {
         let overflow = open::overflow(Parent::Events(Category::Data));
         let copy = pg_sys::heap_copytuple(row);
@@ -193,7 +193,7 @@ unsafe fn route_to_overflow(row: pg_sys::HeapTuple) {
 /// The row must be of audit.nodes.
 unsafe fn record_remote_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
     // SAFETY: per the contract.
-    let node = unsafe { scan::attribute(row, i32::from(NODE), (*table).rd_att) };
+    let node = unsafe { scan::attribute(row, NODE, (*table).rd_att) };
     let node = node.and_then(|node| {
         // SAFETY: an int4.
         unsafe { i32::from_datum(node, false) }

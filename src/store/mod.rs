@@ -7,6 +7,7 @@
 //! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for, [`enabled`] whose settings hold for a
 //!   partition, [`unconfigured`] which tables have audit triggers but no settings.
+//! * [`schema`] numbers the columns of the tables; [`event_types`] reads what the catalog has of them.
 //! * [`remote`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, [`moving`] moves events to other partitions, and [`copy`] copies and deletes rows
@@ -26,6 +27,7 @@ pub mod open;
 pub mod partition;
 pub mod relations;
 pub mod remote;
+pub mod schema;
 pub mod settings;
 mod tuple;
 pub mod unconfigured;
