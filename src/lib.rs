@@ -5,14 +5,16 @@
 //! * [`encode`] turns values into jsonb and back, losslessly.
 //! * [`context`] knows who and why: session, roles, actor, trace, reason.
 //! * [`statement`] reads SQL text: comments that carry a trace, constants that must not be kept.
-//! * [`event`] is the record that captures make, [`store`] appends it to the open partition.
+//! * [`event`] is the record that captures make, of a type that [`audit_model`] lists, and [`store`] appends it to the open
+//!   partition.
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
 //! * [`retention`] archives what it deletes.
 //! * [`worker`] does maintenance in the background, in every database that has the extension.
 //! * [`settings`] defines the GUCs, [`error`] every message; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
-//! The SQL surface is in `sql/`, in rooms of the same kind; [`sql`] has the order of its files.
+//! Crate [`audit_model`] has what the archive executable must know too: event types, the columns of an event, how values
+//! are read from them. The SQL surface is in `sql/`, in rooms of the same kind; [`sql`] has the order of its files.
 
 use pgrx::prelude::*;
 

@@ -4,14 +4,13 @@
 //! triggers but no statement triggers; the first copy of a table is a COPY, which meets the protection's statement
 //! trigger too. See sql/replication/subscribe.sql for the rest.
 
-use audit_model::Column;
+use audit_model::{Category, Column};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
 use pgrx::{FromDatum, IntoDatum};
 
 use crate::context;
 use crate::error::Error;
-use crate::event::Category;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
