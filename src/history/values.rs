@@ -22,9 +22,9 @@ static mut WRITER: Writer = Writer::new();
 /// Memory that the writer keeps after an unusually large value.
 const KEPT: usize = 1 << 20;
 
-/// This side of an update's `[old, new]`.
+/// This side of an update's `[old, new]`; `None` of what is no such pair.
 pub fn side_of(side: Side, pair: Value<'_>) -> Option<Value<'_>> {
-    pair.container()?.elements().nth(side as usize)
+    pair.container().filter(|pair| pair.is_array())?.elements().nth(side as usize)
 }
 
 /// What events of the type hold in `changes`; `None` where they are not about a row.
