@@ -4,14 +4,16 @@
 //! * [`protection`] keeps the evidence as it is, [`replication`] lets in that of other servers, [`hooks`] dispatches.
 //! * [`encode`] turns values into jsonb and back, losslessly.
 //! * [`context`] knows who and why: session, roles, actor, trace, reason.
-//! * [`event`] is the record that captures make, [`store`] appends it to the open partition.
+//! * [`event`] is the record that captures make, of a type that [`audit_model`] lists, and [`store`] appends it to the open
+//!   partition.
 //! * [`history`] computes what is read from the trail.
 //! * [`report`] draws the pages that people print or hand on.
 //! * [`retention`] archives what it deletes.
 //! * [`worker`] does maintenance in the background, in every database that has the extension.
 //! * [`settings`] defines the GUCs, [`error`] every message; [`pg`] is the only place that knows PostgreSQL's insides.
 //!
-//! What needs no PostgreSQL is in `crates/`: [`audit_statement`] reads SQL text for comments that carry a trace and for
+//! What needs no PostgreSQL is in `crates/`: [`audit_model`] says what an event is, for the archive executable too:
+//! types, columns, how values are read from them; [`audit_statement`] reads SQL text for comments that carry a trace and for
 //! constants that must not be kept, [`audit_inflate`] decompresses what [`encode`] digests, [`audit_schedule`] says
 //! where [`worker`] runs next.
 //!

@@ -2,6 +2,7 @@
 //!
 //! Writers of the table wait until it ends: between its snapshot and its events no version can slip in.
 
+use audit_model::EventType;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::image::Row;
@@ -9,7 +10,6 @@ use super::plan::Plan;
 use super::plans;
 use super::row;
 use crate::error::Error;
-use crate::event::kind;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
@@ -42,7 +42,7 @@ unsafe fn baseline(arguments: FunctionCallInfo) -> Datum {
             }
             let opened = pg_sys::table_open(table, pg_sys::ShareLock as i32);
             match u8::try_from((*(*opened).rd_rel).relkind) {
-                Ok(pg_sys::RELKIND_RELATION) => rows += images(opened, kind::ROW_BASELINE, i64::MAX),
+                Ok(pg_sys::RELKIND_RELATION) => rows += images(opened, EventType::RowBaseline, i64::MAX),
                 Ok(pg_sys::RELKIND_PARTITIONED_TABLE) => {}
                 _ => Error::BadArgument {
                     problem: format!("{} holds no rows of its own", crate::store::relations::entity_of(table)),
@@ -73,7 +73,7 @@ unsafe fn refuse_unaudited(target: Oid) {
 ///
 /// # Safety
 /// The table must be open and locked against writers.
-pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
+pub unsafe fn images(table: pg_sys::Relation, event_type: EventType, most: i64) -> i64 {
     // SAFETY: the scan ends before the snapshot does; the slot's tuple is read before the next one comes.
     unsafe {
         if !plans::of(table).has_row_trigger() {
@@ -89,9 +89,9 @@ pub unsafe fn images(table: pg_sys::Relation, kind: i32, most: i64) -> i64 {
             let mut should_free = false;
             let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
             let plan: &mut Plan = plans::of(table);
-            let image = match kind {
-                kind::ROW_BASELINE => Row { kind, old: None, new: Some(tuple) },
-                _ => Row { kind, old: Some(tuple), new: None },
+            let image = match event_type {
+                EventType::RowBaseline => Row { event_type, old: None, new: Some(tuple) },
+                _ => Row { event_type, old: Some(tuple), new: None },
             };
             row::record(plan, descriptor, image);
             if should_free {

@@ -1,12 +1,13 @@
 //! Events that the extension's own SQL functions write, and the one that says that auditing was off.
 
+use audit_model::EventType;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::plan::Plan;
 use crate::context::{self, StatementUse};
 use crate::encode::jsonb::Writer;
 use crate::error::Error;
-use crate::event::{Category, Event, kind};
+use crate::event::Event;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::raw;
@@ -25,7 +26,7 @@ unsafe fn emit(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let arguments = Arguments::new(arguments);
         let name = arguments.text(0).unwrap_or_default();
-        let Some((kind, category)) = event_types::named(&name) else { Error::UnknownEventType { name }.raise() };
+        let Some(declared) = event_types::named(name.as_bytes()) else { Error::UnknownEventType { name }.raise() };
         let reference = context::current(StatementUse::Omit);
         let relation_id = match arguments.oid(4) {
             Some(target) => relations::find_or_write(&relations::describe(target), reference.node_id).0,
@@ -38,7 +39,7 @@ unsafe fn emit(arguments: FunctionCallInfo) -> Datum {
             entity: arguments.bytes(2),
             entity_id: arguments.bytes(3),
             failed: arguments.bytes(5) == Some(b"failure"),
-            ..Event::new(kind, category)
+            ..Event::declared(declared.number, declared.category)
         };
         let id = append::write(&event, reference.context_id, reference.node_id);
         let copy = pg_sys::palloc(id.len()).cast::<u8>();
@@ -69,7 +70,7 @@ pub unsafe fn suspended(plan: &mut Plan, operation: Operation) {
             relation_id: plan.relation_id(reference.node_id),
             command_id: raw::GetCurrentCommandId(false),
             parameters: Some(writer.finish()),
-            ..Event::new(kind::SUSPEND, Category::System)
+            ..Event::new(EventType::AuditSuspend)
         };
         append::write(&event, reference.context_id, reference.node_id);
     }
@@ -93,7 +94,7 @@ pub unsafe fn unconfigured(plan: &mut Plan) {
         let event = Event {
             relation_id: plan.relation_id(reference.node_id),
             command_id: raw::GetCurrentCommandId(false),
-            ..Event::new(kind::UNCONFIGURED, Category::System)
+            ..Event::new(EventType::TableUnconfigured)
         };
         append::write(&event, reference.context_id, reference.node_id);
     }

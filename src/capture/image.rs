@@ -1,5 +1,6 @@
 //! The images of a row: taken apart, compared and written into buffers that are kept between rows.
 
+use audit_model::EventType;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::varlena::{varsize_1b, varsize_any};
 
@@ -12,7 +13,7 @@ use crate::settings;
 
 /// The versions of a row that an event is about.
 pub struct Row {
-    pub kind: i32,
+    pub event_type: EventType,
     pub old: Option<pg_sys::HeapTuple>,
     pub new: Option<pg_sys::HeapTuple>,
 }

@@ -1,12 +1,13 @@
 //! What is known about an audited relation: its columns and how each is written, its key, its level.
 
+use audit_model::key_order;
 use pgrx::pg_sys::{self, Oid};
 
 use super::options::{ColumnName, Level, Options};
 use super::triggers::{self, Acting};
 use crate::context::StatementUse;
 use crate::encode::codec::Codec;
-use crate::encode::jsonb::{self, key_order};
+use crate::encode::jsonb;
 use crate::encode::key::Keyed;
 use crate::encode::redact::{self, Redaction};
 use crate::encode::restore::reader::Item;

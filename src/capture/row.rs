@@ -3,6 +3,7 @@
 //! The hot path. One guard a row; inside it raw calls, buffers that are kept between rows, no SPI. An ERROR
 //! of PostgreSQL's leaves by longjmp, so nothing here owns memory across a call that may raise one.
 
+use audit_model::EventType;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::image::{BUFFERS, Buffers, Row};
@@ -12,7 +13,7 @@ use super::plans;
 use crate::context;
 use crate::encode::pin;
 use crate::error::Error;
-use crate::event::{Category, Event, kind};
+use crate::event::Event;
 use crate::pg::guard::entry_point;
 use crate::pg::raw;
 use crate::pg::trigger::{Call, Operation};
@@ -74,7 +75,7 @@ unsafe fn capture_row(arguments: FunctionCallInfo) -> Datum {
             Operation::Update => (Some(call.data.tg_trigtuple), Some(call.data.tg_newtuple)),
             _ => (Some(call.data.tg_trigtuple), None),
         };
-        record(plan, (*call.data.tg_relation).rd_att, Row { kind: kind_of(call.operation), old, new });
+        record(plan, (*call.data.tg_relation).rd_att, Row { event_type: event_type_of(call.operation), old, new });
     }
     Datum::null()
 }
@@ -141,7 +142,7 @@ unsafe fn write(buffers: &mut Buffers, plan: &mut Plan, row: &Row) {
             entity_label: (!buffers.label.is_empty()).then_some(&*buffers.label),
             new_entity_id: buffers.has_new_key.then_some(&*buffers.new_entity_id),
             retention_id: plan.retention_id,
-            ..Event::new(row.kind, Category::Data)
+            ..Event::new(row.event_type)
         };
         append::write(&event, reference.context_id, reference.node_id);
     }
@@ -155,20 +156,20 @@ unsafe fn write(buffers: &mut Buffers, plan: &mut Plan, row: &Row) {
 unsafe fn command(plan: &Plan, row: &Row) -> u32 {
     // SAFETY: in a heap, the transaction that made or deleted the version is the current one.
     unsafe {
-        match (row.kind, row.old, row.new) {
-            (kind::ROW_INSERT | kind::ROW_UPDATE, _, Some(new)) if plan.is_heap => {
+        match (row.event_type, row.old, row.new) {
+            (EventType::RowInsert | EventType::RowUpdate, _, Some(new)) if plan.is_heap => {
                 raw::HeapTupleHeaderGetCmin((*new).t_data)
             }
-            (kind::ROW_DELETE, Some(old), _) if plan.is_heap => raw::HeapTupleHeaderGetCmax((*old).t_data),
+            (EventType::RowDelete, Some(old), _) if plan.is_heap => raw::HeapTupleHeaderGetCmax((*old).t_data),
             _ => raw::GetCurrentCommandId(false),
         }
     }
 }
 
-fn kind_of(operation: Operation) -> i32 {
+fn event_type_of(operation: Operation) -> EventType {
     match operation {
-        Operation::Insert => kind::ROW_INSERT,
-        Operation::Update => kind::ROW_UPDATE,
-        _ => kind::ROW_DELETE,
+        Operation::Insert => EventType::RowInsert,
+        Operation::Update => EventType::RowUpdate,
+        _ => EventType::RowDelete,
     }
 }

@@ -4,6 +4,7 @@
 //! `audit.truncate_rows` of them kept as `row.truncate` events. A partitioned table's event covers its
 //! partitions, whose own triggers then keep still.
 
+use audit_model::EventType;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::options::Level;
@@ -12,7 +13,7 @@ use super::plans;
 use crate::context;
 use crate::encode::jsonb::{Kind, Writer};
 use crate::error::Error;
-use crate::event::{Category, Event, kind};
+use crate::event::Event;
 use crate::pg::guard::entry_point;
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{raw, relation};
@@ -102,7 +103,7 @@ unsafe fn subtract(table: Oid, is_exact: bool, loss: &mut Loss) {
             if is_exact {
                 let room = (settings::truncate_rows() - loss.images).max(0);
                 if plans::of(opened).has_row_trigger() {
-                    loss.images += super::baseline::images(opened, kind::ROW_TRUNCATE, room);
+                    loss.images += super::baseline::images(opened, EventType::RowTruncate, room);
                 }
                 loss.rows += count(opened);
             } else {
@@ -148,7 +149,7 @@ unsafe fn write(plan: &mut Plan, is_exact: bool, loss: &Loss) {
             command_id: raw::GetCurrentCommandId(false),
             parameters: Some(&parameters),
             retention_id: plan.retention_id,
-            ..Event::new(kind::TABLE_TRUNCATE, Category::Data)
+            ..Event::new(EventType::TableTruncate)
         };
         append::write(&event, reference.context_id, reference.node_id);
     }

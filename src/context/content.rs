@@ -2,16 +2,18 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use audit_model::key_order;
 use audit_statement::comment;
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum};
 
 use super::client::{fresh_text, parameters, statement_text};
 use super::{StatementUse, text};
-use crate::encode::jsonb::{self, Writer};
+use crate::encode::jsonb::Writer;
 use crate::settings;
 use crate::store::dictionary;
 use crate::store::partition::Parent;
+use audit_model::schema::contexts;
 
 /// Everything but the ids. Texts are in the server's encoding.
 #[derive(Hash, Default)]
@@ -84,10 +86,10 @@ impl Content {
     /// # Safety
     /// Must run inside a transaction that may write.
     pub unsafe fn write(&self, node_id: i32, now: i64) -> i64 {
-        // SAFETY: the values are those of the columns in order (sql/catalog/tables.sql).
+        // SAFETY: the values are those of the columns in order.
         unsafe {
             let id = dictionary::new_id(now);
-            let mut values = [
+            let mut values: [Option<Datum>; contexts::COUNT] = [
                 Some(Datum::from(node_id)),
                 Some(Datum::from(id)),
                 Some(Datum::from(self.session_id)),
@@ -129,7 +131,7 @@ impl Content {
             self.actor_source = "comment";
         }
         if self.context.is_none() && !pairs.is_empty() {
-            pairs.sort_by(|one, other| jsonb::key_order(&one.key, &other.key));
+            pairs.sort_by(|one, other| key_order(&one.key, &other.key));
             pairs.dedup_by(|one, other| one.key == other.key);
             let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|pair| (&*pair.key, &*pair.value)).collect();
             self.context = Some(strings(&pairs));

@@ -11,6 +11,7 @@ use crate::pg::{clock, raw, version};
 use crate::settings;
 use crate::store::partition::Parent;
 use crate::store::{dictionary, remote};
+use audit_model::schema::{nodes, sessions};
 
 /// A dictionary row that this backend wrote or found.
 #[derive(Clone, Copy)]
@@ -104,13 +105,25 @@ unsafe fn find_or_write_node() -> Known {
         let timeline = pg_sys::GetWALInsertionTimeLine().cast_signed();
         let mut found = None;
         let conditions = [
-            Condition { attribute: 3, procedure: Oid::from(pg_sys::F_INT8EQ), value: Datum::from(system) },
-            Condition { attribute: 4, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(database) },
-            Condition { attribute: 6, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(timeline) },
+            Condition {
+                attribute: nodes::SYSTEM_IDENTIFIER,
+                procedure: Oid::from(pg_sys::F_INT8EQ),
+                value: Datum::from(system),
+            },
+            Condition {
+                attribute: nodes::DATABASE_OID,
+                procedure: Oid::from(pg_sys::F_OIDEQ),
+                value: Datum::from(database),
+            },
+            Condition {
+                attribute: nodes::TIMELINE,
+                procedure: Oid::from(pg_sys::F_INT4EQ),
+                value: Datum::from(timeline),
+            },
         ];
         dictionary::rows(Parent::Nodes, &conditions, |descriptor, tuple| {
             // A server that this cluster is a physical copy of may look alike.
-            found = scan::attribute(tuple, 1, descriptor)
+            found = scan::attribute(tuple, nodes::NODE_ID, descriptor)
                 .map(|id| id.value() as i32)
                 .filter(|id| !remote::has(*id))
                 .map(|id| Known { id: i64::from(id), pending: scan::pending(tuple) });
@@ -124,7 +137,7 @@ unsafe fn find_or_write_node() -> Known {
         pg_sys::pg_strong_random(random.as_mut_ptr().cast(), random.len());
         let id = i32::from_ne_bytes(random) & i32::MAX | 1;
         let name = pg_sys::get_database_name(database);
-        let mut values = [
+        let mut values: [Option<Datum>; nodes::COUNT] = [
             Some(Datum::from(id)),
             server_name().into_datum(),
             Some(Datum::from(system)),
@@ -157,7 +170,7 @@ unsafe fn write_session() -> i64 {
         let login = pg_sys::GetUserNameFromId(pg_sys::GetAuthenticatedUserId(), true);
         let login = super::text(login).map_or_else(|| "unknown".into(), |login| login.to_string_lossy().into_owned());
         let kind = super::text(pg_sys::GetBackendTypeDesc(pg_sys::MyBackendType));
-        let mut values = [
+        let mut values: [Option<Datum>; sessions::COUNT] = [
             Some(Datum::from(node())),
             Some(Datum::from(id)),
             token().into_datum(),

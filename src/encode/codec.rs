@@ -184,7 +184,7 @@ impl Codec {
             .map(|attribute| (attribute.index, attribute.name, Codec::of(attribute.type_id, context)))
             .collect();
         let marked = fields.len() == 1 && fields[0].1 == super::marker::KEY;
-        fields.sort_by(|one, other| super::jsonb::key_order(&one.1, &other.1));
+        fields.sort_by(|one, other| audit_model::key_order(&one.1, &other.1));
         // SAFETY: a catalog lookup.
         let relation = unsafe { pg_sys::get_typ_typrelid(base) };
         Codec::Composite(Box::new(CompositeCodec { descriptor, relation, fields, marked }))

@@ -169,11 +169,6 @@ pub fn strings<'a>(texts: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
     writer.bytes
 }
 
-/// jsonb's order of keys: shorter first, then by bytes (lengthCompareJsonbString).
-pub fn key_order(one: &[u8], other: &[u8]) -> std::cmp::Ordering {
-    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
-}
-
 fn word(length: usize) -> u32 {
     // The encoder caps values long before a container reaches JENTRY_OFFLENMASK.
     u32::try_from(length).unwrap_or(u32::MAX) & 0x0FFF_FFFF

@@ -2,7 +2,9 @@
 //!
 //! Whatever is not of that form is no error: the caller keeps the text instead.
 
-use super::jsonb::{Container, Kind, Writer, key_order};
+use audit_model::key_order;
+
+use super::jsonb::{Container, Kind, Writer};
 use super::{marker, number};
 
 /// Nesting beyond this is kept as text.

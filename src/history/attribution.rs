@@ -13,19 +13,28 @@ use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::{partition, scan};
 use crate::store::namespace;
+use audit_model::schema::{attribution, contexts, sessions};
 
 entry_point!(audit_attribution, pg_finfo_audit_attribution, attribution);
 
 /// Columns of the type audit_internal.attribution.
-const COLUMNS: usize = 13;
+const COLUMNS: usize = attribution::COUNT;
 /// Contexts that a transaction keeps, by the lower bits of their ids: neighbours in time have consecutive ones.
 const KEPT: usize = 1024;
 /// The longest row that is kept.
 const LONGEST: usize = 8192;
-/// The column of both dictionaries that is their id; the one before it is the node.
-const ID: i16 = 2;
-/// The column of audit_internal.contexts that is the session; what the result shows begins after it (sql/catalog/tables.sql).
-const SESSION_ID: i32 = 3;
+/// The columns of both dictionaries that are their key.
+const NODE: i16 = contexts::NODE_ID;
+const ID: i16 = contexts::CONTEXT_ID;
+const _: () = assert!(sessions::NODE_ID == NODE && sessions::SESSION_ID == ID);
+/// What the result shows of a context: these columns of audit_internal.contexts in their order, before those of the session.
+const SHOWN: core::ops::RangeInclusive<i16> = contexts::LOGIN..=contexts::STATEMENT_PARAMETERS;
+const _: () = assert!(attribution::TOKEN - attribution::LOGIN == contexts::STATEMENT_PARAMETERS - contexts::LOGIN + 1);
+/// And of its session, with the position in the result.
+const SHOWN_OF_SESSION: [(usize, i16); 2] = [
+    (attribution::TOKEN as usize - 1, sessions::TOKEN),
+    (attribution::CLIENT_ADDR as usize - 1, sessions::CLIENT_ADDR),
+];
 
 /// What the transaction has looked up, in its memory; null before the first.
 static mut KNOWN: *mut Known = ptr::null_mut();
@@ -126,17 +135,16 @@ unsafe fn look_up(
     // SAFETY: values point into the tuples, which live until their visit ends.
     unsafe {
         visit(namespace::relation(c"contexts"), node_id, context_id, |context, columns| {
-            // login, role, effective_role, application_name, actor, actor_source, trace_id, reason, context, statement,
-            // statement_parameters stand in this order in both.
-            for column in 0..11 {
-                values[column] =
-                    pg_sys::heap_getattr(context, SESSION_ID + 1 + column as i32, columns, &mut nulls[column]);
+            for (position, number) in SHOWN.enumerate() {
+                values[position] = pg_sys::heap_getattr(context, i32::from(number), columns, &mut nulls[position]);
             }
             let mut is_null = false;
-            let session_id = pg_sys::heap_getattr(context, SESSION_ID, columns, &mut is_null).value() as i64;
+            let session_id = i32::from(contexts::SESSION_ID);
+            let session_id = pg_sys::heap_getattr(context, session_id, columns, &mut is_null).value() as i64;
             let has_session = visit(namespace::relation(c"sessions"), node_id, session_id, |session, columns| {
-                values[11] = pg_sys::heap_getattr(session, 3, columns, &mut nulls[11]);
-                values[12] = pg_sys::heap_getattr(session, 6, columns, &mut nulls[12]);
+                for (position, number) in SHOWN_OF_SESSION {
+                    values[position] = pg_sys::heap_getattr(session, i32::from(number), columns, &mut nulls[position]);
+                }
                 formed = Some(form(descriptor, &mut values, &mut nulls));
             });
             if !has_session {
@@ -194,7 +202,7 @@ unsafe fn visit(
                 break;
             }
             let mut is_null = false;
-            let node = pg_sys::heap_getattr(tuple, i32::from(ID) - 1, (*opened).rd_att, &mut is_null);
+            let node = pg_sys::heap_getattr(tuple, i32::from(NODE), (*opened).rd_att, &mut is_null);
             if node.value() as i32 == node_id {
                 has_found = true;
                 found(tuple, (*opened).rd_att);

@@ -1,13 +1,13 @@
 //! A row event as one row a column: `audit.diff` of an event and `audit.changes` are made of it.
 
+use audit_model::{Changes, Side};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 
 use super::call;
 use super::reader::Value;
 use super::row::Row;
-use super::values::Side;
+use super::values::{self, side_of};
 use crate::encode::jsonb::Writer;
-use crate::event::kind;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::rows::Rows;
@@ -25,21 +25,20 @@ unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
         let mut rows = Rows::begin(arguments);
         let arguments = Arguments::new(arguments);
         let Some(changes) = call::jsonb(arguments, 1) else { return Datum::null() };
-        let event_type = call::integer(arguments, 0);
         let row = Row { values: changes, names: call::jsonb(arguments, 2) };
         let mut writer = Writer::new();
         let mut push = |name: &[u8], old: Option<Value>, new: Option<Value>| {
             let [old, new] = [old, new].map(|value| value.map(|value| value.datum(&mut writer)));
             rows.push([Some(call::text_value(name)), old, new]);
         };
-        match event_type {
-            kind::ROW_UPDATE if changes.is_array() => changes.names().for_each(|name| push(name, None, None)),
-            kind::ROW_UPDATE => {
-                changes.pairs().for_each(|(name, pair)| push(name, Side::Old.of(pair), Side::New.of(pair)))
+        match values::held_by(call::integer(arguments, 0)) {
+            Some(Changes::Columns) if changes.is_array() => changes.names().for_each(|name| push(name, None, None)),
+            Some(Changes::Columns) => {
+                changes.pairs().for_each(|(name, pair)| push(name, side_of(Side::Old, pair), side_of(Side::New, pair)))
             }
-            _ if Side::Old.is_all_of(event_type) => row.pairs().for_each(|(name, value)| push(name, Some(value), None)),
-            _ if Side::New.is_all_of(event_type) => row.pairs().for_each(|(name, value)| push(name, None, Some(value))),
-            _ => {}
+            Some(Changes::Row(Side::Old)) => row.pairs().for_each(|(name, value)| push(name, Some(value), None)),
+            Some(Changes::Row(Side::New)) => row.pairs().for_each(|(name, value)| push(name, None, Some(value))),
+            None => {}
         }
     }
     Datum::null()

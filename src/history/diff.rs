@@ -4,11 +4,12 @@
 //! another kind, or a part that only one side has, which is shown whole. Values differ where their bytes do,
 //! so 1.0 and 1.00 do.
 
+use audit_model::merge;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::call;
 use super::path::Path;
-use super::reader::{Container, Value, merge};
+use super::reader::{Container, Value};
 use crate::encode::jsonb::Writer;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;

@@ -3,12 +3,10 @@
 //! The layout is that of src/include/utils/jsonb.h, which `encode::jsonb` writes. A value is kept with its
 //! exact bytes, so that what is copied from one document to another stays what it was.
 
-use std::cmp::Ordering;
-
 use pgrx::pg_sys::Datum;
 
 use super::call;
-use crate::encode::jsonb::{Kind, Writer, key_order};
+use crate::encode::jsonb::{Kind, Writer};
 
 const COUNT: u32 = 0x0FFF_FFFF;
 const SCALAR: u32 = 0x1000_0000;
@@ -117,30 +115,6 @@ impl<'a> Value<'a> {
             scalar
         }
     }
-}
-
-/// A member of one object or the other, or of both.
-pub type Member<'a> = (&'a [u8], Option<Value<'a>>, Option<Value<'a>>);
-
-/// The members of two objects by name; both must be in jsonb's order.
-pub fn merge<'a>(
-    one: impl Iterator<Item = (&'a [u8], Value<'a>)>,
-    other: impl Iterator<Item = (&'a [u8], Value<'a>)>,
-) -> impl Iterator<Item = Member<'a>> {
-    let mut one = one.peekable();
-    let mut other = other.peekable();
-    std::iter::from_fn(move || {
-        let order = match (one.peek(), other.peek()) {
-            (Some((one, _)), Some((other, _))) => key_order(one, other),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return None,
-        };
-        let old = if order.is_le() { one.next() } else { None };
-        let new = if order.is_ge() { other.next() } else { None };
-        let (name, _) = old.or(new)?;
-        Some((name, old.map(|(_, value)| value), new.map(|(_, value)| value)))
-    })
 }
 
 /// Walks the entries of a container and the bytes that belong to them.

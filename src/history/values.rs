@@ -1,16 +1,13 @@
-//! What a row event says: which columns changed, the values before, the values after.
-//!
-//! An insert or baseline holds the new values of a whole row, a delete or the image of a truncated row the old
-//! ones, without the names, which the version of the table has; an update {column: [old, new]}; at level minimal
-//! an update holds the names alone, and at level comprehensive the whole old row beside the changes.
+//! What a row event says: which columns changed, the values before, the values after. Where they are stored is told by
+//! the model ([`Changes::source`]).
 
+use audit_model::{Changes, EventType, Shape, Side, Source, merge};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::call;
-use super::reader::{Container, Value, merge};
+use super::reader::{Container, Value};
 use super::row::Row;
 use crate::encode::jsonb::{Kind, Writer};
-use crate::event::kind;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::raw;
@@ -25,26 +22,14 @@ static mut WRITER: Writer = Writer::new();
 /// Memory that the writer keeps after an unusually large value.
 const KEPT: usize = 1 << 20;
 
-/// Which side of a change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    Old,
-    New,
+/// This side of an update's `[old, new]`; `None` of what is no such pair.
+pub fn side_of(side: Side, pair: Value<'_>) -> Option<Value<'_>> {
+    pair.container().filter(|pair| pair.is_array())?.elements().nth(side as usize)
 }
 
-impl Side {
-    /// This side of an update's `[old, new]`.
-    pub fn of(self, pair: Value<'_>) -> Option<Value<'_>> {
-        pair.container()?.elements().nth(self as usize)
-    }
-
-    /// Whether the values of this kind of event are those of this side.
-    pub const fn is_all_of(self, event_type: i32) -> bool {
-        match self {
-            Side::Old => matches!(event_type, kind::ROW_DELETE | kind::ROW_TRUNCATE),
-            Side::New => matches!(event_type, kind::ROW_INSERT | kind::ROW_BASELINE),
-        }
-    }
+/// What events of the type hold in `changes`; `None` where they are not about a row.
+pub fn held_by(event_type: i32) -> Option<Changes> {
+    EventType::numbered(event_type).and_then(EventType::changes)
 }
 
 /// `changed_columns(event_type, changes) returns text[]`: of an update only.
@@ -55,7 +40,7 @@ unsafe fn changed_columns(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the declaration in sql/read/values.sql.
     unsafe {
         let arguments = Arguments::new(arguments);
-        if call::integer(arguments, 0) != kind::ROW_UPDATE {
+        if held_by(call::integer(arguments, 0)) != Some(Changes::Columns) {
             return arguments.null();
         }
         let changes = call::jsonb(arguments, 1);
@@ -105,25 +90,19 @@ unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
     // SAFETY: the declarations in sql/read/values.sql; the static is used by one thread and not across calls.
     unsafe {
         let arguments = Arguments::new(arguments);
-        let event_type = call::integer(arguments, 0);
-        let names = call::jsonb(arguments, 3);
-        let row = |position| call::jsonb(arguments, position).map(|values| Row { values, names });
-        let writer = &mut *(&raw mut WRITER);
-        if side.is_all_of(event_type) {
-            match row(1) {
-                Some(row) => row.write(writer),
-                None => return arguments.null(),
-            }
-        } else if event_type != kind::ROW_UPDATE {
+        let Some(held) = held_by(call::integer(arguments, 0)).filter(|held| held.has(side)) else {
             return arguments.null();
-        } else {
-            let changes = call::jsonb(arguments, 1).filter(|changes| changes.is_object());
-            match (row(2), changes) {
-                (Some(image), _) if side == Side::Old => image.write(writer),
-                (Some(image), changes) => overlay(writer, image, changes),
-                (None, Some(changes)) => one_side(writer, changes, side),
-                (None, None) => return arguments.null(),
-            }
+        };
+        let [changes, image, names] = [1, 2, 3].map(|position| call::jsonb(arguments, position));
+        let row = |values| Row { values, names };
+        let shape = changes.map(|changes| if changes.is_object() { Shape::Object } else { Shape::Array });
+        let writer = &mut *(&raw mut WRITER);
+        match (held.source(side, shape, image.is_some()), changes, image) {
+            (Some(Source::Row), Some(changes), _) => row(changes).write(writer),
+            (Some(Source::Image), _, Some(image)) => row(image).write(writer),
+            (Some(Source::Overlay), Some(changes), Some(image)) => overlay(writer, row(image), changes),
+            (Some(Source::Columns), Some(changes), _) => one_side(writer, changes, side),
+            _ => return arguments.null(),
         }
         let result = call::varlena_value(writer.finish());
         writer.shrink(KEPT);
@@ -139,21 +118,21 @@ fn one_side(writer: &mut Writer, changes: Container, side: Side) {
         writer.key(&mut object, name);
     }
     for (_, pair) in changes.pairs() {
-        let kind = side.of(pair).unwrap_or(pair).write(writer);
+        let kind = side_of(side, pair).unwrap_or(pair).write(writer);
         writer.close(&mut object, kind);
     }
 }
 
 /// The whole old row with the new values of what changed.
-fn overlay(writer: &mut Writer, image: Row, changes: Option<Container>) {
-    let merged = || merge(image.pairs(), changes.into_iter().flat_map(Container::pairs));
+fn overlay(writer: &mut Writer, image: Row, changes: Container) {
+    let merged = || merge(image.pairs(), changes.pairs());
     writer.begin();
     let mut object = writer.object(merged().count());
     for (name, _, _) in merged() {
         writer.key(&mut object, name);
     }
     for (_, old, change) in merged() {
-        let new = change.map(|pair| Side::New.of(pair).unwrap_or(pair)).or(old);
+        let new = change.map(|pair| side_of(Side::New, pair).unwrap_or(pair)).or(old);
         let kind = new.map_or(Kind::Null, |new| new.write(writer));
         writer.close(&mut object, kind);
     }

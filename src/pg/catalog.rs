@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 /// not bind.
 const INHERITS: u32 = 2611;
 const INHERITS_PARENT_INDEX: u32 = 2187;
-const INHERITS_CHILD: i32 = 1;
+const INHERITS_CHILD: i16 = 1;
 const INHERITS_PARENT: i16 = 2;
 
 /// A trigger function of the extension, invalid where there is none. Looked up in the schema itself: neither a search

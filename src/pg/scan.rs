@@ -115,10 +115,10 @@ pub unsafe fn btree_over(table: pg_sys::Relation, attribute: i16) -> Oid {
 ///
 /// # Safety
 /// The tuple must be of the descriptor and have that attribute.
-pub unsafe fn attribute(tuple: pg_sys::HeapTuple, number: i32, descriptor: pg_sys::TupleDesc) -> Option<Datum> {
+pub unsafe fn attribute(tuple: pg_sys::HeapTuple, number: i16, descriptor: pg_sys::TupleDesc) -> Option<Datum> {
     let mut is_null = false;
     // SAFETY: per the contract.
-    let value = unsafe { pg_sys::heap_getattr(tuple, number, descriptor, &mut is_null) };
+    let value = unsafe { pg_sys::heap_getattr(tuple, i32::from(number), descriptor, &mut is_null) };
     (!is_null).then_some(value)
 }
 

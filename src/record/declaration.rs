@@ -11,11 +11,11 @@ use pgrx::{FromDatum, IntoDatum};
 
 use crate::encode::{lookup, pin};
 use crate::error::Error;
-use crate::event::Category;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::scan::{self, Condition};
-use crate::store::namespace;
+use crate::store::{event_types, namespace};
+use audit_model::schema::event_parameters;
 
 entry_point!(audit_is_plain_type, pg_finfo_audit_is_plain_type, is_plain_type);
 
@@ -29,11 +29,9 @@ unsafe fn is_plain_type(arguments: FunctionCallInfo) -> Datum {
     Datum::from(type_id.is_some_and(lookup::reads_by_c_code))
 }
 
-/// An event type.
+/// An event type with its parameters.
 pub struct Declared {
-    pub kind: i32,
-    pub category: Category,
-    pub is_built_in: bool,
+    pub event_type: event_types::Declared,
     pub parameters: Vec<Parameter>,
 }
 
@@ -107,44 +105,32 @@ pub unsafe fn named(name: &[u8]) -> Rc<Declared> {
 /// # Safety
 /// Must run inside a transaction.
 unsafe fn read(name: &[u8]) -> Option<Declared> {
-    let mut found = None;
-    // SAFETY: the attributes are those of audit.event_types and audit.event_parameters (sql/catalog/tables.sql).
+    // SAFETY: the condition is of the column's type; the attributes are those of audit.event_parameters.
     unsafe {
-        let text = pg_sys::cstring_to_text_with_len(name.as_ptr().cast(), i32::try_from(name.len()).ok()?);
-        let condition = Condition { attribute: 2, procedure: Oid::from(pg_sys::F_TEXTEQ), value: Datum::from(text) };
-        scan::rows(TABLES[0], &[condition], |descriptor, tuple| {
-            let attribute = |number| scan::attribute(tuple, number, descriptor);
-            let category = attribute(3).and_then(|category| String::from_datum(category, false));
-            found =
-                attribute(1).zip(category.and_then(|category| Category::named(&category))).map(|(number, category)| {
-                    Declared {
-                        kind: number.value() as i32,
-                        category,
-                        is_built_in: attribute(7).is_some_and(|built_in| built_in.value() as u8 != 0),
-                        parameters: Vec::new(),
-                    }
-                });
-            false
-        });
-        let mut declared = found?;
-        let condition =
-            Condition { attribute: 1, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(declared.kind) };
+        let event_type = event_types::named(name)?;
+        let mut parameters = Vec::new();
+        let condition = Condition {
+            attribute: event_parameters::EVENT_TYPE,
+            procedure: Oid::from(pg_sys::F_INT4EQ),
+            value: Datum::from(event_type.number),
+        };
         scan::rows(TABLES[1], &[condition], |descriptor, tuple| {
             let attribute = |number| scan::attribute(tuple, number, descriptor);
             let is_true = |number| attribute(number).is_some_and(|value| value.value() as u8 != 0);
-            declared.parameters.push(Parameter {
-                name: attribute(2).map(|name| scan::payload(name).to_vec()).unwrap_or_default(),
-                type_name: attribute(3).and_then(|name| String::from_datum(name, false)).unwrap_or_default(),
+            let type_name = attribute(event_parameters::DATA_TYPE).and_then(|name| String::from_datum(name, false));
+            parameters.push(Parameter {
+                name: attribute(event_parameters::NAME).map(|name| scan::payload(name).to_vec()).unwrap_or_default(),
+                type_name: type_name.unwrap_or_default(),
                 type_id: Oid::INVALID,
-                is_required: is_true(4),
-                is_sensitive: is_true(5),
+                is_required: is_true(event_parameters::REQUIRED),
+                is_sensitive: is_true(event_parameters::SENSITIVE),
             });
             true
         });
-        for parameter in &mut declared.parameters {
+        for parameter in &mut parameters {
             parameter.type_id = type_named(&parameter.type_name);
         }
-        Some(declared)
+        Some(Declared { event_type, parameters })
     }
 }
 

@@ -3,6 +3,7 @@
 //! The caller is the role that runs the statement, not the owner of a function in between, and nothing here runs with
 //! rights that this role lacks, except to read the declarations and to write the event itself.
 
+use audit_model::EventType;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::declaration;
@@ -10,7 +11,7 @@ use super::parameters;
 use crate::context::{self, StatementUse};
 use crate::encode::jsonb::Writer;
 use crate::error::Error;
-use crate::event::{Event, kind};
+use crate::event::Event;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::raw;
@@ -55,7 +56,8 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
         pg_sys::PreventCommandIfParallelMode(c"audit.record()".as_ptr());
 
         let declared = declaration::named(name);
-        if declared.is_built_in && !kind::is_recordable(declared.kind) {
+        let built_in = EventType::numbered(declared.event_type.number);
+        if declared.event_type.is_built_in && !built_in.is_some_and(EventType::is_recordable) {
             Error::CapturedEventType { name: String::from_utf8_lossy(name).into_owned() }.raise();
         }
         let given = arguments.bytes(1);
@@ -63,7 +65,7 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
         let writer = &mut *(&raw mut WRITER);
         let has_parameters = parameters::write(writer, &declared, given);
 
-        let (kind, category) = (declared.kind, declared.category);
+        let (number, category) = (declared.event_type.number, declared.event_type.category);
         // From here on an ERROR jumps over this frame, which must own nothing.
         drop(declared);
         let reference = context::current(StatementUse::Omit);
@@ -72,8 +74,8 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
             parameters: has_parameters.then(|| writer.finish()),
             entity: arguments.bytes(2),
             entity_id: arguments.bytes(3),
-            failed: result == b"failure" || kind::is_failure(kind),
-            ..Event::new(kind, category)
+            failed: result == b"failure" || built_in.is_some_and(EventType::is_failure),
+            ..Event::declared(number, category)
         };
         let id = append::write(&event, reference.context_id, reference.node_id);
         (*(&raw mut WRITER)).shrink(KEPT);

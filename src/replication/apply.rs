@@ -7,31 +7,30 @@
 //! A source may publish more than `audit.publish` does: changes and deletions of events, or rows of the configuration.
 //! Those are refused here, and the subscription stops with an error.
 
+use audit_model::{Category, Column};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
 use pgrx::{FromDatum, IntoDatum};
 
 use crate::context;
 use crate::error::Error;
-use crate::event::Category;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
 use crate::pg::trigger::{Call, Operation};
 use crate::store::partition::Parent;
 use crate::store::{append, namespace, open, partition};
+use audit_model::schema::{contexts, nodes, relations, sessions};
 
 entry_point!(audit_accept_row, pg_finfo_audit_accept_row, accept_row);
 entry_point!(audit_refuse_applied, pg_finfo_audit_refuse_applied, refuse_applied);
 entry_point!(audit_accepted_rows, pg_finfo_audit_accepted_rows, accepted_rows);
 
-/// Columns of an event that decide about it, by number (sql/catalog/tables.sql).
-const OCCURRED_AT: i16 = 1;
-const EVENT_ID: i32 = 2;
-const EVENT_NODE: i32 = 5;
-/// Columns of the dictionaries' keys: a row of audit_internal.nodes is known by the first alone.
-const NODE: i16 = 1;
-const ID: i16 = 2;
+/// The columns of a dictionary's key, which are the same in all of them; a row of audit_internal.nodes is known by the first alone.
+const NODE: i16 = nodes::NODE_ID;
+const ID: i16 = relations::RELATION_ID;
+const _: () = assert!(relations::NODE_ID == NODE && sessions::NODE_ID == NODE && contexts::NODE_ID == NODE);
+const _: () = assert!(sessions::SESSION_ID == ID && contexts::CONTEXT_ID == ID);
 
 /// The rows that this process has accepted, and left out because they were known, since a COPY began.
 #[derive(Clone, Copy)]
@@ -156,21 +155,21 @@ unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> boo
     // SAFETY: per the contract; the columns are never null.
     unsafe {
         let columns = (*table).rd_att;
-        let value = |tuple, number| scan::attribute(tuple, number, columns).unwrap_or(Datum::null());
+        let value = |tuple, column: Column| scan::attribute(tuple, column.number(), columns).unwrap_or(Datum::null());
         // Back from a server that gathers this one's events.
-        if value(row, EVENT_NODE).value() as i32 == context::node() {
+        if value(row, Column::NodeId).value() as i32 == context::node() {
             return true;
         }
         let at = Condition {
-            attribute: OCCURRED_AT,
+            attribute: Column::OccurredAt.number(),
             procedure: Oid::from(pg_sys::F_TIMESTAMPTZ_EQ),
-            value: value(row, i32::from(OCCURRED_AT)),
+            value: value(row, Column::OccurredAt),
         };
-        let id = *value(row, EVENT_ID).cast_mut_ptr::<[u8; 16]>();
+        let id = *value(row, Column::EventId).cast_mut_ptr::<[u8; 16]>();
         [(*table).rd_id, partition::overflow()].into_iter().any(|place| {
             let mut found = false;
             scan::along_index(place, &at, |_, tuple| {
-                found = *value(tuple, EVENT_ID).cast_mut_ptr::<[u8; 16]>() == id;
+                found = *value(tuple, Column::EventId).cast_mut_ptr::<[u8; 16]>() == id;
                 !found
             });
             found
@@ -186,7 +185,7 @@ unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool 
     // SAFETY: per the contract; the columns are never null.
     unsafe {
         let columns = (*table).rd_att;
-        let value = |tuple, number: i16| scan::attribute(tuple, i32::from(number), columns).unwrap_or(Datum::null());
+        let value = |tuple, number| scan::attribute(tuple, number, columns).unwrap_or(Datum::null());
         let node = value(row, NODE).value() as i32;
         let key = if name(table).starts_with(b"nodes") {
             Condition { attribute: NODE, procedure: Oid::from(pg_sys::F_INT4EQ), value: value(row, NODE) }
@@ -209,7 +208,7 @@ unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool 
 /// # Safety
 /// The row must be of a partition of events.
 unsafe fn route_to_overflow(row: pg_sys::HeapTuple) {
-    // SAFETY: the overflow has the columns of every partition (sql/catalog/tables.sql).
+    // SAFETY: the overflow has the columns of every partition.
     unsafe {
         let overflow = open::overflow(Parent::Events(Category::Data));
         let copy = pg_sys::heap_copytuple(row);
@@ -224,7 +223,7 @@ unsafe fn route_to_overflow(row: pg_sys::HeapTuple) {
 /// The row must be of audit_internal.nodes.
 unsafe fn record_remote_node(table: pg_sys::Relation, row: pg_sys::HeapTuple) {
     // SAFETY: per the contract.
-    let node = unsafe { scan::attribute(row, i32::from(NODE), (*table).rd_att) };
+    let node = unsafe { scan::attribute(row, NODE, (*table).rd_att) };
     let node = node.and_then(|node| {
         // SAFETY: an int4.
         unsafe { i32::from_datum(node, false) }

@@ -1,6 +1,7 @@
 //! An archive on its way back: its dictionary rows where they are missing, its events into a table that is not yet part
 //! of the trail. Written without logical replication: subscribers received these events when they were recorded.
 
+use audit_model::{Column, DataType};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
 use pgrx::{FromDatum, IntoDatum, JsonB};
@@ -12,6 +13,7 @@ use crate::pg::guard::entry_point;
 use crate::pg::scan;
 use crate::store::partition::{self, Parent};
 use crate::store::{append, open};
+use audit_model::schema::{contexts, nodes, relations, sessions};
 
 /// Lines that are loaded at a time.
 const BATCH: usize = 1000;
@@ -20,43 +22,51 @@ entry_point!(audit_read_archive, pg_finfo_audit_read_archive, read_archive);
 
 /// The dictionaries by how their lines begin, with the query that makes rows of those lines that are missing, and the
 /// number of the column that their partitions are divided by.
-const DICTIONARIES: [(&[u8], Parent, &str, i32); 4] = [
+const DICTIONARIES: [(&[u8], Parent, &str, i16); 4] = [
     (
         b"{\"node\"",
         Parent::Nodes,
         "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.nodes, convert_from(l, 'UTF8')::jsonb->'node') d
          WHERE NOT EXISTS (SELECT FROM audit_internal.nodes k WHERE k.node_id = d.node_id)",
-        1,
+        nodes::NODE_ID,
     ),
     (
         b"{\"relation\"",
         Parent::Relations,
         "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.relations, convert_from(l, 'UTF8')::jsonb->'relation') d
          WHERE NOT EXISTS (SELECT FROM audit_internal.relations k WHERE k.node_id = d.node_id AND k.relation_id = d.relation_id)",
-        2,
+        relations::RELATION_ID,
     ),
     (
         b"{\"session\"",
         Parent::Sessions,
-        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.sessions, convert_from(l, 'UTF8')::jsonb->'session') d
-         WHERE NOT EXISTS (SELECT FROM audit_internal.sessions k WHERE k.node_id = d.node_id AND k.session_id = d.session_id)",
-        2,
+        "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit.sessions, convert_from(l, 'UTF8')::jsonb->'session') d
+         WHERE NOT EXISTS (SELECT FROM audit.sessions k WHERE k.node_id = d.node_id AND k.session_id = d.session_id)",
+        sessions::SESSION_ID,
     ),
     (
         b"{\"context\"",
         Parent::Contexts,
         "SELECT d.* FROM unnest($1) l, jsonb_populate_record(NULL::audit_internal.contexts, convert_from(l, 'UTF8')::jsonb->'context') d
          WHERE NOT EXISTS (SELECT FROM audit_internal.contexts k WHERE k.node_id = d.node_id AND k.context_id = d.context_id)",
-        2,
+        contexts::CONTEXT_ID,
     ),
 ];
 
-/// Of the type of events in audit.events, in the order of its columns.
-const EVENTS: &str =
-    "SELECT (d->>0)::timestamptz, (d->>1)::uuid, (d->>2)::bigint, (d->>3)::bigint, (d->>4)::integer, (d->>5)::integer,
-        (d->>6)::integer, (d->>7)::integer, d->>8, d->>9, nullif(d->10, 'null'), nullif(d->11, 'null'), d->>12,
-        nullif(d->13, 'null'), d->>14, d->>15, d->>16, (d->>17)::bigint, $2
-     FROM unnest($1) l, convert_from(l, 'UTF8') t, CAST(t AS jsonb) d";
+/// Rows of audit.events from the lines in $1, with the retention in $2.
+fn events_query() -> String {
+    let value = |column: &Column| {
+        let position = *column as usize;
+        match column.data_type() {
+            _ if *column == Column::RetentionId => "$2".to_owned(),
+            DataType::Jsonb => format!("nullif(d->{position}, 'null')"),
+            DataType::Text => format!("d->>{position}"),
+            other => format!("(d->>{position})::{}", other.name()),
+        }
+    };
+    let values: Vec<_> = Column::ALL.iter().map(value).collect();
+    format!("SELECT {} FROM unnest($1) l, convert_from(l, 'UTF8') t, CAST(t AS jsonb) d", values.join(", "))
+}
 
 /// `audit_internal.read_archive(request jsonb, destination regclass, retention_id integer) returns bigint`: returns how many
 /// events have been loaded.
@@ -74,7 +84,13 @@ unsafe fn read_archive(arguments: FunctionCallInfo) -> Datum {
         };
         let mut archiver = Archiver::start("read", &request.0);
         archiver.close();
-        let mut loader = Loader { destination, retention_id: retention_id.value() as i32, lines: Vec::new(), of: None };
+        let mut loader = Loader {
+            destination,
+            retention_id: retention_id.value() as i32,
+            lines: Vec::new(),
+            events_query: events_query(),
+            of: None,
+        };
         let mut events = 0_i64;
         while let Some(line) = archiver.line() {
             let kind = kind_of(line);
@@ -112,6 +128,7 @@ struct Loader {
     destination: Oid,
     retention_id: i32,
     lines: Vec<Vec<u8>>,
+    events_query: String,
     of: Option<Kind>,
 }
 
@@ -126,7 +143,7 @@ impl Loader {
             match self.of {
                 Some(Kind::Event) => {
                     let arguments = [lines.into(), self.retention_id.into()];
-                    insert_rows(EVENTS, &arguments, |_, _| (self.destination, None));
+                    insert_rows(&self.events_query, &arguments, |_, _| (self.destination, None));
                 }
                 Some(Kind::Dictionary(position)) => {
                     let (_, parent, query, column) = DICTIONARIES[position];

@@ -1,5 +1,6 @@
 //! Writes an event into its partition.
 
+use audit_model::Column;
 use pgrx::pg_sys::{self, Datum};
 
 use super::id;
@@ -60,7 +61,12 @@ pub fn options() -> i32 {
 
 /// # Safety
 /// The tuple must have just been inserted into the table that the index belongs to; `value` gives its columns.
-unsafe fn insert_plain(table: &Table, index: &Index, tuple: pg_sys::HeapTuple, value: impl Fn(usize) -> Option<Datum>) {
+unsafe fn insert_plain(
+    table: &Table,
+    index: &Index,
+    tuple: pg_sys::HeapTuple,
+    value: impl Fn(Column) -> Option<Datum>,
+) {
     if index.required.is_some_and(|column| value(column).is_none()) {
         return;
     }
@@ -70,8 +76,8 @@ unsafe fn insert_plain(table: &Table, index: &Index, tuple: pg_sys::HeapTuple, v
     unsafe {
         let columns = usize::try_from((*index.info).ii_NumIndexAttrs).unwrap_or(0);
         for position in 0..columns {
-            let column = usize::try_from((*index.info).ii_IndexAttrNumbers[position]).unwrap_or(1) - 1;
-            nulls[position] = value(column).map(|value| values[position] = value).is_none();
+            let column = Column::numbered((*index.info).ii_IndexAttrNumbers[position]);
+            nulls[position] = column.and_then(&value).map(|value| values[position] = value).is_none();
         }
         let owner = pg_sys::CurrentResourceOwner;
         if index.keeps_pages {

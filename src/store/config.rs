@@ -91,8 +91,7 @@ unsafe fn announce(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
     unsafe {
         pg_sys::CacheInvalidateRelcache(table);
         let number = pg_sys::get_attnum((*table).rd_id, OBJECT.as_ptr());
-        let about =
-            (number != 0).then(|| crate::pg::scan::attribute(tuple, i32::from(number), (*table).rd_att)).flatten();
+        let about = (number != 0).then(|| crate::pg::scan::attribute(tuple, number, (*table).rd_att)).flatten();
         if let Some(about) = about.map(|oid| pg_sys::Oid::from(oid.value() as u32))
             && pg_sys::get_rel_relkind(about) != 0
         {
@@ -142,7 +141,7 @@ unsafe fn delete(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
             .filter_map(|number| {
                 let type_id = attributes.iter().find(|attribute| attribute.number == *number)?.type_id;
                 let entry = pg_sys::lookup_type_cache(type_id, pg_sys::TYPECACHE_EQ_OPR_FINFO.cast_signed());
-                let value = crate::pg::scan::attribute(tuple, i32::from(*number), descriptor)?;
+                let value = crate::pg::scan::attribute(tuple, *number, descriptor)?;
                 Some(crate::pg::scan::Condition { attribute: *number, procedure: (*entry).eq_opr_finfo.fn_oid, value })
             })
             .collect();

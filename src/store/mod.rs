@@ -8,6 +8,7 @@
 //! * [`lock`] keeps sessions from doing the same work at once.
 //! * [`settings`] knows which tables `audit.enable` was asked for, [`enabled`] whose settings hold for a
 //!   partition, [`unconfigured`] which tables have audit triggers but no settings.
+//! * [`event_types`] reads what the catalog declares of an event type.
 //! * [`remote`] knows which nodes are other servers.
 //! * [`relations`] knows audited tables by more than their OID.
 //! * [`config`] writes configuration, [`moving`] moves events to other partitions, and [`copy`] copies and deletes rows

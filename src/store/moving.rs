@@ -2,6 +2,7 @@
 //! overflow to the partition that was missing and to the partitions of a table that got a retention of its own, and
 //! rows of a dictionary that came before their partition.
 
+use audit_model::Column;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::{FromDatum, IntoDatum};
 
@@ -9,11 +10,6 @@ use super::append;
 use super::copy::open_own;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-
-/// Columns of audit.events (sql/catalog/tables.sql).
-const COLUMNS: usize = 19;
-/// The last of them is the retention.
-const RETENTION_ID: usize = 18;
 
 entry_point!(audit_move_rows, pg_finfo_audit_move_rows, move_rows);
 
@@ -40,7 +36,7 @@ unsafe fn move_rows(arguments: FunctionCallInfo) -> Datum {
             let Some(mut copy) = copy_of(from, row, snapshot) else { continue };
             let mut position = row;
             pg_sys::simple_heap_delete(from, &mut position);
-            if usize::try_from((*(*to).rd_att).natts) == Ok(COLUMNS) {
+            if usize::try_from((*(*to).rd_att).natts) == Ok(Column::COUNT) {
                 copy = with_retention(copy, (*to).rd_att, retention_id);
             }
             append::insert_with(to, (*to).rd_id, copy, options);
@@ -86,9 +82,10 @@ unsafe fn with_retention(
     descriptor: pg_sys::TupleDesc,
     retention_id: Option<Datum>,
 ) -> pg_sys::HeapTuple {
-    let mut values = [Datum::null(); COLUMNS];
-    let mut nulls = [true; COLUMNS];
-    let mut replaces = [false; COLUMNS];
+    const RETENTION_ID: usize = Column::RetentionId as usize;
+    let mut values = [Datum::null(); Column::COUNT];
+    let mut nulls = [true; Column::COUNT];
+    let mut replaces = [false; Column::COUNT];
     (values[RETENTION_ID], nulls[RETENTION_ID]) = (retention_id.unwrap_or(Datum::null()), retention_id.is_none());
     replaces[RETENTION_ID] = true;
     // SAFETY: per the contract.

@@ -5,11 +5,11 @@
 
 use core::ffi::CStr;
 
+use audit_model::{Column, DataType};
 use pgrx::pg_sys::{self, Oid};
 
 use super::partition;
 use super::partition::Parent;
-use super::tuple::{DESCRIPTION, FIXED_COLUMNS};
 use crate::error::Error;
 use crate::pg::version;
 
@@ -28,8 +28,8 @@ pub struct Table {
 pub struct Index {
     pub relation: pg_sys::Relation,
     pub info: *mut pg_sys::IndexInfo,
-    /// The column that must not be NULL for an event to be in the index, from 0.
-    pub required: Option<usize>,
+    /// The column that must not be NULL for an event to be in the index.
+    pub required: Option<Column>,
     /// Whether it keeps pages between inserts, which are then the top transaction's.
     pub keeps_pages: bool,
 }
@@ -205,7 +205,7 @@ fn is_plain(info: &pg_sys::IndexInfo) -> bool {
         && info.ii_Expressions.is_null()
         && info.ii_ExclusionOps.is_null()
         && !info.ii_Unique
-        && info.ii_IndexAttrNumbers[..columns].iter().all(|number| column(*number).is_some())
+        && info.ii_IndexAttrNumbers[..columns].iter().all(|number| Column::numbered(*number).is_some())
 }
 
 /// Whether a column of the index may be of any length.
@@ -213,8 +213,8 @@ fn has_text(info: &pg_sys::IndexInfo) -> bool {
     let columns = usize::try_from(info.ii_NumIndexAttrs).unwrap_or(0);
     info.ii_IndexAttrNumbers[..columns]
         .iter()
-        .filter_map(|number| column(*number))
-        .any(|column| column >= FIXED_COLUMNS)
+        .filter_map(|number| Column::numbered(*number))
+        .any(|column| column.data_type().size().is_none())
 }
 
 /// The column that an index's predicate wants not to be NULL, none of an index without predicate; `None` where the
@@ -222,7 +222,7 @@ fn has_text(info: &pg_sys::IndexInfo) -> bool {
 ///
 /// # Safety
 /// Must be that of an open index.
-unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<usize>> {
+unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<Column>> {
     // SAFETY: a predicate is a list of expressions, whose tags say what they are.
     unsafe {
         match crate::pg::relation::list_length(info.ii_Predicate) {
@@ -233,16 +233,23 @@ unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<usize>> {
                     && (*test).nulltesttype == pg_sys::NullTestType::IS_NOT_NULL
                     && (*(*test).arg).type_ == pg_sys::NodeTag::T_Var;
                 let variable = (*test).arg.cast::<pg_sys::Var>();
-                if is_null_test { column((*variable).varattno).map(Some) } else { None }
+                if is_null_test { Column::numbered((*variable).varattno).map(Some) } else { None }
             }
             _ => None,
         }
     }
 }
 
-/// An attribute number as the position of an event's column.
-fn column(number: i16) -> Option<usize> {
-    usize::try_from(number).ok().filter(|number| (1..=DESCRIPTION.len()).contains(number)).map(|number| number - 1)
+/// The OID of a column's type.
+fn type_of(column: Column) -> Oid {
+    match column.data_type() {
+        DataType::Bigint => pg_sys::INT8OID,
+        DataType::Integer => pg_sys::INT4OID,
+        DataType::Jsonb => pg_sys::JSONBOID,
+        DataType::Text => pg_sys::TEXTOID,
+        DataType::Timestamptz => pg_sys::TIMESTAMPTZOID,
+        DataType::Uuid => pg_sys::UUIDOID,
+    }
 }
 
 /// The writer forms tuples by position, past every check of the executor: the partition must be as it was made.
@@ -253,11 +260,11 @@ unsafe fn check(relation: pg_sys::Relation) {
     // SAFETY: the descriptor of an open relation, whose attributes are as many as it says.
     let matches = unsafe {
         let descriptor = (*relation).rd_att;
-        usize::try_from((*descriptor).natts) == Ok(DESCRIPTION.len())
-            && DESCRIPTION.iter().enumerate().all(|(index, (name, type_id))| {
-                let attribute = &*version::attribute(descriptor, index);
-                crate::pg::relation::name(&attribute.attname) == *name
-                    && attribute.atttypid == *type_id
+        usize::try_from((*descriptor).natts) == Ok(Column::COUNT)
+            && Column::ALL.iter().all(|column| {
+                let attribute = &*version::attribute(descriptor, *column as usize);
+                crate::pg::relation::name(&attribute.attname) == column.name().as_bytes()
+                    && attribute.atttypid == type_of(*column)
                     && !attribute.attisdropped
             })
     };

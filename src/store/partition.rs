@@ -5,11 +5,11 @@ use core::ffi::CStr;
 use std::borrow::Cow;
 use std::ffi::CString;
 
+use audit_model::Category;
 use pgrx::pg_sys::{self, Oid};
 
 use super::namespace::relation;
 use crate::error::Error;
-use crate::event::Category;
 use crate::pg::{background, partition};
 
 /// A partitioned table of the trail.

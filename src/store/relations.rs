@@ -17,6 +17,10 @@ use crate::pg::guard::entry_point;
 use crate::pg::raw;
 use crate::pg::relation;
 use crate::pg::scan;
+use audit_model::schema::relations::{
+    COLUMNS, COUNT, KEY_COLUMNS, LINEAGE, NODE_ID, RECORDED_COLUMNS, RELATION_ID, RELATION_OID, SCHEMA_NAME, SINCE,
+    TABLE_NAME,
+};
 
 entry_point!(audit_has_name_of_another, pg_finfo_audit_has_name_of_another, has_name_of_another_sql);
 entry_point!(audit_column_name, pg_finfo_audit_column_name, column_name);
@@ -177,7 +181,7 @@ pub unsafe fn key_numbers(opened: pg_sys::Relation) -> Vec<i16> {
 /// # Safety
 /// Must run inside a transaction that may write.
 pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
-    // SAFETY: the values are those of the columns in order (sql/catalog/tables.sql).
+    // SAFETY: the values are those of the columns in order.
     unsafe {
         let known = look_up(version, node_id);
         if let Some(found) = known.found {
@@ -187,7 +191,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
         let id = i32::try_from(dictionary::next_number() & i64::from(i32::MAX)).unwrap_or(1);
         let lineage = known.lineage.unwrap_or_else(new_lineage);
         let key = (!version.key.is_empty()).then(|| version.key.clone());
-        let mut values = [
+        let mut values: [Option<Datum>; COUNT] = [
             Some(Datum::from(node_id)),
             Some(Datum::from(id)),
             lineage.into_datum(),
@@ -219,9 +223,11 @@ pub unsafe fn has_name_of_another(target: Oid) -> bool {
                 scan::attribute(tuple, number, descriptor)
                     .is_some_and(|text| String::from_utf8_lossy(scan::payload(text)) == name)
             };
-            let is_remote = scan::attribute(tuple, 1, descriptor).is_none_or(|node| remote::has(node.value() as i32));
-            if is(6, &version.schema) && is(7, &version.table) && !is_remote {
-                others.extend(scan::attribute(tuple, 4, descriptor).map(|oid| Oid::from(oid.value() as u32)));
+            let is_remote =
+                scan::attribute(tuple, NODE_ID, descriptor).is_none_or(|node| remote::has(node.value() as i32));
+            if is(SCHEMA_NAME, &version.schema) && is(TABLE_NAME, &version.table) && !is_remote {
+                others
+                    .extend(scan::attribute(tuple, RELATION_OID, descriptor).map(|oid| Oid::from(oid.value() as u32)));
             }
             true
         });
@@ -250,31 +256,32 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
         dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
             let attribute = |number| scan::attribute(tuple, number, descriptor);
             let text = |number| attribute(number).and_then(|datum| String::from_datum(datum, false));
-            let Some(lineage) = attribute(3).and_then(|datum| pgrx::Uuid::from_datum(datum, false)) else {
+            let Some(lineage) = attribute(LINEAGE).and_then(|datum| pgrx::Uuid::from_datum(datum, false)) else {
                 return true;
             };
-            let is_here = attribute(1).is_some_and(|node| node.value() as i32 == node_id);
-            let since = attribute(10).map_or(0, |since| since.value() as i64);
-            let same_name = text(6).as_deref() == Some(&version.schema) && text(7).as_deref() == Some(&version.table);
-            if is_here && attribute(4).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid) {
+            let is_here = attribute(NODE_ID).is_some_and(|node| node.value() as i32 == node_id);
+            let since = attribute(SINCE).map_or(0, |since| since.value() as i64);
+            let same_name = text(SCHEMA_NAME).as_deref() == Some(&version.schema)
+                && text(TABLE_NAME).as_deref() == Some(&version.table);
+            if is_here && attribute(RELATION_OID).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid) {
                 if by_oid.is_none_or(|(newest, _)| since >= newest) {
                     by_oid = Some((since, lineage));
                     let columns =
-                        attribute(8).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
-                    let names = attribute(9).and_then(|datum| Vec::<String>::from_datum(datum, false));
-                    let recorded = attribute(11).map(|datum| scan::payload(datum));
+                        attribute(COLUMNS).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
+                    let names = attribute(KEY_COLUMNS).and_then(|datum| Vec::<String>::from_datum(datum, false));
+                    let recorded = attribute(RECORDED_COLUMNS).map(|datum| scan::payload(datum));
                     // Only the newest version counts: a name that comes back is a version again.
                     let is_same = same_name
                         && columns.as_ref() == Some(&version.columns)
                         && names == key
                         && version.recorded.as_ref().is_none_or(|names| recorded == names.get(4..));
-                    known.found =
-                        is_same.then(|| (attribute(2).map_or(0, |id| id.value() as i32), scan::pending(tuple)));
+                    known.found = is_same
+                        .then(|| (attribute(RELATION_ID).map_or(0, |id| id.value() as i32), scan::pending(tuple)));
                 }
             } else if same_name
                 && !is_here
                 && by_name.is_none_or(|(newest, _)| since >= newest)
-                && !attribute(1).is_some_and(|node| remote::has(node.value() as i32))
+                && !attribute(NODE_ID).is_some_and(|node| remote::has(node.value() as i32))
             {
                 by_name = Some((since, lineage));
             }

@@ -7,14 +7,9 @@ use super::relations::{self, Version};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::scan::{self, Condition};
+use audit_model::schema::table_settings::{OPTIONS, RELATION_OID, SCHEMA_NAME, TABLE_NAME};
 
 entry_point!(audit_stale_settings_of, pg_finfo_audit_stale_settings_of, stale_settings_of);
-
-/// Attributes of audit_internal.table_settings (sql/catalog/tables.sql).
-const SCHEMA_NAME: i32 = 1;
-const TABLE_NAME: i32 = 2;
-const RELATION_OID: i16 = 3;
-const OPTIONS: i32 = 4;
 
 /// The options of the table with this OID, as the jsonb without its header; `None` for one that is not enabled.
 ///
@@ -82,7 +77,7 @@ unsafe fn stale_settings_of(arguments: FunctionCallInfo) -> Datum {
         }
         let mut found = None;
         named(&relations::describe(target), |descriptor, tuple| {
-            let table = scan::attribute(tuple, i32::from(RELATION_OID), descriptor);
+            let table = scan::attribute(tuple, RELATION_OID, descriptor);
             let is_gone = table.is_none_or(|oid| pg_sys::get_rel_relkind(Oid::from(oid.value() as u32)) == 0);
             found = is_gone.then(|| pg_sys::heap_copy_tuple_as_datum(tuple, descriptor));
             found.is_none()

@@ -1,44 +1,32 @@
 //! Forms the heap tuple of an event in a buffer that is kept between events.
 //!
-//! The layout is that of src/include/access/htup_details.h. The columns are those of sql/catalog/tables.sql, in
-//! that order; trailing NULLs are left off, which PostgreSQL reads as it reads rows older than a column.
+//! The layout is that of src/include/access/htup_details.h. The columns are those of the model, in their order;
+//! trailing NULLs are left off, which PostgreSQL reads as it reads rows older than a column.
 
+use audit_model::Column;
 use pgrx::pg_sys::{self, Datum};
 
 use crate::event::Event;
 
-/// Columns of an event.
-pub const COLUMNS: usize = 19;
-/// The first column that may be NULL.
-const FIRST_OPTIONAL: usize = 9;
-/// Columns of fixed size, which come first.
-pub const FIXED_COLUMNS: usize = 8;
 const HEADER: usize = 23;
-/// Bytes of the columns of fixed size.
-const FIXED: usize = 56;
-
-/// The columns in order: name and type, as a partition must have them.
-pub const DESCRIPTION: [(&[u8], pg_sys::Oid); COLUMNS] = [
-    (b"occurred_at", pg_sys::TIMESTAMPTZOID),
-    (b"event_id", pg_sys::UUIDOID),
-    (b"transaction_id", pg_sys::INT8OID),
-    (b"context_id", pg_sys::INT8OID),
-    (b"node_id", pg_sys::INT4OID),
-    (b"event_type", pg_sys::INT4OID),
-    (b"relation_id", pg_sys::INT4OID),
-    (b"command_id", pg_sys::INT4OID),
-    (b"category", pg_sys::TEXTOID),
-    (b"entity_id", pg_sys::TEXTOID),
-    (b"changes", pg_sys::JSONBOID),
-    (b"image", pg_sys::JSONBOID),
-    (b"entity_label", pg_sys::TEXTOID),
-    (b"parameters", pg_sys::JSONBOID),
-    (b"new_entity_id", pg_sys::TEXTOID),
-    (b"entity", pg_sys::TEXTOID),
-    (b"result", pg_sys::TEXTOID),
-    (b"subject_transaction_id", pg_sys::INT8OID),
-    (b"retention_id", pg_sys::INT4OID),
-];
+/// The first column that may be NULL.
+const FIRST_OPTIONAL: usize = Column::EntityId as usize;
+/// Columns of fixed size, which come first. The category is the varlena that every event has.
+const FIXED_COLUMNS: usize = Column::Category as usize;
+/// Bytes of those columns, which need no padding between them.
+const FIXED: usize = {
+    let (mut bytes, mut position) = (0, 0);
+    while position < FIXED_COLUMNS {
+        if let Some(size) = Column::ALL[position].data_type().size() {
+            bytes += size;
+        }
+        position += 1;
+    }
+    bytes
+};
+/// Columns that may be NULL and are varlenas. After them come the transaction of the subject, which a backend leaves NULL,
+/// and the retention.
+const OPTIONAL: usize = Column::SubjectTransactionId as usize - FIRST_OPTIONAL;
 
 /// What the writer adds to an event.
 pub struct Stamp {
@@ -54,18 +42,18 @@ pub struct Former {
     words: Vec<u64>,
     length: usize,
     /// Where the varlenas begin, the category first; 0 for NULL.
-    starts: [usize; COLUMNS - FIXED_COLUMNS],
+    starts: [usize; Column::COUNT - FIXED_COLUMNS],
 }
 
 impl Former {
     pub const fn new() -> Former {
-        Former { words: Vec::new(), length: 0, starts: [0; COLUMNS - FIXED_COLUMNS] }
+        Former { words: Vec::new(), length: 0, starts: [0; Column::COUNT - FIXED_COLUMNS] }
     }
 
     /// Forms the tuple; it lives until the next call.
     pub fn form(&mut self, event: &Event, stamp: &Stamp) -> pg_sys::HeapTupleData {
         // Of jsonb, which comes with a four-byte header, the payload.
-        let optional = [
+        let optional: [Option<&[u8]>; OPTIONAL] = [
             event.entity_id,
             event.changes.map(payload),
             event.image.map(payload),
@@ -77,7 +65,7 @@ impl Former {
         ];
         let present = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         let optional = &optional[..present];
-        let attributes = if event.retention_id.is_some() { COLUMNS } else { FIRST_OPTIONAL + present };
+        let attributes = if event.retention_id.is_some() { Column::COUNT } else { FIRST_OPTIONAL + present };
         let has_nulls = attributes > FIRST_OPTIONAL + present || optional.iter().any(Option::is_none);
         let bitmap = if has_nulls { attributes.div_ceil(8) } else { 0 };
         let start = (HEADER + bitmap).next_multiple_of(8);
@@ -86,7 +74,7 @@ impl Former {
         self.words[..start / 8].fill(0);
         self.length = start;
         self.push(&fixed(event, stamp));
-        self.starts = [0; COLUMNS - FIXED_COLUMNS];
+        self.starts = [0; Column::COUNT - FIXED_COLUMNS];
         self.starts[0] = self.varlena(event.category.name().as_bytes());
         for (position, value) in optional.iter().enumerate() {
             if let Some(value) = value {
@@ -115,7 +103,7 @@ impl Former {
             for attribute in 0..attributes {
                 // The last column is that of fixed size, where the tuple goes so far.
                 let is_present = attribute < FIRST_OPTIONAL
-                    || attribute == COLUMNS - 1
+                    || attribute == Column::RetentionId as usize
                     || optional.get(attribute - FIRST_OPTIONAL).is_some_and(Option::is_some);
                 if is_present {
                     bytes[HEADER + attribute / 8] |= 1 << (attribute % 8);
@@ -134,19 +122,19 @@ impl Former {
     }
 
     /// A column of the event that was formed last, for an index over it: `None` for NULL. It lives as long as the tuple.
-    pub fn value(&self, column: usize, event: &Event, stamp: &Stamp) -> Option<Datum> {
+    pub fn value(&self, column: Column, event: &Event, stamp: &Stamp) -> Option<Datum> {
         Some(match column {
-            0 => Datum::from(stamp.occurred_at),
-            1 => Datum::from(stamp.id.as_ptr().cast_mut()),
-            2 => Datum::from(stamp.transaction_id),
-            3 => Datum::from(stamp.context_id),
-            4 => Datum::from(stamp.node_id),
-            5 => Datum::from(event.kind),
-            6 => Datum::from(event.relation_id),
-            7 => Datum::from(event.command_id.cast_signed()),
-            _ if column == COLUMNS - 1 => Datum::from(event.retention_id?),
+            Column::OccurredAt => Datum::from(stamp.occurred_at),
+            Column::EventId => Datum::from(stamp.id.as_ptr().cast_mut()),
+            Column::TransactionId => Datum::from(stamp.transaction_id),
+            Column::ContextId => Datum::from(stamp.context_id),
+            Column::NodeId => Datum::from(stamp.node_id),
+            Column::EventType => Datum::from(event.event_type),
+            Column::RelationId => Datum::from(event.relation_id),
+            Column::CommandId => Datum::from(event.command_id.cast_signed()),
+            Column::RetentionId => Datum::from(event.retention_id?),
             _ => {
-                let start = self.starts.get(column - FIXED_COLUMNS).copied().filter(|start| *start != 0)?;
+                let start = self.starts.get(column as usize - FIXED_COLUMNS).copied().filter(|start| *start != 0)?;
                 // SAFETY: the varlena begins there, in the tuple.
                 Datum::from(unsafe { self.words.as_ptr().cast::<u8>().add(start) }.cast_mut())
             }
@@ -207,7 +195,7 @@ fn fixed(event: &Event, stamp: &Stamp) -> [u8; FIXED] {
     bytes[24..32].copy_from_slice(&stamp.transaction_id.to_ne_bytes());
     bytes[32..40].copy_from_slice(&stamp.context_id.to_ne_bytes());
     bytes[40..44].copy_from_slice(&stamp.node_id.to_ne_bytes());
-    bytes[44..48].copy_from_slice(&event.kind.to_ne_bytes());
+    bytes[44..48].copy_from_slice(&event.event_type.to_ne_bytes());
     bytes[48..52].copy_from_slice(&event.relation_id.to_ne_bytes());
     bytes[52..].copy_from_slice(&event.command_id.to_ne_bytes());
     bytes

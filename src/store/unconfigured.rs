@@ -5,12 +5,10 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use super::{append, namespace};
 use crate::pg::clock;
 use crate::pg::scan::{self, Condition};
+use audit_model::schema::unconfigured_tables;
 
 /// Distinguishes the lock from others on the same table's object tag.
 const PURPOSE: u16 = 1;
-/// Attributes of audit_internal.unconfigured_tables (sql/catalog/tables.sql).
-const RELATION_OID: i16 = 1;
-const COLUMNS: usize = 2;
 
 /// What became of a table that was to be added.
 #[derive(PartialEq, Eq)]
@@ -36,8 +34,11 @@ pub unsafe fn record(table: Oid) -> Recorded {
             return Recorded::Later;
         }
         let known = namespace::relation(c"unconfigured_tables");
-        let condition =
-            Condition { attribute: RELATION_OID, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(table) };
+        let condition = Condition {
+            attribute: unconfigured_tables::RELATION_OID,
+            procedure: Oid::from(pg_sys::F_OIDEQ),
+            value: Datum::from(table),
+        };
         let mut is_known = false;
         scan::rows(known, &[condition], |_, _| {
             is_known = true;
@@ -47,8 +48,8 @@ pub unsafe fn record(table: Oid) -> Recorded {
             return Recorded::Known;
         }
         let opened = pg_sys::table_open(known, pg_sys::RowExclusiveLock as i32);
-        let mut values: [Datum; COLUMNS] = [Datum::from(table), Datum::from(clock::now())];
-        let mut nulls = [false; COLUMNS];
+        let mut values: [Datum; unconfigured_tables::COUNT] = [Datum::from(table), Datum::from(clock::now())];
+        let mut nulls = [false; unconfigured_tables::COUNT];
         let tuple = pg_sys::heap_form_tuple((*opened).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
         append::insert(opened, known, tuple);
         pg_sys::table_close(opened, pg_sys::NoLock as i32);

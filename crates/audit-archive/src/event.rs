@@ -7,16 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
-/// Numbers of the event types that concern rows (sql/catalog/event_types.sql).
-pub mod kind {
-    pub const ROW_INSERT: i32 = 1;
-    pub const ROW_UPDATE: i32 = 2;
-    pub const ROW_DELETE: i32 = 3;
-    pub const ROW_TRUNCATE: i32 = 4;
-    pub const ROW_BASELINE: i32 = 5;
-}
-
-/// The columns of `audit.events`. Documents stay the text they came as, so that no number changes.
+/// The columns of `audit.events` that archives hold ([`audit_model::Column::ARCHIVED`]). Documents stay the text they came as, so that no number changes.
 #[derive(Deserialize)]
 pub struct Event<'a> {
     #[serde(borrow)]
@@ -49,28 +40,6 @@ pub struct Event<'a> {
     pub result: Option<Text<'a>>,
     pub subject_transaction_id: Option<i64>,
 }
-
-/// The names of those columns.
-pub const COLUMNS: [&str; 18] = [
-    "occurred_at",
-    "event_id",
-    "transaction_id",
-    "context_id",
-    "node_id",
-    "event_type",
-    "relation_id",
-    "command_id",
-    "category",
-    "entity_id",
-    "changes",
-    "image",
-    "entity_label",
-    "parameters",
-    "new_entity_id",
-    "entity",
-    "result",
-    "subject_transaction_id",
-];
 
 /// A string that is borrowed from the line unless it has escapes.
 #[derive(Clone)]
@@ -113,4 +82,46 @@ pub fn microseconds(text: &str) -> Option<i64> {
         chrono::DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z")
     });
     time.ok().map(|time| time.timestamp_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use audit_model::Column;
+    use serde::de::value::Error;
+    use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+    use serde::forward_to_deserialize_any;
+
+    use super::Event;
+
+    /// Answers a request for a struct with the names of its fields.
+    struct Fields;
+
+    impl<'de> Deserializer<'de> for Fields {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
+            Err(Error::custom("not a struct"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _name: &'static str,
+            fields: &'static [&'static str],
+            _visitor: V,
+        ) -> Result<V::Value, Error> {
+            Err(Error::custom(fields.join(" ")))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    #[test]
+    fn an_event_has_the_columns_of_the_model_in_their_order() {
+        let names: Vec<_> = Column::ARCHIVED.iter().map(|column| column.name()).collect();
+        let fields = Event::deserialize(Fields).err().map(|error| error.to_string());
+        assert_eq!(fields, Some(names.join(" ")));
+    }
 }

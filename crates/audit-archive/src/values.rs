@@ -1,18 +1,13 @@
-//! What a row event says, in JSON text: which columns changed, the values before, the values after. The rules are those
-//! of `audit_internal.old_values`, `audit_internal.new_values` and `audit_internal.changed_columns`.
-//!
-//! An insert holds the new values of a whole row as an array without the names, which the version of the table has; a
-//! delete the old ones; an update `{column: [old, new]}`, or the names alone at level minimal, and at level
-//! comprehensive the whole old row as its image. Values are copied as text and never parsed.
+//! What a row event says, in JSON text: which columns changed, the values before, the values after. Where they are stored
+//! is told by the model ([`audit_model::Changes::source`]). Values are copied as text and never parsed.
 
-use std::cmp::Ordering;
 use std::fmt;
 
+use audit_model::{EventType, Shape, Side, Source, merge};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::event::kind::{ROW_BASELINE, ROW_DELETE, ROW_INSERT, ROW_TRUNCATE, ROW_UPDATE};
 use crate::event::{Event, Text};
 
 /// The names of a version's columns, in the order of whole rows, each as the beginning of a member: `"name":`.
@@ -37,42 +32,42 @@ pub struct Changes<'a> {
     /// The columns of an update at level minimal.
     names: Vec<Text<'a>>,
     image: Option<Vec<&'a RawValue>>,
-    event_type: i32,
+    /// What the type of the event says that its changes are.
+    held: Option<audit_model::Changes>,
+    shape: Option<Shape>,
 }
 
 impl<'a> Changes<'a> {
     pub fn of(event: &Event<'a>) -> serde_json::Result<Changes<'a>> {
-        let mut changes =
-            Changes { pairs: None, row: None, names: Vec::new(), image: None, event_type: event.event_type };
-        let is_row = matches!(event.event_type, ROW_INSERT | ROW_DELETE | ROW_TRUNCATE | ROW_BASELINE);
-        if !is_row && event.event_type != ROW_UPDATE {
-            return Ok(changes);
-        }
+        let held = EventType::numbered(event.event_type).and_then(EventType::changes);
+        let mut changes = Changes { pairs: None, row: None, names: Vec::new(), image: None, held, shape: None };
+        let Some(held) = held else { return Ok(changes) };
         if let Some(document) = event.changes.map(RawValue::get) {
-            if is_row {
-                changes.row = Some(serde_json::from_str(document)?);
-            } else if document.starts_with('{') {
-                changes.pairs = Some(serde_json::from_str(document)?);
-            } else {
-                changes.names = serde_json::from_str(document)?;
+            let shape = if document.starts_with('{') { Shape::Object } else { Shape::Array };
+            changes.shape = Some(shape);
+            match (held, shape) {
+                (audit_model::Changes::Row(_), _) => changes.row = Some(serde_json::from_str(document)?),
+                (audit_model::Changes::Columns, Shape::Object) => changes.pairs = Some(serde_json::from_str(document)?),
+                (audit_model::Changes::Columns, Shape::Array) => changes.names = serde_json::from_str(document)?,
             }
         }
-        if let (ROW_UPDATE, Some(image)) = (event.event_type, event.image) {
+        if let (audit_model::Changes::Columns, Some(image)) = (held, event.image) {
             changes.image = Some(serde_json::from_str(image.get())?);
         }
         Ok(changes)
     }
 
-    /// The names of the columns that an update changed; none for other events.
-    pub fn columns(&self) -> Option<impl Iterator<Item = &str>> {
+    /// How many columns an update changed, and their names; none for other events.
+    pub fn columns(&self) -> Option<(usize, impl Iterator<Item = &str>)> {
         let pairs = self.pairs.iter().flat_map(|pairs| pairs.0.iter()).map(|(name, _)| &**name);
         let names = self.names.iter().map(|name| &**name);
-        (self.event_type == ROW_UPDATE).then(|| pairs.chain(names))
+        let count = self.pairs.as_ref().map_or(0, |pairs| pairs.0.len()) + self.names.len();
+        (self.held == Some(audit_model::Changes::Columns)).then(|| (count, pairs.chain(names)))
     }
 
     /// Appends those names as an array; false for other events.
     pub fn write_columns(&self, out: &mut String) -> bool {
-        let Some(columns) = self.columns() else { return false };
+        let Some((_, columns)) = self.columns() else { return false };
         out.push('[');
         for (place, name) in columns.enumerate() {
             if place > 0 {
@@ -84,24 +79,14 @@ impl<'a> Changes<'a> {
         true
     }
 
-    /// Appends the values before as an object; false where there are none.
-    pub fn write_old(&self, names: Option<&Names>, out: &mut String) -> bool {
-        match (self.event_type, &self.image, &self.pairs, &self.row) {
-            (ROW_DELETE | ROW_TRUNCATE, _, _, Some(row)) => write_row(names, row, out),
-            (ROW_UPDATE, Some(image), _, _) => write_row(names, image, out),
-            (ROW_UPDATE, None, Some(pairs), _) => write_side(pairs, 0, out),
-            _ => return false,
-        }
-        true
-    }
-
-    /// Appends the values after as an object; false where there are none.
-    pub fn write_new(&self, names: Option<&Names>, out: &mut String) -> bool {
-        match (self.event_type, &self.image, &self.pairs, &self.row) {
-            (ROW_INSERT | ROW_BASELINE, _, _, Some(row)) => write_row(names, row, out),
-            (ROW_UPDATE, Some(image), Some(pairs), _) => write_overlay(names, image, pairs, out),
-            (ROW_UPDATE, Some(image), None, _) => write_row(names, image, out),
-            (ROW_UPDATE, None, Some(pairs), _) => write_side(pairs, 1, out),
+    /// Appends the values of this side as an object; false where there are none.
+    pub fn write(&self, side: Side, names: Option<&Names>, out: &mut String) -> bool {
+        let source = self.held.and_then(|held| held.source(side, self.shape, self.image.is_some()));
+        match (source, &self.row, &self.image, &self.pairs) {
+            (Some(Source::Row), Some(row), ..) => write_row(names, row, out),
+            (Some(Source::Image), _, Some(image), _) => write_row(names, image, out),
+            (Some(Source::Overlay), _, Some(image), Some(pairs)) => write_overlay(names, image, pairs, out),
+            (Some(Source::Columns), .., Some(pairs)) => write_side(pairs, side, out),
             _ => return false,
         }
         true
@@ -168,7 +153,7 @@ fn write_row(names: Option<&Names>, row: &[&RawValue], out: &mut String) {
 }
 
 /// One side of every change.
-fn write_side(pairs: &Pairs, side: usize, out: &mut String) {
+fn write_side(pairs: &Pairs, side: Side, out: &mut String) {
     for (place, (name, pair)) in pairs.0.iter().enumerate() {
         separate(out, place == 0);
         out.push_str(&member(name));
@@ -178,9 +163,9 @@ fn write_side(pairs: &Pairs, side: usize, out: &mut String) {
 }
 
 /// This side of `[old, new]`; what is no such pair stands for both.
-fn one_of(pair: &RawValue, side: usize) -> &str {
+fn one_of(pair: &RawValue, side: Side) -> &str {
     let sides: Option<Vec<&RawValue>> = serde_json::from_str(pair.get()).ok();
-    sides.and_then(|sides| sides.get(side).copied()).unwrap_or(pair).get()
+    sides.and_then(|sides| sides.get(side as usize).copied()).unwrap_or(pair).get()
 }
 
 /// The whole old row with the new values of what changed. Both have their members in jsonb's order of keys.
@@ -194,36 +179,15 @@ fn write_overlay(names: Option<&Names>, image: &[&RawValue], pairs: &Pairs, out:
             &places
         }
     };
-    let mut old = columns.iter().zip(image).peekable();
-    let mut new = pairs.0.iter().peekable();
+    let old = columns.iter().map(String::as_str).zip(image);
+    let new = pairs.0.iter().map(|(name, pair)| (&**name, pair));
     let mut is_empty = true;
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (Some((column, _)), Some((name, _))) => key_order(column, name),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => break,
-        };
-        let kept = if order.is_le() { old.next() } else { None };
-        let changed = if order.is_ge() { new.next() } else { None };
+    for (name, kept, changed) in merge(old, new) {
         separate(out, is_empty);
         is_empty = false;
-        match (kept, changed) {
-            (_, Some((name, pair))) => {
-                out.push_str(&member(name));
-                out.push_str(one_of(pair, 1));
-            }
-            (Some((column, value)), None) => {
-                out.push_str(&member(column));
-                out.push_str(value.get());
-            }
-            (None, None) => break,
-        }
+        out.push_str(&member(name));
+        let value = changed.map(|pair| one_of(pair, Side::New)).or(kept.map(|value| value.get()));
+        out.push_str(value.unwrap_or("null"));
     }
     finish(out, is_empty);
-}
-
-/// jsonb's order of keys: the shorter first (src/backend/utils/adt/jsonb_util.c, lengthCompareJsonbString).
-fn key_order(one: &str, other: &str) -> Ordering {
-    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }

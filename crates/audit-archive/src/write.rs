@@ -3,13 +3,14 @@
 use std::io::{BufRead, Write as _};
 use std::time::Instant;
 
+use audit_model::Column;
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
 use crate::dictionary::{Dictionaries, Entry};
 use crate::digest::{self, Digesting};
 use crate::error::{Failure, Kind, Result};
-use crate::event::{COLUMNS, Event};
+use crate::event::Event;
 use crate::key::{self, Key};
 use crate::lines::Lines;
 use crate::manifest::{FORMAT, File, Format, Manifest, Names};
@@ -66,10 +67,11 @@ pub fn write(request: Write, input: &mut impl BufRead) -> Result<Written> {
 /// The order of an event's values is that of a known version of `audit.events`.
 fn check_columns(subject: &Subject) -> Result<()> {
     let names: Vec<&str> = subject.columns.iter().map(|column| column.name.as_str()).collect();
-    if names == COLUMNS {
+    let expected: Vec<&str> = Column::ARCHIVED.iter().map(|column| column.name()).collect();
+    if names == expected {
         return Ok(());
     }
-    Err(Failure::bad_request(format!("columns of events are not {} but {}", COLUMNS.join(", "), names.join(", ")))
+    Err(Failure::bad_request(format!("columns of events are not {} but {}", expected.join(", "), names.join(", ")))
         .hint("Install audit-archive and the extension in the same version."))
 }
 

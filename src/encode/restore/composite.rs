@@ -1,9 +1,9 @@
 //! Composite values, from objects by attribute name.
 
+use audit_model::key_order;
 use pgrx::pg_sys::{self, Datum};
 
 use super::super::codec::CompositeCodec;
-use super::super::jsonb::key_order;
 use super::super::lookup;
 use super::reader::Container;
 use super::target::Target;

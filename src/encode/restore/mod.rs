@@ -20,12 +20,12 @@ mod target;
 mod text;
 mod value;
 
+use audit_model::key_order;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use self::composite::Row;
 use self::plan::Plan;
 use self::reader::Item;
-use super::jsonb::key_order;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;

@@ -2,11 +2,11 @@
 
 use core::ffi::c_void;
 
+use audit_model::key_order;
 use pgrx::PgMemoryContexts;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::super::codec::Codec;
-use super::super::jsonb::key_order;
 use super::super::pin;
 use super::composite::Row;
 use super::constraint::Domain;

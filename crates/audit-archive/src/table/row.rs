@@ -2,12 +2,13 @@
 
 use std::io::Write;
 
+use audit_model::{Side, summary};
+
 use super::Table;
 use super::batch::Value::{Bigint, Integer, Text, Time};
 use crate::dictionary::Dictionaries;
 use crate::error::{Failure, Result};
 use crate::event::{Event, microseconds};
-use crate::summary;
 use crate::values::Changes;
 
 /// Makes rows; its texts are kept for the next one.
@@ -46,15 +47,16 @@ impl Resolver {
         self.old_values.clear();
         self.new_values.clear();
         let has_changed = changes.write_columns(&mut self.changed_columns);
-        let has_old = changes.write_old(names, &mut self.old_values);
-        let has_new = changes.write_new(names, &mut self.new_values);
+        let has_old = changes.write(Side::Old, names, &mut self.old_values);
+        let has_new = changes.write(Side::New, names, &mut self.new_values);
 
         let actor = context.map(|context| context.actor.as_deref().unwrap_or(&context.login));
         let entity = event.entity.as_deref().or_else(|| relation.as_ref().map(|relation| relation.entity.as_str()));
         let phrase = event_type.as_ref().map(|event_type| event_type.phrase.as_str());
         let (entity_id, entity_label) = (event.entity_id.as_deref(), event.entity_label.as_deref());
         let parts = summary::Parts { actor, phrase, entity, entity_id, entity_label };
-        summary::write(parts, changes.columns(), &mut self.summary);
+        self.summary.clear();
+        summary::write(&mut self.summary, parts, changes.columns());
 
         let parameters = event.parameters.map(|parameters| parameters.get());
         let statement_parameters = context.and_then(|context| context.statement_parameters.as_deref());
