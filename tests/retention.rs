@@ -128,7 +128,7 @@ fn two_years_of_life_are_accounted_for() {
 /// The partitions' owner as prunes and archives name it: a category, or a retention of a table.
 const OWNERS: &str = "
     CREATE VIEW proof.notes AS
-    SELECT s.event, substring(s.entity FROM '^audit\\.events_(dedicated_\\d+|[a-z]+)') AS owner, (s.parameters->>'events')::bigint AS events,
+    SELECT s.event, substring(s.entity FROM '^audit_internal\\.events_(dedicated_\\d+|[a-z]+)') AS owner, (s.parameters->>'events')::bigint AS events,
            s.parameters->>'archive_id' AS archive_id, s.parameters->>'action' AS action
     FROM proof.seen s WHERE s.event IN ('retention.prune', 'retention.archive');
     CREATE VIEW proof.owned AS

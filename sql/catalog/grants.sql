@@ -70,7 +70,7 @@ GRANT EXECUTE ON FUNCTION
     audit_internal.stack_fingerprint(text), audit_internal.with_partitions(regclass),
     audit_internal.takes_truncate_trigger(regclass), audit_internal.is_preloaded(),
     audit_internal.unseen_rows(), audit_internal.retention_overview(), audit_internal.figures(),
-    audit_internal.category_of_parent(text), audit_internal.partition_bounds(pg_node_tree),
+    audit_internal.partition_bounds(pg_node_tree),
     audit_internal.row_state(regclass, jsonb), audit_internal.truncate_state(regclass, jsonb),
     audit_internal.trigger_state(regclass, regproc, integer), audit_internal.row_operations(jsonb), audit_internal.trigger_gap(integer)
 TO PUBLIC;

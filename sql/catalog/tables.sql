@@ -208,18 +208,39 @@ CREATE TABLE audit_internal.schema_settings (
 );
 COMMENT ON TABLE audit_internal.schema_settings IS 'Schemas whose future tables are audited';
 
+-- The parents of partitions. Those of tables with a retention of their own are added when they are made.
+CREATE TABLE audit_internal.partition_parents (
+    parent       text PRIMARY KEY,
+    category     text,
+    retention_id integer UNIQUE
+);
+COMMENT ON TABLE audit_internal.partition_parents IS 'The tables of this schema whose partitions divide time';
+COMMENT ON COLUMN audit_internal.partition_parents.category IS 'The category of the events in its partitions; null for the dictionaries, and for the overflow, which takes any';
+COMMENT ON COLUMN audit_internal.partition_parents.retention_id IS 'The retention of the table that its partitions are dedicated to, null otherwise';
+INSERT INTO audit_internal.partition_parents (parent, category) VALUES
+    ('contexts', NULL),
+    ('sessions', NULL),
+    ('events_overflow', NULL),
+    ('events_data', 'data'),
+    ('events_read', 'read'),
+    ('events_security', 'security'),
+    ('events_schema', 'schema'),
+    ('events_system', 'system'),
+    ('events_application', 'application');
+
 CREATE TABLE audit_internal.partition_settings (
     parent        text PRIMARY KEY,
     partition_interval interval NOT NULL CHECK (partition_interval >= interval '1 hour')
 );
 COMMENT ON TABLE audit_internal.partition_settings IS 'How much time one partition of a partitioned table holds, where it is not the default of one month';
 
--- What is known of a partition beside its bounds, which are in the catalog. The row is written when the
--- partition is about to be split, closes or is made by a merge, and is exact from then on, because only
--- move_rows writes to a closed partition.
+-- The state of a partition and what is known of it beside its bounds, which are in the catalog. A partition without a
+-- row is open. What a row says of a closed partition is exact, because only move_rows and delete_rows write to one.
+-- The states and what leads from one to another: docs/internals/partition-lifecycle.md.
 CREATE TABLE audit_internal.partition_catalog (
     partition_name    text PRIMARY KEY,
     parent            text NOT NULL,
+    state             text NOT NULL CHECK (state IN ('splitting', 'closed', 'merging', 'restored', 'default')),
     closed_at         timestamptz,
     events            bigint,
     first_at          timestamptz,
@@ -227,12 +248,16 @@ CREATE TABLE audit_internal.partition_catalog (
     lowest_context_id bigint,
     split_at          timestamptz,
     merged_from       text[],
-    pruned_at         timestamptz
+    pruned_at         timestamptz,
+    restored_number   integer
 );
-COMMENT ON TABLE audit_internal.partition_catalog IS 'Closed partitions: how many events they hold, from when to when; and partitions that are being split or merged';
+COMMENT ON TABLE audit_internal.partition_catalog IS 'Partitions that are not simply open: their state, and how many events from when to when the closed ones hold';
+COMMENT ON COLUMN audit_internal.partition_catalog.state IS
+    'splitting: open, and its end is being brought forward; closed: takes no more events but by way of the overflow; merging: filled from two closed partitions, whose place it has yet to take; restored: loaded from an archive; default: routes events of other servers to the overflow';
 COMMENT ON COLUMN audit_internal.partition_catalog.lowest_context_id IS 'No event of the partition refers to an older context';
 COMMENT ON COLUMN audit_internal.partition_catalog.split_at IS 'The open partition is to end here';
 COMMENT ON COLUMN audit_internal.partition_catalog.pruned_at IS 'When retention last deleted events from among others that are held; it looks again when a hold is placed or released';
+COMMENT ON COLUMN audit_internal.partition_catalog.restored_number IS 'Of a restored archive: the end of the partition''s name, and negative the retention of its events';
 COMMENT ON COLUMN audit_internal.partition_catalog.merged_from IS 'The partitions that this one, not yet in their place, holds the events of';
 
 -- Retention by category, and by table within data. Nothing is set at first: everything is kept.
@@ -309,6 +334,7 @@ ALTER TABLE audit_internal.schema_settings  REPLICA IDENTITY NOTHING;
 ALTER TABLE audit_internal.unconfigured_tables REPLICA IDENTITY NOTHING;
 ALTER TABLE audit_internal.weakened_triggers REPLICA IDENTITY NOTHING;
 ALTER TABLE audit_internal.partition_settings REPLICA IDENTITY NOTHING;
+ALTER TABLE audit_internal.partition_parents REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.archives REPLICA IDENTITY NOTHING;
 ALTER TABLE audit.holds REPLICA IDENTITY NOTHING;
 ALTER TABLE audit_internal.retention_settings REPLICA IDENTITY NOTHING;
@@ -319,6 +345,7 @@ SELECT pg_catalog.pg_extension_config_dump('audit.event_parameters', 'WHERE even
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.table_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.schema_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.partition_settings', '');
+SELECT pg_catalog.pg_extension_config_dump('audit_internal.partition_parents', 'WHERE retention_id IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('audit.archives', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.holds', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.retention_settings', '');

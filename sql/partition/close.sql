@@ -1,4 +1,4 @@
--- Closing partitions: the indexes of readers, the facts, the closing trigger; and the summaries of open ones.
+-- Closing partitions: the indexes of readers, the facts, the state; and the summaries of open ones.
 
 -- Partitions of events whose time is over and that have not closed, or lack an index of closed partitions,
 -- oldest first. For some minutes more a clock that is set right may still lead writers to them.
@@ -11,10 +11,9 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL (
         SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
                            WHERE i.indrelid = l.partition::oid AND i.indisvalid AND c.relname = l.partition_name || d.suffix) AS is_missing) m
-    LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
-    WHERE l.parent LIKE 'events\_%' AND l.until < audit_internal.clock() - interval '10 minutes' AND NOT audit_internal.awaits_events(l.since, l.until)
-    GROUP BY l.partition, l.partition_name, l.parent, l.until, f.closed_at
-    HAVING f.closed_at IS NULL OR bool_or(m.is_missing)
+    WHERE l.category IS NOT NULL AND l.until < audit_internal.clock() - interval '10 minutes' AND NOT audit_internal.awaits_events(l.since, l.until)
+    GROUP BY l.partition, l.partition_name, l.parent, l.until, l.state
+    HAVING l.state <> 'closed' OR bool_or(m.is_missing)
     ORDER BY l.until, l.parent;
 END;
 COMMENT ON FUNCTION audit_internal.partitions_to_close() IS 'Partitions whose time is over and the indexes that they lack; internal';
@@ -56,7 +55,7 @@ END;
 $$;
 COMMENT ON FUNCTION audit_internal.close_partition() IS 'Closes one partition whose time is over; false where there is none; internal';
 
--- Gives a partition the indexes of a closed one, its statistics, its closing trigger and its facts.
+-- Gives a partition the indexes of a closed one, its statistics, its state and its facts.
 CREATE FUNCTION audit_internal.finish_partition(partition_name text, parent text, suffixes text[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -78,19 +77,18 @@ BEGIN
         END;
     END LOOP;
     EXECUTE format('ANALYZE audit_internal.%I', partition_name);
-    IF EXISTS (SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = finish_partition.partition_name AND f.closed_at IS NOT NULL) THEN
+    IF EXISTS (SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = finish_partition.partition_name AND f.state = 'closed') THEN
         RETURN;
     END IF;
-    -- The event writer looks for this trigger by name and writes to the overflow instead; any other INSERT is
-    -- rejected, as UPDATE and DELETE already are.
-    PERFORM audit_internal.execute_permitted(format('CREATE TRIGGER closed BEFORE INSERT ON audit_internal.%I FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', partition_name));
+    -- The state as the relation cache has it: backends that open the partition from now on write to the overflow instead.
+    PERFORM audit_internal.execute_permitted(format('CREATE OR REPLACE TRIGGER closed BEFORE INSERT ON audit_internal.%I FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_insert()', partition_name));
     PERFORM audit_internal.execute_permitted(format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER closed', partition_name));
     -- The next vacuum is the last: it freezes rows that never change again.
     PERFORM audit_internal.execute_permitted(format('ALTER TABLE audit_internal.%I SET (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_threshold = 0, '
                    'autovacuum_vacuum_insert_scale_factor = 0)', partition_name));
     EXECUTE format('SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, min(e.context_id) AS lowest '
                    'FROM audit_internal.%I e', partition_name) INTO known;
-    PERFORM audit_internal.upsert_config(ROW(partition_name, parent, audit_internal.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL)::audit_internal.partition_catalog);
+    PERFORM audit_internal.upsert_config(ROW(partition_name, parent, 'closed', audit_internal.clock(), known.events, known.first_at, known.last_at, known.lowest, NULL, NULL, NULL, NULL)::audit_internal.partition_catalog);
 END;
 $$;
 COMMENT ON FUNCTION audit_internal.finish_partition(text, text, text[]) IS 'Gives a partition what a closed one has; the caller has locked it; internal';
@@ -110,7 +108,7 @@ BEGIN
     FOR open_partition IN
         SELECT l.partition, i.indexrelid AS index
         FROM audit.partitions l JOIN pg_index i ON i.indrelid = l.partition::oid JOIN pg_class c ON c.oid = i.indexrelid
-        WHERE l.parent LIKE 'events\_%' AND l.since <= audit_internal.clock() AND l.until > audit_internal.clock() AND c.relname = l.partition_name || '_key' AND i.indisvalid
+        WHERE l.category = 'data' AND l.since <= audit_internal.clock() AND l.until > audit_internal.clock() AND c.relname = l.partition_name || '_key' AND i.indisvalid
     LOOP
         filled := pg_relation_size(open_partition.partition) / current_setting('block_size')::integer / range_pages * range_pages;
         CONTINUE WHEN filled = 0;

@@ -1,8 +1,5 @@
 -- Partitions: the tables that hold evidence, made at run time so that they are no members of the extension.
 
--- Partitions of events have one of these parents: a category, or a table with a retention of its own. The
--- planner may ask the functions below of any name in the database, whatever a query joins: they have an
--- answer for each.
 CREATE FUNCTION audit_internal.parent_of(category text, retention_id integer) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -10,25 +7,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION audit_internal.parent_of(text, integer) IS 'The parent of the partitions of a category, or of those dedicated to a retention; internal';
 
-CREATE FUNCTION audit_internal.retention_of_parent(parent text) RETURNS integer
-LANGUAGE sql IMMUTABLE
-BEGIN ATOMIC
-    SELECT substring(parent FROM '^events_dedicated_([1-9][0-9]{0,8})$')::integer;
-END;
-COMMENT ON FUNCTION audit_internal.retention_of_parent(text) IS 'The retention that these partitions are dedicated to, null for a category''s; internal';
-
-CREATE FUNCTION audit_internal.category_of_parent(parent text) RETURNS text
-LANGUAGE sql IMMUTABLE
-BEGIN ATOMIC
-    SELECT CASE WHEN parent LIKE 'events\_dedicated\_%' THEN 'data' WHEN parent LIKE 'events\_%' THEN substr(parent, 8) ELSE parent END;
-END;
-COMMENT ON FUNCTION audit_internal.category_of_parent(text) IS 'The category of the events in partitions of this parent; internal';
-
 CREATE FUNCTION audit_internal.kept(parent text) RETURNS interval
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT coalesce((SELECT s.keep FROM audit_internal.retention_settings s WHERE s.retention_id = audit_internal.retention_of_parent(parent)),
-                    (SELECT s.keep FROM audit_internal.retention_settings s WHERE s.category = audit_internal.category_of_parent(parent) AND s.lineage IS NULL));
+    SELECT coalesce(own.keep, of_category.keep)
+    FROM audit_internal.partition_parents p
+    LEFT JOIN audit_internal.retention_settings own ON own.retention_id = p.retention_id
+    LEFT JOIN audit_internal.retention_settings of_category ON of_category.category = p.category AND of_category.lineage IS NULL
+    WHERE p.parent = kept.parent;
 END;
 COMMENT ON FUNCTION audit_internal.kept(text) IS 'How long events of this parent are kept, null without limit; internal';
 
@@ -74,17 +60,17 @@ COMMENT ON FUNCTION audit_internal.first_id(timestamptz) IS 'The lowest session 
 -- closed. Of other events the id, which ascends with the pages, is summarised when they close. A key may be
 -- too long for a B-tree, which must fail no statement: a hash index is over any.
 CREATE FUNCTION audit_internal.partition_indexes(parent text) RETURNS TABLE (suffix text, definition text, otherwise text, is_open boolean)
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT i.suffix, i.definition, i.otherwise, i.is_open
     FROM (VALUES
-        ('events_data', '_key', 'USING brin (entity_id text_bloom_ops (n_distinct_per_range = -0.2), event_id) WITH (pages_per_range = 32, autosummarize = on)',
+        (true, '_key', 'USING brin (entity_id text_bloom_ops (n_distinct_per_range = -0.2), event_id) WITH (pages_per_range = 32, autosummarize = on)',
          NULL, true),
-        ('events_data', '_renamed', 'USING hash (new_entity_id) WHERE new_entity_id IS NOT NULL', NULL, true),
-        ('events_data', '_row', '(entity_id, relation_id)', 'USING hash (entity_id)', false),
-        ('other', '_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL, false)
-    ) i (parent, suffix, definition, otherwise, is_open)
-    WHERE i.parent = CASE audit_internal.category_of_parent(partition_indexes.parent) WHEN 'data' THEN 'events_data' ELSE 'other' END;
+        (true, '_renamed', 'USING hash (new_entity_id) WHERE new_entity_id IS NOT NULL', NULL, true),
+        (true, '_row', '(entity_id, relation_id)', 'USING hash (entity_id)', false),
+        (false, '_event', 'USING brin (event_id) WITH (pages_per_range = 32)', NULL, false)
+    ) i (is_of_rows, suffix, definition, otherwise, is_open)
+    JOIN audit_internal.partition_parents p ON p.parent = partition_indexes.parent AND i.is_of_rows = (p.category IS NOT DISTINCT FROM 'data');
 END;
 COMMENT ON FUNCTION audit_internal.partition_indexes(text) IS 'What a partition of this parent has beside the index over the time: the end of the name, the definition, another one for long keys, and whether from the beginning; internal';
 
@@ -112,7 +98,7 @@ BEGIN
     PERFORM audit_internal.use_tablespace();
     EXECUTE format('CREATE TABLE audit_internal.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent_table);
     -- Rows are never updated, and rows of a few kilobytes are better off inline than compressed by the writer.
-    IF parent LIKE 'events%' THEN
+    IF parent NOT IN ('nodes', 'sessions', 'contexts', 'relations') THEN
         EXECUTE format('ALTER TABLE audit_internal.%I SET (toast_tuple_target = 8160, autovacuum_enabled = true, '
                        'autovacuum_vacuum_insert_scale_factor = 0.2)', partition);
     END IF;
@@ -139,7 +125,7 @@ DECLARE
 BEGIN
     PERFORM audit_internal.use_tablespace();
     PERFORM audit_internal.create_partition_table(parent, partition);
-    IF parent LIKE 'events%' THEN
+    IF parent NOT IN ('nodes', 'sessions', 'contexts', 'relations') THEN
         EXECUTE format('CREATE INDEX %I ON audit_internal.%I (occurred_at) WITH (deduplicate_items = off)', partition || '_time', partition);
         FOR wanted IN SELECT i.* FROM audit_internal.partition_indexes(parent) i WHERE i.is_open LOOP
             EXECUTE format('CREATE INDEX %I ON audit_internal.%I %s', partition || wanted.suffix, partition, wanted.definition);
@@ -159,27 +145,38 @@ END;
 $$;
 COMMENT ON FUNCTION audit_internal.create_partition(text, text, text) IS 'Creates one partition; internal';
 
-CREATE FUNCTION audit_internal.create_dedicated_parent(parent text) RETURNS void
+-- The parent of a category exists since the installation; that of a retention is created here, once.
+CREATE FUNCTION audit_internal.ensure_parent(category text, retention_id integer) RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $$
+DECLARE
+    parent_name text := audit_internal.parent_of(category, retention_id);
 BEGIN
-    IF to_regclass(format('audit_internal.%I', parent)) IS NOT NULL THEN
-        RETURN;
+    IF EXISTS (SELECT FROM audit_internal.partition_parents p WHERE p.parent = parent_name)
+       AND to_regclass(format('audit_internal.%I', parent_name)) IS NOT NULL THEN
+        RETURN parent_name;
+    END IF;
+    PERFORM audit_internal.lock('partitions');
+    PERFORM audit_internal.upsert_config(ROW(parent_name, category, retention_id)::audit_internal.partition_parents);
+    -- Another session may have created it meanwhile, or a restore without the rows of configuration.
+    IF to_regclass(format('audit_internal.%I', parent_name)) IS NOT NULL THEN
+        RETURN parent_name;
     END IF;
     -- The check tells the planner what the category's partition bound would.
     EXECUTE format('CREATE TABLE audit_internal.%I (LIKE audit.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS, '
-                   'CONSTRAINT category CHECK (category = ''data'')) PARTITION BY RANGE (occurred_at)', parent);
+                   'CONSTRAINT category CHECK (category = ''data'')) PARTITION BY RANGE (occurred_at)', parent_name);
     EXECUTE format('CREATE TRIGGER reject_change BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON audit_internal.%I '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', parent);
-    EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER reject_change', parent);
-    PERFORM audit_internal.restrict_to_owner(format('audit_internal.%I', parent)::regclass);
-    EXECUTE format('COMMENT ON TABLE audit_internal.%I IS %L', parent, 'Changes of rows of a table with a retention of its own');
-    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit_internal.%I FOR VALUES IN (%s)', parent, audit_internal.retention_of_parent(parent));
+                   'FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', parent_name);
+    EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER reject_change', parent_name);
+    PERFORM audit_internal.restrict_to_owner(format('audit_internal.%I', parent_name)::regclass);
+    EXECUTE format('COMMENT ON TABLE audit_internal.%I IS %L', parent_name, 'Changes of rows of a table with a retention of its own');
+    EXECUTE format('ALTER TABLE audit.events ATTACH PARTITION audit_internal.%I FOR VALUES IN (%s)', parent_name, retention_id);
+    RETURN parent_name;
 END;
 $$;
-COMMENT ON FUNCTION audit_internal.create_dedicated_parent(text) IS 'Creates the parent of the partitions dedicated to one retention; internal';
+COMMENT ON FUNCTION audit_internal.ensure_parent(text, integer) IS 'The parent of the partitions of a category, or of those dedicated to a retention, which it creates where it is missing; internal';
 
 CREATE FUNCTION audit_internal.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_partition_bounds';
@@ -201,19 +198,21 @@ BEGIN
     END LOOP;
 END $$;
 
--- The bounds of other tables are not even looked at.
+-- The bounds of other tables are not even looked at, and the default partitions of categories hold nothing.
 CREATE VIEW audit.partitions AS
-SELECT p.relname::text AS parent, c.oid::regclass AS partition, c.relname::text AS partition_name, b.since, b.until
-FROM pg_catalog.pg_inherits i
+SELECT k.parent, c.oid::regclass AS partition, c.relname::text AS partition_name, b.since, b.until, k.category,
+       coalesce(f.state, 'open') AS state
+FROM audit_internal.partition_parents k
+JOIN pg_catalog.pg_class p ON p.relname = k.parent AND p.relnamespace = 'audit_internal'::regnamespace
+JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'
-JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
-CROSS JOIN LATERAL (
-    SELECT p.relnamespace = 'audit_internal'::regnamespace AND p.relname LIKE 'events\_%' AS is_of_events,
-           p.relnamespace = 'audit_internal'::regnamespace AND p.relname IN ('sessions', 'contexts') AS is_of_dictionary
-) k
-CROSS JOIN LATERAL audit_internal.partition_bounds(CASE WHEN k.is_of_events OR k.is_of_dictionary THEN c.relpartbound END) b
-WHERE k.is_of_events AND NOT b.is_default OR k.is_of_dictionary;
-COMMENT ON VIEW audit.partitions IS 'The partitions of the trail and the time they hold; no time where a partition holds all';
+LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = c.relname
+CROSS JOIN LATERAL audit_internal.partition_bounds(CASE WHEN p.relnamespace = 'audit_internal'::regnamespace THEN c.relpartbound END) b
+WHERE f.state IS DISTINCT FROM 'default';
+COMMENT ON VIEW audit.partitions IS 'The partitions of the trail with the time that each covers';
+COMMENT ON COLUMN audit.partitions.since IS 'Where its time begins; null where a partition covers all time';
+COMMENT ON COLUMN audit.partitions.category IS 'The category of its events; null for contexts, sessions and the overflow';
+COMMENT ON COLUMN audit.partitions.state IS 'open, splitting or closed';
 
 -- Creates what is missing: the partitions that never end, and for each parent partitions from now to two
 -- intervals ahead.
@@ -249,10 +248,15 @@ BEGIN
             made := made + 1;
         END IF;
     END LOOP;
-    FOREACH parent IN ARRAY ARRAY['contexts', 'sessions', 'events_data', 'events_read', 'events_security', 'events_schema',
-                                  'events_system', 'events_application']
-                            || ARRAY(SELECT DISTINCT 'events_dedicated_' || (t.options->>'retention')
-                                     FROM audit_internal.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') LOOP
+    PERFORM audit_internal.ensure_parent('data', d.retention_id)
+    FROM (SELECT DISTINCT (t.options->>'retention')::integer AS retention_id
+          FROM audit_internal.table_settings t WHERE t.options->>'retention' ~ '^[1-9][0-9]{0,8}$') d;
+    FOR parent IN
+        SELECT p.parent FROM audit_internal.partition_parents p
+        WHERE p.parent <> 'events_overflow'
+          AND (p.retention_id IS NULL OR EXISTS (SELECT FROM audit_internal.table_settings t WHERE t.options->'retention' = to_jsonb(p.retention_id)))
+        ORDER BY p.parent
+    LOOP
         BEGIN
             made := made + audit_internal.create_partitions_of(parent, audit_internal.clock(), audit_internal.clock() + 2 * audit_internal.partition_interval(parent));
         EXCEPTION
@@ -292,11 +296,6 @@ DECLARE
     is_locked boolean := false;
     made integer := 0;
 BEGIN
-    IF audit_internal.retention_of_parent(parent) IS NOT NULL AND to_regclass(format('audit_internal.%I', parent)) IS NULL THEN
-        PERFORM audit_internal.lock('partitions');
-        is_locked := true;
-        PERFORM audit_internal.create_dedicated_parent(parent);
-    END IF;
     WHILE next_time <= create_partitions_of.until LOOP
         SELECT l.until INTO upper_bound FROM audit.partitions l
         WHERE l.parent = create_partitions_of.parent AND l.since <= next_time AND l.until > next_time;

@@ -14,10 +14,9 @@ BEGIN
     IF audit_internal.is_copying() THEN
         RETURN 0;
     END IF;
-    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit_internal.partition_catalog f WHERE f.closed_at IS NOT NULL));
+    lowest := least(lowest, (SELECT min(f.lowest_context_id) FROM audit_internal.partition_catalog f));
     lowest := least(lowest, (SELECT audit_internal.first_id(min(l.since) - interval '2 days') FROM audit.partitions l
-                             WHERE l.parent LIKE 'events\_%' AND NOT EXISTS (
-                                 SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)));
+                             WHERE l.category IS NOT NULL AND l.state <> 'closed'));
     RETURN least(lowest, (SELECT audit_internal.first_id(min(o.occurred_at) - interval '2 days') FROM audit_internal.events_overflow o));
 END;
 $$;
@@ -38,8 +37,7 @@ BEGIN
     END IF;
     FOR partition IN
         SELECT l.partition_name FROM audit.partitions l
-        WHERE l.parent LIKE 'events\_%' AND (l.since IS NULL OR l.since <= audit_internal.clock())
-          AND NOT EXISTS (SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = l.partition_name AND f.closed_at IS NOT NULL)
+        WHERE (l.parent = 'events_overflow' OR l.category IS NOT NULL AND l.since <= audit_internal.clock()) AND l.state <> 'closed'
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM audit_internal.%I e WHERE e.context_id < $1)', partition) INTO refers USING context_id;
         IF refers THEN

@@ -12,13 +12,13 @@ BEGIN ATOMIC
     FROM (SELECT l.parent, l.partition_name, l.since, l.until, f.events, pg_total_relation_size(l.partition) AS bytes,
                  lead(l.partition_name) OVER w AS next_partition, lead(l.since) OVER w AS next_since, lead(l.until) OVER w AS next_until,
                  lead(f.events) OVER w AS next_events, lead(pg_total_relation_size(l.partition)) OVER w AS next_bytes,
-                 f.closed_at IS NOT NULL AND lead(f.closed_at) OVER w IS NOT NULL AS are_closed,
+                 l.state = 'closed' AND lead(l.state) OVER w = 'closed' AS are_closed,
                  f.pruned_at IS NOT NULL AND lead(f.pruned_at) OVER w IS NOT NULL AS are_held,
                  a.is_archived, lead(a.is_archived) OVER w AS next_is_archived,
                  count(*) OVER (PARTITION BY l.parent) AS partitions
           FROM audit.partitions l LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
           CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM audit.archives x WHERE x.partition = l.partition_name AND x.pruned_at IS NULL) AS is_archived) a
-          WHERE l.parent LIKE 'events\_%' AND l.since IS NOT NULL
+          WHERE l.category IS NOT NULL
           WINDOW w AS (PARTITION BY l.parent ORDER BY l.since)) p
     WHERE p.partitions > 24 AND p.are_closed AND p.is_archived = p.next_is_archived
       AND p.bytes + p.next_bytes <= pg_size_bytes(current_setting('audit.partition_size'))
@@ -47,7 +47,7 @@ DECLARE
     name_of_both text;
     copied bigint;
 BEGIN
-    SELECT f.* INTO merged FROM audit_internal.partition_catalog f WHERE f.merged_from IS NOT NULL LIMIT 1;
+    SELECT f.* INTO merged FROM audit_internal.partition_catalog f WHERE f.state = 'merging' LIMIT 1;
     IF FOUND THEN
         RETURN audit_internal.exchange_partitions(merged);
     END IF;
@@ -73,6 +73,7 @@ BEGIN
         RAISE EXCEPTION 'partitions "%" and "%" contain % events, but % were recorded at close', pair.first_partition, pair.second_partition, merged.events, pair.events
             USING ERRCODE = 'data_corrupted', HINT = 'They were left unchanged. Find out what changed their events.';
     END IF;
+    merged.state := 'merging';
     merged.merged_from := ARRAY[pair.first_partition, pair.second_partition];
     PERFORM audit_internal.upsert_config(merged);
     RETURN true;
@@ -82,11 +83,12 @@ COMMENT ON FUNCTION audit_internal.merge_partitions() IS 'Takes one step of merg
 
 -- The part of a partition's partition constraint that its parent's place in the tree brings.
 CREATE FUNCTION audit_internal.partition_check(parent text) RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT CASE WHEN audit_internal.retention_of_parent(parent) IS NULL
-                THEN format('retention_id IS NULL AND category IS NOT NULL AND category = %L AND occurred_at IS NOT NULL', audit_internal.category_of_parent(parent))
-                ELSE format('retention_id IS NOT NULL AND retention_id = %s AND occurred_at IS NOT NULL', audit_internal.retention_of_parent(parent)) END;
+    SELECT CASE WHEN p.retention_id IS NULL
+                THEN format('retention_id IS NULL AND category IS NOT NULL AND category = %L AND occurred_at IS NOT NULL', p.category)
+                ELSE format('retention_id IS NOT NULL AND retention_id = %s AND occurred_at IS NOT NULL', p.retention_id) END
+    FROM audit_internal.partition_parents p WHERE p.parent = partition_check.parent;
 END;
 COMMENT ON FUNCTION audit_internal.partition_check(text) IS 'What every event below this parent has in common, for a check; internal';
 
@@ -125,6 +127,7 @@ BEGIN
         archived.partition := merged.partition_name;
         PERFORM audit_internal.upsert_config(archived);
     END LOOP;
+    merged.state := 'closed';
     merged.merged_from := NULL;
     merged.pruned_at := bounds.pruned_at;
     PERFORM audit_internal.upsert_config(merged);

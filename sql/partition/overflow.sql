@@ -50,7 +50,7 @@ SET timezone = 'UTC'
 SET datestyle = 'ISO'
 AS $$
 DECLARE
-    of_parent text := audit_internal.parent_of(category, retention_id);
+    of_parent text := audit_internal.ensure_parent(category, retention_id);
     partition record;
     batch record;
     moved bigint;
@@ -85,10 +85,10 @@ CREATE FUNCTION audit_internal.count_events(partition_name text, added bigint, f
                                    lowest_context_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    SELECT audit_internal.upsert_config(ROW(f.partition_name, f.parent, f.closed_at, f.events + added, least(f.first_at, count_events.first_at),
+    SELECT audit_internal.upsert_config(ROW(f.partition_name, f.parent, f.state, f.closed_at, f.events + added, least(f.first_at, count_events.first_at),
                          greatest(f.last_at, count_events.last_at), least(f.lowest_context_id, count_events.lowest_context_id),
-                         f.split_at, f.merged_from, NULL)::audit_internal.partition_catalog)
-    FROM audit_internal.partition_catalog f WHERE f.partition_name = count_events.partition_name AND f.closed_at IS NOT NULL;
+                         f.split_at, f.merged_from, NULL, f.restored_number)::audit_internal.partition_catalog)
+    FROM audit_internal.partition_catalog f WHERE f.partition_name = count_events.partition_name AND f.state IN ('closed', 'restored');
 END;
 COMMENT ON FUNCTION audit_internal.count_events(text, bigint, timestamptz, timestamptz, bigint) IS 'Adjusts the facts of a closed partition; internal';
 
@@ -108,21 +108,23 @@ DECLARE
     target record;
     batch record;
     found_at timestamptz;
+    of_policy text;
     moved bigint;
     versions CONSTANT text := '(e.node_id, e.relation_id) IN (SELECT r.node_id, r.relation_id FROM audit_internal.relations r WHERE r.lineage = $1)';
 BEGIN
     FOR policy IN SELECT s.* FROM audit_internal.retention_settings s WHERE s.lineage IS NOT NULL AND NOT s.is_moved ORDER BY s.retention_id LOOP
         FOR source IN
             SELECT l.* FROM audit.partitions l
-            WHERE l.parent = 'events_' || policy.category AND l.since <= audit_internal.clock()
+            WHERE l.parent = audit_internal.parent_of(policy.category, NULL) AND l.since <= audit_internal.clock()
               AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.partition = l.partition_name AND a.pruned_at IS NULL)
             ORDER BY l.since
         LOOP
             EXECUTE format('SELECT e.occurred_at FROM audit_internal.%I e WHERE %s LIMIT 1', source.partition_name, versions) INTO found_at USING policy.lineage;
             CONTINUE WHEN found_at IS NULL;
-            PERFORM audit_internal.create_partitions_of(audit_internal.parent_of(policy.category, policy.retention_id), found_at, found_at);
+            of_policy := audit_internal.ensure_parent(policy.category, policy.retention_id);
+            PERFORM audit_internal.create_partitions_of(of_policy, found_at, found_at);
             SELECT l.* INTO STRICT target FROM audit.partitions l
-            WHERE l.parent = audit_internal.parent_of(policy.category, policy.retention_id) AND l.since <= found_at AND l.until > found_at;
+            WHERE l.parent = of_policy AND l.since <= found_at AND l.until > found_at;
             EXECUTE format('SELECT array_agg(b.row) AS rows, min(b.occurred_at) AS first_at, max(b.occurred_at) AS last_at, '
                            'min(b.context_id) AS lowest '
                            'FROM (SELECT e.ctid AS row, e.occurred_at, e.context_id FROM audit_internal.%I e '

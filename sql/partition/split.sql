@@ -38,7 +38,7 @@ BEGIN
         FROM audit.partitions l
         LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
         LEFT JOIN pg_constraint k ON k.conrelid = l.partition::oid AND k.conname = 'split'
-        WHERE l.parent LIKE 'events\_%' AND l.since <= audit_internal.clock() AND l.until > audit_internal.clock() AND f.closed_at IS NULL
+        WHERE l.category IS NOT NULL AND l.since <= audit_internal.clock() AND l.until > audit_internal.clock() AND l.state <> 'closed'
         ORDER BY l.parent
     LOOP
         CONTINUE WHEN splitting.ends IS NULL;
@@ -59,8 +59,8 @@ BEGIN
                                splitting.partition_name, splitting.ends));
                 PERFORM audit_internal.execute_permitted(format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER split', splitting.partition_name));
             END IF;
-            PERFORM audit_internal.upsert_config(ROW(splitting.partition_name, splitting.parent, NULL, NULL, NULL, NULL, NULL,
-                                  CASE WHEN splitting.split_at IS NULL THEN splitting.ends END, NULL, NULL)::audit_internal.partition_catalog);
+            PERFORM audit_internal.upsert_config(ROW(splitting.partition_name, splitting.parent, 'splitting', NULL, NULL, NULL, NULL, NULL,
+                                  CASE WHEN splitting.split_at IS NULL THEN splitting.ends END, NULL, NULL, NULL)::audit_internal.partition_catalog);
             RETURN true;
         END IF;
         EXECUTE format('SELECT max(e.occurred_at) FROM audit_internal.%I e', splitting.partition_name) INTO last_at;
@@ -96,7 +96,7 @@ BEGIN
     -- created in their place.
     FOR splitting IN
         SELECT l.* FROM audit.partitions l
-        WHERE l.parent LIKE 'events\_%' AND l.since > audit_internal.clock() + interval '5 minutes'
+        WHERE l.category IS NOT NULL AND l.since > audit_internal.clock() + interval '5 minutes'
           AND l.until > l.since + audit_internal.partition_interval(l.parent) * 1.5
         ORDER BY l.since DESC
     LOOP

@@ -46,8 +46,8 @@ SET jit = off
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH partitions AS (
-        SELECT l.partition, audit_internal.category_of_parent(l.parent) AS category, l.until, pg_total_relation_size(l.partition) AS bytes
-        FROM audit.partitions l WHERE l.parent LIKE 'events\_%'
+        SELECT l.partition, l.category, l.until, pg_total_relation_size(l.partition) AS bytes
+        FROM audit.partitions l WHERE l.category IS NOT NULL OR l.parent = 'events_overflow'
     ), counted AS (
         -- A partition's bytes are shared out by events; one without events has some too.
         SELECT coalesce(f.category, l.category) AS category, coalesce(f.period, 4) AS period, f.events, f.failures, f.high_risk,

@@ -69,8 +69,10 @@ BEGIN
         CONTINUE WHEN to_regclass(format('audit_internal.%I', default_partition)) IS NOT NULL;
         PERFORM audit_internal.create_partition_table(parent, default_partition);
         -- As a closed partition it takes nothing.
-        EXECUTE format('CREATE TRIGGER closed BEFORE INSERT ON audit_internal.%I FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_change()', default_partition);
+        EXECUTE format('CREATE TRIGGER closed BEFORE INSERT ON audit_internal.%I FOR EACH STATEMENT EXECUTE FUNCTION audit_internal.reject_insert()', default_partition);
         EXECUTE format('ALTER TABLE audit_internal.%I ENABLE ALWAYS TRIGGER closed', default_partition);
+        PERFORM audit_internal.upsert_config(
+            ROW(default_partition, parent, 'default', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::audit_internal.partition_catalog);
         EXECUTE format('COMMENT ON TABLE audit_internal.%I IS %L', default_partition, 'Accepts events of other servers whose partition is missing and routes them to the overflow');
         EXECUTE format('ALTER TABLE audit_internal.%I ATTACH PARTITION audit_internal.%I DEFAULT', parent, default_partition);
     END LOOP;
@@ -177,7 +179,7 @@ DECLARE
     gathered record;
 BEGIN
     IF NOT EXISTS (SELECT FROM audit_internal.remote_nodes)
-       OR EXISTS (SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = partition AND f.closed_at IS NOT NULL) THEN
+       OR EXISTS (SELECT FROM audit_internal.partition_catalog f WHERE f.partition_name = partition AND f.state = 'closed') THEN
         RETURN;
     END IF;
     FOR gathered IN

@@ -60,9 +60,12 @@ DECLARE
     written jsonb;
     archived audit.archives;
 BEGIN
-    SELECT l.*, f.events, f.first_at, f.last_at, audit_internal.category_of_parent(l.parent) AS category, audit_internal.retention_of_parent(l.parent) AS retention_id,
-           pg_total_relation_size(l.partition) AS bytes
-    INTO STRICT subject FROM audit.partitions l JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name WHERE l.partition_name = archive_partition.partition;
+    SELECT l.*, f.events, f.first_at, f.last_at, p.retention_id, pg_total_relation_size(l.partition) AS bytes
+    INTO STRICT subject
+    FROM audit.partitions l
+    JOIN audit_internal.partition_parents p ON p.parent = l.parent
+    JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
+    WHERE l.partition_name = archive_partition.partition;
     EXECUTE format('LOCK TABLE audit_internal.%I IN SHARE ROW EXCLUSIVE MODE', partition);
     EXECUTE format('SELECT coalesce(min(e.context_id), 0) AS lowest, coalesce(max(e.context_id), 0) AS highest FROM audit_internal.%I e', partition) INTO bounds;
     archived.archive_id := audit_internal.archive_id_of(partition);
@@ -114,13 +117,14 @@ BEGIN
     END IF;
     PERFORM audit_internal.enter_maintenance();
     FOR candidate IN
-        SELECT l.partition_name, f.closed_at FROM audit.partitions l LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
-        WHERE audit_internal.category_of_parent(l.parent) = archive.category AND l.parent LIKE 'events\_%' AND l.until <= before
+        SELECT l.partition_name, l.state
+        FROM audit.partitions l LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
+        WHERE l.category = archive.category AND l.until <= before
           AND f.events IS DISTINCT FROM 0
           AND NOT EXISTS (SELECT FROM audit.archives a WHERE a.partition = l.partition_name AND a.pruned_at IS NULL)
         ORDER BY l.since
     LOOP
-        IF candidate.closed_at IS NULL THEN
+        IF candidate.state <> 'closed' THEN
             RAISE NOTICE 'partition "%" has not closed yet and was not archived', candidate.partition_name;
             CONTINUE;
         END IF;
@@ -190,7 +194,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'An archive can be restored once retention has deleted its events.';
     END IF;
     parent := audit_internal.parent_of(archived.category, NULL);
-    number := 1 + coalesce((SELECT max(substring(a.restored_as FROM '^events_archived_([1-9][0-9]{0,8})$')::integer) FROM audit.archives a), 0);
+    number := 1 + coalesce((SELECT max(p.restored_number) FROM audit_internal.partition_catalog p WHERE p.state = 'restored'), 0);
     partition := 'events_archived_' || number;
     PERFORM audit_internal.use_tablespace();
     PERFORM audit_internal.create_partition_table('events', partition);
@@ -205,6 +209,8 @@ BEGIN
     PERFORM audit_internal.finish_partition(partition, parent, ARRAY(SELECT d.suffix FROM audit_internal.partition_indexes(parent) d WHERE NOT d.is_open));
     SELECT f.* INTO known FROM audit_internal.partition_catalog f WHERE f.partition_name = partition;
     known.parent := 'events';
+    known.state := 'restored';
+    known.restored_number := number;
     PERFORM audit_internal.upsert_config(known);
     -- The first check is the bound, the second is what the planner goes by.
     PERFORM audit_internal.execute_permitted(format('ALTER TABLE audit_internal.%I ADD CONSTRAINT retention_id CHECK (retention_id IS NOT NULL AND retention_id = %s), '

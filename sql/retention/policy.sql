@@ -96,7 +96,8 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    events bigint := (SELECT f.events FROM audit_internal.partition_catalog f WHERE f.partition_name = events_in.partition_name AND f.closed_at IS NOT NULL);
+    events bigint := (SELECT f.events FROM audit_internal.partition_catalog f
+                      WHERE f.partition_name = events_in.partition_name AND f.state = 'closed');
     estimate record;
 BEGIN
     IF events IS NOT NULL THEN
@@ -126,7 +127,7 @@ DECLARE
     first_at timestamptz;
 BEGIN
     FOR policy IN
-        SELECT c.category, NULL::text AS entity, s.retention_id, 'events_' || c.category AS parent, s.keep, s.archive, s.archive_keep, s.max_bytes,
+        SELECT c.category, NULL::text AS entity, s.retention_id, audit_internal.parent_of(c.category, NULL) AS parent, s.keep, s.archive, s.archive_keep, s.max_bytes,
                NULL::integer AS dedicated_id
         FROM unnest(ARRAY['data', 'read', 'security', 'schema', 'system', 'application']) WITH ORDINALITY c (category, place)
         LEFT JOIN audit_internal.retention_settings s ON s.category = c.category AND s.lineage IS NULL

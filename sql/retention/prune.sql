@@ -13,18 +13,18 @@ BEGIN ATOMIC
            CASE WHEN d.until <= audit_internal.clock() - d.keep
                 THEN format('its events are older than %s', d.keep)
                 ELSE format('together with newer partitions it takes %s, more than %s', pg_size_pretty(d.newer_bytes), pg_size_pretty(d.max_bytes)) END
-    FROM (SELECT l.partition_name, l.parent, l.until, f.events, f.first_at, f.last_at, f.pruned_at, f.closed_at, s.bytes,
-                 audit_internal.category_of_parent(l.parent) AS category, audit_internal.retention_of_parent(l.parent) AS retention_id,
+    FROM (SELECT l.partition_name, l.parent, l.until, l.state, l.category, k.retention_id, f.events, f.first_at, f.last_at, f.pruned_at, s.bytes,
                  audit_internal.kept(l.parent) AS keep, p.max_bytes, coalesce(o.archive, c.archive, false) AS archive,
                  sum(s.bytes) OVER (PARTITION BY l.parent ORDER BY l.since DESC) AS newer_bytes
           FROM audit.partitions l
+          JOIN audit_internal.partition_parents k ON k.parent = l.parent
           CROSS JOIN LATERAL (SELECT pg_total_relation_size(l.partition) AS bytes) s
           LEFT JOIN audit_internal.partition_catalog f ON f.partition_name = l.partition_name
-          LEFT JOIN audit_internal.retention_settings c ON c.category = audit_internal.category_of_parent(l.parent) AND c.lineage IS NULL
-          LEFT JOIN audit_internal.retention_settings o ON o.retention_id = audit_internal.retention_of_parent(l.parent)
+          LEFT JOIN audit_internal.retention_settings c ON c.category = l.category AND c.lineage IS NULL
+          LEFT JOIN audit_internal.retention_settings o ON o.retention_id = k.retention_id
           CROSS JOIN LATERAL (SELECT CASE WHEN o.retention_id IS NULL THEN c.max_bytes ELSE o.max_bytes END AS max_bytes) p
-          WHERE l.parent LIKE 'events\_%' AND l.since IS NOT NULL) d
-    WHERE d.closed_at IS NOT NULL AND (d.until <= audit_internal.clock() - d.keep OR d.newer_bytes > d.max_bytes)
+          WHERE l.category IS NOT NULL) d
+    WHERE d.state = 'closed' AND (d.until <= audit_internal.clock() - d.keep OR d.newer_bytes > d.max_bytes)
     ORDER BY d.until, d.parent;
 END;
 COMMENT ON FUNCTION audit_internal.due_partitions() IS 'Closed partitions that are due by age or size; internal';
@@ -241,7 +241,7 @@ BEGIN
         END;
         IF due.parent = ANY (busy) THEN
             action := 'busy';
-            reason := due.reason || ', but audit.' || due.parent || ' is in use by another session';
+            reason := due.reason || ', but audit_internal.' || due.parent || ' is in use by another session';
         END IF;
         RETURN NEXT;
     END LOOP;

@@ -77,9 +77,10 @@ CREATE FUNCTION audit_internal.is_being_restored() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
-                   WHERE c.relnamespace = 'audit_internal'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^(events|sessions|contexts|relations|nodes)_'
+                   WHERE c.relnamespace = 'audit_internal'::regnamespace AND c.relkind = 'r'
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
                      AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'node_id')
-                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'reject_change'));
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = 'audit_internal.reject_change'::regproc));
 END;
 COMMENT ON FUNCTION audit_internal.is_being_restored() IS 'Whether partitions are still without protection; internal';
 

@@ -47,7 +47,7 @@ BEGIN
     BEGIN
         SELECT count(*), coalesce(sum(pg_total_relation_size(l.partition)), 0) INTO partitions, bytes FROM audit.partitions l;
         partitions_last_until := (SELECT min(p.until) FROM (SELECT max(l.until) AS until FROM audit.partitions l
-                                                        WHERE l.parent LIKE 'events\_%' AND l.parent <> 'events_overflow'
+                                                        WHERE l.category IS NOT NULL
                                                         GROUP BY l.parent) p);
     EXCEPTION WHEN OTHERS THEN
         remarks := remarks || format('partitions: %s', sqlerrm);

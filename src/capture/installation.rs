@@ -77,7 +77,7 @@ struct Wanted {
 unsafe fn write(wanted: &Wanted) {
     // SAFETY: the statement is one as the parser makes it; all it points to lives as long as the memory context.
     unsafe {
-        let function = catalog::trigger_function(wanted.function);
+        let function = catalog::trigger_function(c"audit", wanted.function);
         if function == Oid::INVALID {
             Error::Internal { problem: format!("audit.{} is missing", wanted.function.to_string_lossy()) }.raise();
         }

@@ -36,7 +36,10 @@ pub type Acting = [Oid; 4];
 pub unsafe fn seeds(target: pg_sys::Relation) -> Vec<Vec<u8>> {
     // SAFETY: a trigger has tgnargs NUL-terminated arguments.
     unsafe {
-        let functions = [catalog::trigger_function(c"capture_row"), catalog::trigger_function(c"capture_truncate")];
+        let functions = [
+            catalog::trigger_function(c"audit", c"capture_row"),
+            catalog::trigger_function(c"audit", c"capture_truncate"),
+        ];
         triggers(target)
             .iter()
             .filter(|trigger| functions.contains(&trigger.tgfoid) && trigger.tgnargs > 0)
@@ -53,8 +56,8 @@ pub unsafe fn seeds(target: pg_sys::Relation) -> Vec<Vec<u8>> {
 pub unsafe fn acting(target: pg_sys::Relation) -> Acting {
     // SAFETY: per the contract.
     unsafe {
-        let row = catalog::trigger_function(c"capture_row");
-        let truncate = catalog::trigger_function(c"capture_truncate");
+        let row = catalog::trigger_function(c"audit", c"capture_row");
+        let truncate = catalog::trigger_function(c"audit", c"capture_truncate");
         OPERATIONS.map(|operation| {
             let (function, shape) = match operation {
                 pg_sys::TRIGGER_TYPE_TRUNCATE => (truncate, pg_sys::TRIGGER_TYPE_BEFORE),
@@ -120,7 +123,7 @@ unsafe fn current_states(arguments: FunctionCallInfo) -> Datum {
 unsafe fn state(target: pg_sys::Relation, function: &core::ffi::CStr, wanted: u32) -> u8 {
     // SAFETY: per the contract.
     unsafe {
-        let function = catalog::trigger_function(function);
+        let function = catalog::trigger_function(c"audit", function);
         triggers(target)
             .iter()
             .filter(|trigger| trigger.tgfoid == function && u32::from(trigger.tgtype.cast_unsigned()) == wanted)

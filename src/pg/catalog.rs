@@ -11,15 +11,15 @@ const INHERITS_PARENT_INDEX: u32 = 2187;
 const INHERITS_CHILD: i16 = 1;
 const INHERITS_PARENT: i16 = 2;
 
-/// A trigger function of the extension, invalid where there is none. Looked up in the schema itself: neither a search
-/// path nor the rights of the caller have a say.
+/// The trigger function of this name in a schema, invalid where there is none. Looked up in the schema itself: neither a
+/// search path nor the rights of the caller have a say.
 ///
 /// # Safety
 /// Must run inside a transaction.
-pub unsafe fn trigger_function(name: &CStr) -> Oid {
+pub unsafe fn trigger_function(schema: &CStr, name: &CStr) -> Oid {
     // SAFETY: a lookup in a system cache by the columns of its key (pg_proc's name, argument types, schema).
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"audit".as_ptr(), true);
+        let schema = pg_sys::get_namespace_oid(schema.as_ptr(), true);
         pg_sys::GetSysCacheOid(
             pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
             i16::try_from(pg_sys::Anum_pg_proc_oid).unwrap_or(1),

@@ -65,7 +65,7 @@ pub unsafe fn table(target: pg_sys::Relation) -> Option<Enabled> {
 pub unsafe fn origin(target: pg_sys::Relation) -> Option<Oid> {
     // SAFETY: per the contract.
     unsafe {
-        let function = catalog::trigger_function(c"capture_row");
+        let function = catalog::trigger_function(c"audit", c"capture_row");
         let clone = triggers(target).iter().find(|trigger| trigger.tgfoid == function && trigger.tgisclone)?;
         catalog::origin_of_trigger(clone.tgoid)
     }

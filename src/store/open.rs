@@ -3,15 +3,16 @@
 //! Opening a partition and building its IndexInfo costs more than the insert. References belong to the top
 //! transaction's resource owner: a commit closes them here, an abort by itself.
 
-use core::ffi::CStr;
-
 use audit_model::{Column, DataType};
 use pgrx::pg_sys::{self, Oid};
 
 use super::partition;
 use super::partition::Parent;
 use crate::error::Error;
-use crate::pg::version;
+use crate::pg::{catalog, trigger, version};
+
+/// pg_trigger.tgtype of a statement trigger that fires before INSERT (catalog/pg_trigger.h).
+const BEFORE_INSERT: i16 = (pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_INSERT) as i16;
 
 /// A partition, open for appending.
 pub struct Table {
@@ -182,17 +183,22 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
     }
 }
 
-/// Whether a partition has closed: what comes late goes by way of the overflow, and so is counted
+/// Whether a partition has closed: what comes late reaches it by way of the overflow, and so is counted
 /// (sql/partition/close.sql).
+///
+/// The state is a column of partition_catalog. Here it is known by a trigger of this function, made in the transaction
+/// that sets the column: the relation cache has it for nothing, and never between two states.
 ///
 /// # Safety
 /// `relation` must be open.
 pub unsafe fn is_closed(relation: pg_sys::Relation) -> bool {
-    // SAFETY: the triggers of an open relation, whose names are NUL-terminated.
+    // SAFETY: the relation is open, inside a transaction.
     unsafe {
-        let Some(triggers) = (*relation).trigdesc.as_ref() else { return false };
-        (0..usize::try_from(triggers.numtriggers).unwrap_or(0))
-            .any(|position| CStr::from_ptr((*triggers.triggers.add(position)).tgname) == c"closed")
+        // No other trigger on a partition is for INSERT alone, so that the function is looked up where it is met.
+        trigger::triggers(relation).iter().any(|trigger| {
+            trigger.tgtype == BEFORE_INSERT
+                && trigger.tgfoid == catalog::trigger_function(c"audit_internal", c"reject_insert")
+        })
     }
 }
 
