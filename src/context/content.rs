@@ -87,7 +87,7 @@ impl Content {
         // SAFETY: the values are those of the columns in order (sql/catalog/tables.sql).
         unsafe {
             let id = dictionary::new_id(now);
-            let mut values = [
+            let values = [
                 Some(Datum::from(node_id)),
                 Some(Datum::from(id)),
                 Some(Datum::from(self.session_id)),
@@ -104,7 +104,7 @@ impl Content {
                 varlena_datum(self.parameters.as_ref()),
                 text_datum(self.origin.as_ref()),
             ];
-            dictionary::append(Parent::Contexts, id, &mut values);
+            dictionary::append(Parent::Contexts, id, &values);
             id
         }
     }

@@ -11,11 +11,13 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::{partition, scan};
+use crate::pg::{partition, relation, scan};
+use crate::store::layout;
+use crate::store::partition::Parent;
 
 entry_point!(audit_attribution, pg_finfo_audit_attribution, attribution);
 
-/// Columns of the type audit.attribution.
+/// Columns of the type audit.attribution that are known here.
 const COLUMNS: usize = 13;
 /// Contexts that a transaction keeps, by the lower bits of their ids: neighbours in time have consecutive ones.
 const KEPT: usize = 1024;
@@ -119,29 +121,25 @@ unsafe fn look_up(
     node_id: i32,
     context_id: i64,
 ) -> Option<*mut pg_sys::HeapTupleHeaderData> {
-    let mut values = [Datum::null(); COLUMNS];
-    let mut nulls = [true; COLUMNS];
+    let mut values = [None; COLUMNS];
     let mut formed = None;
     // SAFETY: values point into the tuples, which live until their visit ends.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"audit".as_ptr(), false);
-        let dictionary = |name: &core::ffi::CStr| pg_sys::get_relname_relid(name.as_ptr(), schema);
-        visit(dictionary(c"contexts"), node_id, context_id, |context, columns| {
+        visit(schema, Parent::Contexts, node_id, context_id, |context, columns| {
             // login, role, effective_role, application_name, actor, actor_source, trace_id, reason, context, statement,
             // statement_parameters stand in this order in both.
-            for column in 0..11 {
-                values[column] =
-                    pg_sys::heap_getattr(context, SESSION_ID + 1 + column as i32, columns, &mut nulls[column]);
+            for (value, number) in values[..11].iter_mut().zip(SESSION_ID + 1..) {
+                *value = scan::attribute(context, number, columns);
             }
-            let mut is_null = false;
-            let session_id = pg_sys::heap_getattr(context, SESSION_ID, columns, &mut is_null).value() as i64;
-            let has_session = visit(dictionary(c"sessions"), node_id, session_id, |session, columns| {
-                values[11] = pg_sys::heap_getattr(session, 3, columns, &mut nulls[11]);
-                values[12] = pg_sys::heap_getattr(session, 6, columns, &mut nulls[12]);
-                formed = Some(form(descriptor, &mut values, &mut nulls));
+            let session_id = scan::attribute(context, SESSION_ID, columns).map_or(0, |id| id.value() as i64);
+            let has_session = visit(schema, Parent::Sessions, node_id, session_id, |session, columns| {
+                values[11] = scan::attribute(session, 3, columns);
+                values[12] = scan::attribute(session, 6, columns);
+                formed = Some(form(descriptor, &values));
             });
             if !has_session {
-                formed = Some(form(descriptor, &mut values, &mut nulls));
+                formed = Some(form(descriptor, &values));
             }
         });
     }
@@ -150,14 +148,10 @@ unsafe fn look_up(
 
 /// # Safety
 /// The values must be of the descriptor.
-unsafe fn form(
-    descriptor: pg_sys::TupleDesc,
-    values: &mut [Datum; COLUMNS],
-    nulls: &mut [bool; COLUMNS],
-) -> *mut pg_sys::HeapTupleHeaderData {
+unsafe fn form(descriptor: pg_sys::TupleDesc, values: &[Option<Datum>; COLUMNS]) -> *mut pg_sys::HeapTupleHeaderData {
     // SAFETY: per the contract. Values out of line are brought in, as a datum may not point to TOAST.
     unsafe {
-        let tuple = pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+        let tuple = relation::form(descriptor, values);
         pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data).cast_mut_ptr()
     }
 }
@@ -167,7 +161,8 @@ unsafe fn form(
 /// # Safety
 /// As [`look_up`].
 unsafe fn visit(
-    parent: Oid,
+    schema: Oid,
+    parent: Parent,
     node_id: i32,
     id: i64,
     mut found: impl FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc),
@@ -175,13 +170,15 @@ unsafe fn visit(
     // SAFETY: the partition stays open for the scan; the snapshot is that of the query.
     unsafe {
         // The lock stays to the end of the transaction, as that of a table in a query does.
-        let dictionary = pg_sys::table_open(parent, pg_sys::AccessShareLock as i32);
+        let dictionary = pg_sys::get_relname_relid(parent.name().as_ptr(), schema);
+        let dictionary = pg_sys::table_open(dictionary, pg_sys::AccessShareLock as i32);
         let partition = partition::holding(dictionary, id).partition;
         pg_sys::table_close(dictionary, pg_sys::NoLock as i32);
         if partition == Oid::INVALID {
             return false;
         }
         let opened = pg_sys::table_open(partition, pg_sys::AccessShareLock as i32);
+        layout::known(opened, parent);
         let index = scan::btree_over(opened, ID);
         let mut key = pg_sys::ScanKeyData::default();
         let equal = pg_sys::BTEqualStrategyNumber as u16;
@@ -194,9 +191,8 @@ unsafe fn visit(
             if tuple.is_null() {
                 break;
             }
-            let mut is_null = false;
-            let node = pg_sys::heap_getattr(tuple, i32::from(ID) - 1, (*opened).rd_att, &mut is_null);
-            if node.value() as i32 == node_id {
+            let node = scan::attribute(tuple, i32::from(ID) - 1, (*opened).rd_att);
+            if node.is_some_and(|node| node.value() as i32 == node_id) {
                 has_found = true;
                 found(tuple, (*opened).rd_att);
             }

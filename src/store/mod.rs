@@ -2,6 +2,7 @@
 //!
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
 //! * [`partition`] knows which partition is open; [`open`] keeps it open until the transaction ends.
+//! * [`layout`] knows the columns of partitions, and checks that they have them.
 //! * [`bounds`] says which time a partition holds.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`lock`] keeps sessions from doing the same work at once.
@@ -20,6 +21,7 @@ pub mod dictionary;
 pub mod enabled;
 pub mod event_types;
 mod id;
+pub mod layout;
 mod lock;
 mod moving;
 pub mod open;
@@ -33,5 +35,6 @@ pub mod unconfigured;
 /// Registers what PostgreSQL has to tell the store.
 pub fn register() {
     partition::register();
+    layout::register();
     open::register();
 }

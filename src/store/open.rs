@@ -7,9 +7,9 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
 
-use super::partition;
 use super::partition::Parent;
 use super::tuple::{DESCRIPTION, FIXED_COLUMNS};
+use super::{layout, partition};
 use crate::error::Error;
 use crate::pg::version;
 
@@ -17,6 +17,8 @@ use crate::pg::version;
 pub struct Table {
     pub oid: Oid,
     pub relation: pg_sys::Relation,
+    /// How many of the columns that the library knows it has.
+    pub columns: usize,
     pub indexes: &'static [Index],
     /// Whether every index is one that the writer fills itself.
     pub has_plain_indexes: bool,
@@ -148,14 +150,12 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             return None;
         }
         let relation = pg_sys::table_open(oid, if waits { pg_sys::RowExclusiveLock } else { pg_sys::NoLock } as i32);
-        if parent.overflows() {
-            check(relation);
-            if !waits && is_closed(relation) {
-                pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
-                pg_sys::CurrentResourceOwner = owner;
-                pg_sys::MemoryContextSwitchTo(context);
-                return None;
-            }
+        let columns = layout::known(relation, parent);
+        if parent.overflows() && !waits && is_closed(relation) {
+            pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
+            pg_sys::CurrentResourceOwner = owner;
+            pg_sys::MemoryContextSwitchTo(context);
+            return None;
         }
 
         let list = pg_sys::RelationGetIndexList(relation);
@@ -178,7 +178,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
         let indexes = core::slice::from_raw_parts(indexes, count);
         let tables = &mut *(&raw mut TABLES);
         let free = tables.iter().position(Option::is_none).unwrap_or(0);
-        Some(tables[free].insert(Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }))
+        Some(tables[free].insert(Table { oid, relation, columns, indexes, has_plain_indexes, refuses_long_keys }))
     }
 }
 
@@ -243,27 +243,4 @@ unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<usize>> {
 /// An attribute number as the position of an event's column.
 fn column(number: i16) -> Option<usize> {
     usize::try_from(number).ok().filter(|number| (1..=DESCRIPTION.len()).contains(number)).map(|number| number - 1)
-}
-
-/// The writer forms tuples by position, past every check of the executor: the partition must be as it was made.
-///
-/// # Safety
-/// `relation` must be open.
-unsafe fn check(relation: pg_sys::Relation) {
-    // SAFETY: the descriptor of an open relation, whose attributes are as many as it says.
-    let matches = unsafe {
-        let descriptor = (*relation).rd_att;
-        usize::try_from((*descriptor).natts) == Ok(DESCRIPTION.len())
-            && DESCRIPTION.iter().enumerate().all(|(index, (name, type_id))| {
-                let attribute = &*version::attribute(descriptor, index);
-                crate::pg::relation::name(&attribute.attname) == *name
-                    && attribute.atttypid == *type_id
-                    && !attribute.attisdropped
-            })
-    };
-    if !matches {
-        // SAFETY: the name of an open relation.
-        let name = unsafe { crate::pg::relation::name(&(*(*relation).rd_rel).relname) };
-        Error::ForeignPartition { partition: String::from_utf8_lossy(name).into_owned() }.raise();
-    }
 }

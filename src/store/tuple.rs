@@ -10,7 +10,7 @@ use crate::event::Event;
 /// Columns of an event.
 pub const COLUMNS: usize = 19;
 /// The first column that may be NULL.
-const FIRST_OPTIONAL: usize = 9;
+pub const FIRST_OPTIONAL: usize = 9;
 /// Columns of fixed size, which come first.
 pub const FIXED_COLUMNS: usize = 8;
 const HEADER: usize = 23;
@@ -62,8 +62,8 @@ impl Former {
         Former { words: Vec::new(), length: 0, starts: [0; COLUMNS - FIXED_COLUMNS] }
     }
 
-    /// Forms the tuple; it lives until the next call.
-    pub fn form(&mut self, event: &Event, stamp: &Stamp) -> pg_sys::HeapTupleData {
+    /// Forms the tuple for a partition that has this many of the columns; it lives until the next call.
+    pub fn form(&mut self, event: &Event, stamp: &Stamp, columns: usize) -> pg_sys::HeapTupleData {
         // Of jsonb, which comes with a four-byte header, the payload.
         let optional = [
             event.entity_id,
@@ -76,8 +76,11 @@ impl Former {
             if event.failed { Some(b"failure".as_slice()) } else { None },
         ];
         let present = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        // A partition of an older catalog lacks the last ones.
+        let present = present.min(columns - FIRST_OPTIONAL);
+        let retention_id = event.retention_id.filter(|_| columns == COLUMNS);
         let optional = &optional[..present];
-        let attributes = if event.retention_id.is_some() { COLUMNS } else { FIRST_OPTIONAL + present };
+        let attributes = if retention_id.is_some() { COLUMNS } else { FIRST_OPTIONAL + present };
         let has_nulls = attributes > FIRST_OPTIONAL + present || optional.iter().any(Option::is_none);
         let bitmap = if has_nulls { attributes.div_ceil(8) } else { 0 };
         let start = (HEADER + bitmap).next_multiple_of(8);
@@ -93,7 +96,7 @@ impl Former {
                 self.starts[1 + position] = self.varlena(value);
             }
         }
-        if let Some(retention_id) = event.retention_id {
+        if let Some(retention_id) = retention_id {
             let aligned = self.length.next_multiple_of(4);
             self.push(&[0; 4][..aligned - self.length]);
             self.push(&retention_id.to_ne_bytes());

@@ -3,14 +3,13 @@
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::{append, partition};
-use crate::pg::clock;
 use crate::pg::scan::{self, Condition};
+use crate::pg::{clock, relation};
 
 /// Distinguishes the lock from others on the same table's object tag.
 const PURPOSE: u16 = 1;
-/// Attributes of audit.unconfigured_tables (sql/catalog/tables.sql).
+/// The first column of audit.unconfigured_tables (sql/catalog/tables.sql).
 const RELATION_OID: i16 = 1;
-const COLUMNS: usize = 2;
 
 /// What became of a table that was to be added.
 #[derive(PartialEq, Eq)]
@@ -47,9 +46,8 @@ pub unsafe fn record(table: Oid) -> Recorded {
             return Recorded::Known;
         }
         let opened = pg_sys::table_open(known, pg_sys::RowExclusiveLock as i32);
-        let mut values: [Datum; COLUMNS] = [Datum::from(table), Datum::from(clock::now())];
-        let mut nulls = [false; COLUMNS];
-        let tuple = pg_sys::heap_form_tuple((*opened).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
+        let values = [Some(Datum::from(table)), Some(Datum::from(clock::now()))];
+        let tuple = relation::form((*opened).rd_att, &values);
         append::insert(opened, known, tuple);
         pg_sys::table_close(opened, pg_sys::NoLock as i32);
         Recorded::Added
