@@ -1,5 +1,9 @@
 -- How auditing fares.
 
+CREATE FUNCTION audit_internal.library_version() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'audit_library_version';
+COMMENT ON FUNCTION audit_internal.library_version() IS 'The release that the library of this session is of; internal';
+
 -- It has an answer whatever is broken: what cannot be found out is null, and `remarks` says why. SECURITY DEFINER, because the worker's
 -- kind shows in pg_stat_activity only to those who may see its sessions; it takes no argument and shows no value.
 CREATE FUNCTION audit.status(
@@ -13,6 +17,10 @@ AS $$
 BEGIN
     remarks := '{}';
     version := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'audit');
+    IF version <> audit_internal.library_version() THEN
+        remarks := remarks || format('library: it is of version %s, the extension of version %s; ALTER EXTENSION audit UPDATE renews the '
+                                     'extension, a new connection the library, or where it is preloaded a restart', audit_internal.library_version(), version);
+    END IF;
     preloaded := audit_internal.is_preloaded();
     -- The setting is defined when the library is loaded, which reading the line above has done.
     enabled := current_setting('audit.enabled')::boolean;

@@ -89,7 +89,7 @@ impl Content {
         // SAFETY: the values are those of the columns in order.
         unsafe {
             let id = dictionary::new_id(now);
-            let mut values: [Option<Datum>; contexts::COUNT] = [
+            let values: [Option<Datum>; contexts::COUNT] = [
                 Some(Datum::from(node_id)),
                 Some(Datum::from(id)),
                 Some(Datum::from(self.session_id)),
@@ -106,7 +106,7 @@ impl Content {
                 varlena_datum(self.parameters.as_ref()),
                 text_datum(self.origin.as_ref()),
             ];
-            dictionary::append(Parent::Contexts, id, &mut values);
+            dictionary::append(Parent::Contexts, id, &values);
             id
         }
     }

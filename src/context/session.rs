@@ -137,7 +137,7 @@ unsafe fn find_or_write_node() -> Known {
         pg_sys::pg_strong_random(random.as_mut_ptr().cast(), random.len());
         let id = i32::from_ne_bytes(random) & i32::MAX | 1;
         let name = pg_sys::get_database_name(database);
-        let mut values: [Option<Datum>; nodes::COUNT] = [
+        let values: [Option<Datum>; nodes::COUNT] = [
             Some(Datum::from(id)),
             server_name().into_datum(),
             Some(Datum::from(system)),
@@ -146,7 +146,7 @@ unsafe fn find_or_write_node() -> Known {
             Some(Datum::from(timeline)),
             Some(Datum::from(clock::now())),
         ];
-        dictionary::append(Parent::Nodes, i64::from(id), &mut values);
+        dictionary::append(Parent::Nodes, i64::from(id), &values);
         Known { id: i64::from(id), pending: raw::GetCurrentSubTransactionId() }
     }
 }
@@ -170,7 +170,7 @@ unsafe fn write_session() -> i64 {
         let login = pg_sys::GetUserNameFromId(pg_sys::GetAuthenticatedUserId(), true);
         let login = super::text(login).map_or_else(|| "unknown".into(), |login| login.to_string_lossy().into_owned());
         let kind = super::text(pg_sys::GetBackendTypeDesc(pg_sys::MyBackendType));
-        let mut values: [Option<Datum>; sessions::COUNT] = [
+        let values: [Option<Datum>; sessions::COUNT] = [
             Some(Datum::from(node())),
             Some(Datum::from(id)),
             token().into_datum(),
@@ -182,7 +182,7 @@ unsafe fn write_session() -> i64 {
             kind.map(|kind| kind.to_string_lossy().into_owned()).into_datum(),
             Some(Datum::from(pg_sys::MyStartTimestamp)),
         ];
-        dictionary::append(Parent::Sessions, id, &mut values);
+        dictionary::append(Parent::Sessions, id, &values);
         id
     }
 }

@@ -11,8 +11,10 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::{partition, scan};
+use crate::pg::{partition, relation, scan};
+use crate::store::layout;
 use crate::store::namespace;
+use crate::store::partition::Parent;
 use audit_model::schema::{attribution, contexts, sessions};
 
 entry_point!(audit_attribution, pg_finfo_audit_attribution, attribution);
@@ -129,26 +131,23 @@ unsafe fn look_up(
     node_id: i32,
     context_id: i64,
 ) -> Option<*mut pg_sys::HeapTupleHeaderData> {
-    let mut values = [Datum::null(); COLUMNS];
-    let mut nulls = [true; COLUMNS];
+    let mut values = [None; COLUMNS];
     let mut formed = None;
     // SAFETY: values point into the tuples, which live until their visit ends.
     unsafe {
-        visit(namespace::relation(c"contexts"), node_id, context_id, |context, columns| {
+        visit(Parent::Contexts, node_id, context_id, |context, columns| {
             for (position, number) in SHOWN.enumerate() {
-                values[position] = pg_sys::heap_getattr(context, i32::from(number), columns, &mut nulls[position]);
+                values[position] = scan::attribute(context, number, columns);
             }
-            let mut is_null = false;
-            let session_id = i32::from(contexts::SESSION_ID);
-            let session_id = pg_sys::heap_getattr(context, session_id, columns, &mut is_null).value() as i64;
-            let has_session = visit(namespace::relation(c"sessions"), node_id, session_id, |session, columns| {
+            let session_id = scan::attribute(context, contexts::SESSION_ID, columns).map_or(0, |id| id.value() as i64);
+            let has_session = visit(Parent::Sessions, node_id, session_id, |session, columns| {
                 for (position, number) in SHOWN_OF_SESSION {
-                    values[position] = pg_sys::heap_getattr(session, i32::from(number), columns, &mut nulls[position]);
+                    values[position] = scan::attribute(session, number, columns);
                 }
-                formed = Some(form(descriptor, &mut values, &mut nulls));
+                formed = Some(form(descriptor, &values));
             });
             if !has_session {
-                formed = Some(form(descriptor, &mut values, &mut nulls));
+                formed = Some(form(descriptor, &values));
             }
         });
     }
@@ -157,14 +156,10 @@ unsafe fn look_up(
 
 /// # Safety
 /// The values must be of the descriptor.
-unsafe fn form(
-    descriptor: pg_sys::TupleDesc,
-    values: &mut [Datum; COLUMNS],
-    nulls: &mut [bool; COLUMNS],
-) -> *mut pg_sys::HeapTupleHeaderData {
+unsafe fn form(descriptor: pg_sys::TupleDesc, values: &[Option<Datum>; COLUMNS]) -> *mut pg_sys::HeapTupleHeaderData {
     // SAFETY: per the contract. Values out of line are brought in, as a datum may not point to TOAST.
     unsafe {
-        let tuple = pg_sys::heap_form_tuple(descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+        let tuple = relation::form(descriptor, values);
         pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data).cast_mut_ptr()
     }
 }
@@ -174,7 +169,7 @@ unsafe fn form(
 /// # Safety
 /// As [`look_up`].
 unsafe fn visit(
-    parent: Oid,
+    parent: Parent,
     node_id: i32,
     id: i64,
     mut found: impl FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc),
@@ -182,13 +177,14 @@ unsafe fn visit(
     // SAFETY: the partition stays open for the scan; the snapshot is that of the query.
     unsafe {
         // The lock stays to the end of the transaction, as that of a table in a query does.
-        let dictionary = pg_sys::table_open(parent, pg_sys::AccessShareLock as i32);
+        let dictionary = pg_sys::table_open(namespace::relation(&parent.name()), pg_sys::AccessShareLock as i32);
         let partition = partition::holding(dictionary, id).partition;
         pg_sys::table_close(dictionary, pg_sys::NoLock as i32);
         if partition == Oid::INVALID {
             return false;
         }
         let opened = pg_sys::table_open(partition, pg_sys::AccessShareLock as i32);
+        layout::known(opened, parent);
         let index = scan::btree_over(opened, ID);
         let mut key = pg_sys::ScanKeyData::default();
         let equal = pg_sys::BTEqualStrategyNumber as u16;
@@ -201,9 +197,8 @@ unsafe fn visit(
             if tuple.is_null() {
                 break;
             }
-            let mut is_null = false;
-            let node = pg_sys::heap_getattr(tuple, i32::from(NODE), (*opened).rd_att, &mut is_null);
-            if node.value() as i32 == node_id {
+            let node = scan::attribute(tuple, NODE, (*opened).rd_att);
+            if node.is_some_and(|node| node.value() as i32 == node_id) {
                 has_found = true;
                 found(tuple, (*opened).rd_att);
             }

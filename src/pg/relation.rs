@@ -44,6 +44,29 @@ pub fn attributes(descriptor: pg_sys::TupleDesc) -> impl Iterator<Item = Attribu
     })
 }
 
+/// A tuple of these values, in the current memory context. The descriptor may have more columns, which are NULL, or fewer: what
+/// it has no column for is left off.
+///
+/// # Safety
+/// The values must be of the types of the descriptor's first columns.
+pub unsafe fn form(descriptor: pg_sys::TupleDesc, values: &[Option<pg_sys::Datum>]) -> pg_sys::HeapTuple {
+    // SAFETY: per the contract; the arrays have an element for each column.
+    unsafe {
+        let columns = usize::try_from((*descriptor).natts).unwrap_or(0);
+        let datums = pg_sys::palloc(columns * size_of::<pg_sys::Datum>()).cast::<pg_sys::Datum>();
+        let nulls = pg_sys::palloc(columns).cast::<bool>();
+        for column in 0..columns {
+            let value = values.get(column).copied().flatten();
+            datums.add(column).write(value.unwrap_or(pg_sys::Datum::null()));
+            nulls.add(column).write(value.is_none());
+        }
+        let tuple = pg_sys::heap_form_tuple(descriptor, datums, nulls);
+        pg_sys::pfree(nulls.cast());
+        pg_sys::pfree(datums.cast());
+        tuple
+    }
+}
+
 /// The bytes of a catalog name.
 pub fn name(name: &pg_sys::NameData) -> &[u8] {
     // SAFETY: a NameData is NUL-terminated within its 64 bytes.

@@ -111,15 +111,21 @@ pub unsafe fn btree_over(table: pg_sys::Relation, attribute: i16) -> Oid {
     }
 }
 
-/// An attribute of a tuple, `None` for NULL.
+/// An attribute of a tuple, `None` for NULL and for a column that the table does not have, as in a catalog that is older than
+/// the library.
 ///
 /// # Safety
-/// The tuple must be of the descriptor and have that attribute.
+/// The tuple must be of the descriptor.
 pub unsafe fn attribute(tuple: pg_sys::HeapTuple, number: i16, descriptor: pg_sys::TupleDesc) -> Option<Datum> {
     let mut is_null = false;
-    // SAFETY: per the contract.
-    let value = unsafe { pg_sys::heap_getattr(tuple, i32::from(number), descriptor, &mut is_null) };
-    (!is_null).then_some(value)
+    // SAFETY: per the contract; the number is one of the descriptor's.
+    unsafe {
+        if i32::from(number) > (*descriptor).natts {
+            return None;
+        }
+        let value = pg_sys::heap_getattr(tuple, i32::from(number), descriptor, &mut is_null);
+        (!is_null).then_some(value)
+    }
 }
 
 /// The current subtransaction if this transaction wrote the row, which its abort would undo, else 0.

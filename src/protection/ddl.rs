@@ -3,7 +3,8 @@
 //! At the start of a command names have not been resolved nor rights been checked. Nothing is locked, changed or recorded
 //! here: the function runs as the caller, and at most refuses what the owner of evidence would do to it. Its call loads
 //! the library, and with it the hook that meets every DROP. Everything else follows at the command's end, by the OIDs
-//! that PostgreSQL has altered (sql/capture/definitions.sql).
+//! that PostgreSQL has altered (sql/capture/definitions.sql). An upgrade script of the extension may alter what it has to, also in a
+//! transaction that has written events.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
@@ -11,6 +12,7 @@ use super::evidence;
 use crate::error::Error;
 use crate::pg::guard::entry_point;
 use crate::pg::relation;
+use crate::store::open;
 
 entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
 
@@ -27,6 +29,7 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
         }
         let statement = (*context.cast::<pg_sys::EventTriggerData>()).parsetree;
         match statement.as_ref().map(|statement| statement.type_) {
+            Some(pg_sys::NodeTag::T_AlterTableStmt) if evidence::is_upgrade() => open::close_all(),
             Some(pg_sys::NodeTag::T_AlterTableStmt) => {
                 refuse_alteration(&*statement.cast::<pg_sys::AlterTableStmt>());
             }
@@ -73,8 +76,10 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
 /// The statement must be live.
 unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
     use pg_sys::AlterTableType as Kind;
-    const REFUSED: [Kind::Type; 10] = [
+    const REFUSED: [Kind::Type; 11] = [
         Kind::AT_DetachPartition,
+        // The place of a column that a release appends.
+        Kind::AT_AddColumn,
         Kind::AT_DropColumn,
         Kind::AT_AlterColumnType,
         Kind::AT_EnableTrig,

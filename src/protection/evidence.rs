@@ -90,17 +90,30 @@ pub unsafe fn refuse_extension() {
     }
 }
 
+/// Whether the command is one of an upgrade script of the extension itself. That of another extension has no more rights than its
+/// caller.
+///
+/// # Safety
+/// Must run inside a transaction.
+pub unsafe fn is_upgrade() -> bool {
+    // SAFETY: PostgreSQL's variables (commands/extension.c), and a catalog lookup.
+    unsafe {
+        pg_sys::creating_extension
+            && pg_sys::CurrentExtensionObject == pg_sys::get_extension_oid(c"audit".as_ptr(), true)
+    }
+}
+
 /// Refuses a change of definition that would change evidence, hide it or take its protection away.
 ///
 /// # Safety
 /// Must run inside a transaction, before the change.
 pub unsafe fn refuse_alteration(target: Oid) {
-    // SAFETY: catalog lookups; an upgrade script of the extension may do what it has to.
+    // SAFETY: catalog lookups.
     unsafe {
         // Of who does not own the table, PostgreSQL refuses it, and nothing of ours is locked for it.
         if target == Oid::INVALID
             || is_permitted()
-            || pg_sys::creating_extension
+            || is_upgrade()
             || !version::owns_table(target, crate::pg::raw::GetUserId())
             || !namespace::owns_relation(target)
             || !matches!(

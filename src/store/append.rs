@@ -7,6 +7,7 @@ use super::id;
 use super::open::{self, Index, Table};
 use super::partition::Parent;
 use super::tuple::{Former, Stamp};
+use crate::error::Error;
 use crate::event::Event;
 use crate::pg::{clock, raw, version};
 
@@ -39,7 +40,7 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
             node_id,
         };
         let former = &mut *(&raw mut FORMER);
-        let mut tuple = former.form(event, &stamp);
+        let mut tuple = former.form(event, &stamp, table.columns);
         // Nothing is ever freed in a partition, so that its end is the only place to look for room.
         let options = options() | pg_sys::HEAP_INSERT_SKIP_FSM.cast_signed();
         raw::heap_insert(table.relation, &mut tuple, raw::GetCurrentCommandId(true), options, core::ptr::null_mut());
@@ -100,7 +101,7 @@ unsafe fn insert_plain(
 /// Inserts a tuple into a table of ours with all its indexes, past the executor's checks and past decoding.
 ///
 /// # Safety
-/// The table must be open and the tuple be of its columns.
+/// The table must be open and the tuple be of its columns, or of the first of them.
 pub unsafe fn insert(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::HeapTuple) {
     // SAFETY: per the contract.
     unsafe { insert_with(table, oid, tuple, options()) }
@@ -113,6 +114,11 @@ pub unsafe fn insert(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::H
 pub unsafe fn insert_with(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::HeapTuple, options: i32) {
     // SAFETY: per the contract.
     unsafe {
+        // A value beyond them would be that of whatever column comes next.
+        let columns = u32::from((*(*tuple).t_data).t_infomask2) & pg_sys::HEAP_NATTS_MASK;
+        if columns > (*(*table).rd_att).natts.cast_unsigned() {
+            Error::Internal { problem: "a row has more columns than its table".into() }.raise();
+        }
         pg_sys::heap_insert(table, tuple, pg_sys::GetCurrentCommandId(true), options, core::ptr::null_mut());
         insert_any(table, oid, tuple);
     }

@@ -5,7 +5,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::{FromDatum, IntoDatum};
 
 use super::moving::detached;
-use super::{namespace, open};
+use super::{layout, namespace, open};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
@@ -24,7 +24,7 @@ unsafe fn copy_partition(arguments: FunctionCallInfo) -> Datum {
         let from = open_own(arguments.oid(0), pg_sys::AccessShareLock);
         let to = open_own(arguments.oid(1), pg_sys::RowExclusiveLock);
         let descriptor = (*from).rd_att;
-        if (*descriptor).natts != (*(*to).rd_att).natts {
+        if !layout::accepts(to, from) {
             Error::Internal { problem: "copy_partition copies between partitions of one parent".into() }.raise();
         }
         let bulk = pg_sys::GetBulkInsertState();

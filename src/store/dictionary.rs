@@ -6,6 +6,7 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use super::namespace;
 use super::partition::Parent;
 use super::{append, open};
+use crate::pg::relation;
 use crate::pg::scan::{self, Condition};
 
 /// Microseconds in an hour, the unit of the upper bits of an id.
@@ -34,17 +35,15 @@ pub unsafe fn next_number() -> i64 {
     unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| crate::pg::raw::nextval_internal(sequence, false)) }
 }
 
-/// Appends a row. `key` is the partition key; the values are those of all columns in order.
+/// Appends a row. `key` is the partition key; the values are those of all columns that the library knows, in order.
 ///
 /// # Safety
 /// The values must be of the columns' types; inside a transaction that may write.
-pub unsafe fn append(parent: Parent, key: i64, values: &mut [Option<Datum>]) {
+pub unsafe fn append(parent: Parent, key: i64, values: &[Option<Datum>]) {
     // SAFETY: the values fit the descriptor per the contract; forming and inserting copy them.
     unsafe {
         let table = open::table(parent, key);
-        let mut datums: Vec<Datum> = values.iter().map(|value| value.unwrap_or(Datum::null())).collect();
-        let mut nulls: Vec<bool> = values.iter().map(Option::is_none).collect();
-        let tuple = pg_sys::heap_form_tuple((*table.relation).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+        let tuple = relation::form((*table.relation).rd_att, values);
         append::insert(table.relation, table.oid, tuple);
         pg_sys::heap_freetuple(tuple);
     }

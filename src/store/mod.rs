@@ -3,6 +3,7 @@
 //! * [`append`] writes an event; [`tuple`] forms it, [`id`] numbers it.
 //! * [`namespace`] finds the extension's own tables.
 //! * [`partition`] knows which partition is open; [`open`] keeps it open until the transaction ends.
+//! * [`layout`] knows the columns of partitions, and checks that they have them.
 //! * [`bounds`] says which time a partition holds.
 //! * [`dictionary`] writes and finds rows of sessions, contexts, relations and nodes.
 //! * [`lock`] keeps sessions from doing the same work at once.
@@ -22,6 +23,7 @@ pub mod dictionary;
 pub mod enabled;
 pub mod event_types;
 mod id;
+pub mod layout;
 mod lock;
 mod moving;
 pub mod namespace;
@@ -37,5 +39,6 @@ pub mod unconfigured;
 pub fn register() {
     namespace::register();
     partition::register();
+    layout::register();
     open::register();
 }

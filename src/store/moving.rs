@@ -6,10 +6,12 @@ use audit_model::Column;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use pgrx::{FromDatum, IntoDatum};
 
-use super::append;
 use super::copy::open_own;
+use super::{append, layout};
+use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::relation;
 
 entry_point!(audit_move_rows, pg_finfo_audit_move_rows, move_rows);
 
@@ -25,6 +27,11 @@ unsafe fn move_rows(arguments: FunctionCallInfo) -> Datum {
         let arguments = Arguments::new(arguments);
         let from = open_own(arguments.oid(0), pg_sys::RowExclusiveLock);
         let to = open_own(arguments.oid(2), pg_sys::RowExclusiveLock);
+        if !layout::accepts(to, from) {
+            Error::Internal { problem: "rows are moved between tables of the same columns".into() }.raise();
+        }
+        let retention =
+            relation::attributes((*to).rd_att).find(|column| column.name == Column::RetentionId.name().as_bytes());
         let retention_id = arguments.datum(3);
         let replicates = arguments.datum(4).is_some_and(|replicates| replicates.value() != 0);
         let options = if replicates { append::options() } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() };
@@ -36,8 +43,8 @@ unsafe fn move_rows(arguments: FunctionCallInfo) -> Datum {
             let Some(mut copy) = copy_of(from, row, snapshot) else { continue };
             let mut position = row;
             pg_sys::simple_heap_delete(from, &mut position);
-            if usize::try_from((*(*to).rd_att).natts) == Ok(Column::COUNT) {
-                copy = with_retention(copy, (*to).rd_att, retention_id);
+            if let Some(column) = &retention {
+                copy = with_value(copy, (*to).rd_att, column.index, retention_id);
             }
             append::insert_with(to, (*to).rd_id, copy, options);
             pg_sys::heap_freetuple(copy);
@@ -73,31 +80,29 @@ unsafe fn copy_of(
     }
 }
 
-/// The tuple with this retention; it is consumed.
+/// The tuple with another value of one column, counted from 0; it is consumed.
 ///
 /// # Safety
-/// The tuple must be of the descriptor, which is that of events.
-unsafe fn with_retention(
+/// The tuple must be of the descriptor, or of the first columns of it, and the value of the column's type.
+unsafe fn with_value(
     tuple: pg_sys::HeapTuple,
     descriptor: pg_sys::TupleDesc,
-    retention_id: Option<Datum>,
+    column: usize,
+    value: Option<Datum>,
 ) -> pg_sys::HeapTuple {
-    const RETENTION_ID: usize = Column::RetentionId as usize;
-    let mut values = [Datum::null(); Column::COUNT];
-    let mut nulls = [true; Column::COUNT];
-    let mut replaces = [false; Column::COUNT];
-    (values[RETENTION_ID], nulls[RETENTION_ID]) = (retention_id.unwrap_or(Datum::null()), retention_id.is_none());
-    replaces[RETENTION_ID] = true;
-    // SAFETY: per the contract.
+    // SAFETY: per the contract; the arrays have an element for each column.
     unsafe {
-        let changed = pg_sys::heap_modify_tuple(
-            tuple,
-            descriptor,
-            values.as_mut_ptr(),
-            nulls.as_mut_ptr(),
-            replaces.as_mut_ptr(),
-        );
+        let columns = usize::try_from((*descriptor).natts).unwrap_or(0);
+        let values = pg_sys::palloc0(columns * size_of::<Datum>()).cast::<Datum>();
+        let flags = pg_sys::palloc0(2 * columns).cast::<bool>();
+        let (nulls, replaces) = (flags, flags.add(columns));
+        values.add(column).write(value.unwrap_or(Datum::null()));
+        nulls.add(column).write(value.is_none());
+        replaces.add(column).write(true);
+        let changed = pg_sys::heap_modify_tuple(tuple, descriptor, values, nulls, replaces);
         pg_sys::heap_freetuple(tuple);
+        pg_sys::pfree(flags.cast());
+        pg_sys::pfree(values.cast());
         changed
     }
 }

@@ -3,11 +3,11 @@
 //! Opening a partition and building its IndexInfo costs more than the insert. References belong to the top
 //! transaction's resource owner: a commit closes them here, an abort by itself.
 
-use audit_model::{Column, DataType};
+use audit_model::Column;
 use pgrx::pg_sys::{self, Oid};
 
-use super::partition;
 use super::partition::Parent;
+use super::{layout, partition};
 use crate::error::Error;
 use crate::pg::{catalog, trigger, version};
 
@@ -18,6 +18,8 @@ const BEFORE_INSERT: i16 = (pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_I
 pub struct Table {
     pub oid: Oid,
     pub relation: pg_sys::Relation,
+    /// How many of the columns that the library knows it has.
+    pub columns: usize,
     pub indexes: &'static [Index],
     /// Whether every index is one that the writer fills itself.
     pub has_plain_indexes: bool,
@@ -149,14 +151,12 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             return None;
         }
         let relation = pg_sys::table_open(oid, if waits { pg_sys::RowExclusiveLock } else { pg_sys::NoLock } as i32);
-        if parent.overflows() {
-            check(relation);
-            if !waits && is_closed(relation) {
-                pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
-                pg_sys::CurrentResourceOwner = owner;
-                pg_sys::MemoryContextSwitchTo(context);
-                return None;
-            }
+        let columns = layout::known(relation, parent);
+        if parent.overflows() && !waits && is_closed(relation) {
+            pg_sys::table_close(relation, pg_sys::RowExclusiveLock as i32);
+            pg_sys::CurrentResourceOwner = owner;
+            pg_sys::MemoryContextSwitchTo(context);
+            return None;
         }
 
         let list = pg_sys::RelationGetIndexList(relation);
@@ -179,7 +179,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
         let indexes = core::slice::from_raw_parts(indexes, count);
         let tables = &mut *(&raw mut TABLES);
         let free = tables.iter().position(Option::is_none).unwrap_or(0);
-        Some(tables[free].insert(Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }))
+        Some(tables[free].insert(Table { oid, relation, columns, indexes, has_plain_indexes, refuses_long_keys }))
     }
 }
 
@@ -243,40 +243,5 @@ unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<Column>> {
             }
             _ => None,
         }
-    }
-}
-
-/// The OID of a column's type.
-fn type_of(column: Column) -> Oid {
-    match column.data_type() {
-        DataType::Bigint => pg_sys::INT8OID,
-        DataType::Integer => pg_sys::INT4OID,
-        DataType::Jsonb => pg_sys::JSONBOID,
-        DataType::Text => pg_sys::TEXTOID,
-        DataType::Timestamptz => pg_sys::TIMESTAMPTZOID,
-        DataType::Uuid => pg_sys::UUIDOID,
-    }
-}
-
-/// The writer forms tuples by position, past every check of the executor: the partition must be as it was made.
-///
-/// # Safety
-/// `relation` must be open.
-unsafe fn check(relation: pg_sys::Relation) {
-    // SAFETY: the descriptor of an open relation, whose attributes are as many as it says.
-    let matches = unsafe {
-        let descriptor = (*relation).rd_att;
-        usize::try_from((*descriptor).natts) == Ok(Column::COUNT)
-            && Column::ALL.iter().all(|column| {
-                let attribute = &*version::attribute(descriptor, *column as usize);
-                crate::pg::relation::name(&attribute.attname) == column.name().as_bytes()
-                    && attribute.atttypid == type_of(*column)
-                    && !attribute.attisdropped
-            })
-    };
-    if !matches {
-        // SAFETY: the name of an open relation.
-        let name = unsafe { crate::pg::relation::name(&(*(*relation).rd_rel).relname) };
-        Error::ForeignPartition { partition: String::from_utf8_lossy(name).into_owned() }.raise();
     }
 }

@@ -191,7 +191,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
         let id = i32::try_from(dictionary::next_number() & i64::from(i32::MAX)).unwrap_or(1);
         let lineage = known.lineage.unwrap_or_else(new_lineage);
         let key = (!version.key.is_empty()).then(|| version.key.clone());
-        let mut values: [Option<Datum>; COUNT] = [
+        let values: [Option<Datum>; COUNT] = [
             Some(Datum::from(node_id)),
             Some(Datum::from(id)),
             lineage.into_datum(),
@@ -204,7 +204,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
             Some(Datum::from(clock::now())),
             version.recorded.as_ref().map(|names| Datum::from(names.as_ptr())),
         ];
-        dictionary::append(Parent::Relations, i64::from(id), &mut values);
+        dictionary::append(Parent::Relations, i64::from(id), &values);
         (id, raw::GetCurrentSubTransactionId())
     }
 }

@@ -10,7 +10,7 @@ use crate::event::Event;
 
 const HEADER: usize = 23;
 /// The first column that may be NULL.
-const FIRST_OPTIONAL: usize = Column::EntityId as usize;
+pub const FIRST_OPTIONAL: usize = Column::EntityId as usize;
 /// Columns of fixed size, which come first. The category is the varlena that every event has.
 const FIXED_COLUMNS: usize = Column::Category as usize;
 /// Bytes of those columns, which need no padding between them.
@@ -50,8 +50,8 @@ impl Former {
         Former { words: Vec::new(), length: 0, starts: [0; Column::COUNT - FIXED_COLUMNS] }
     }
 
-    /// Forms the tuple; it lives until the next call.
-    pub fn form(&mut self, event: &Event, stamp: &Stamp) -> pg_sys::HeapTupleData {
+    /// Forms the tuple for a partition that has this many of the columns; it lives until the next call.
+    pub fn form(&mut self, event: &Event, stamp: &Stamp, columns: usize) -> pg_sys::HeapTupleData {
         // Of jsonb, which comes with a four-byte header, the payload.
         let optional: [Option<&[u8]>; OPTIONAL] = [
             event.entity_id,
@@ -64,8 +64,11 @@ impl Former {
             if event.failed { Some(b"failure".as_slice()) } else { None },
         ];
         let present = optional.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        // A partition of an older catalog lacks the last ones.
+        let present = present.min(columns - FIRST_OPTIONAL);
+        let retention_id = event.retention_id.filter(|_| columns == Column::COUNT);
         let optional = &optional[..present];
-        let attributes = if event.retention_id.is_some() { Column::COUNT } else { FIRST_OPTIONAL + present };
+        let attributes = if retention_id.is_some() { Column::COUNT } else { FIRST_OPTIONAL + present };
         let has_nulls = attributes > FIRST_OPTIONAL + present || optional.iter().any(Option::is_none);
         let bitmap = if has_nulls { attributes.div_ceil(8) } else { 0 };
         let start = (HEADER + bitmap).next_multiple_of(8);
@@ -81,7 +84,7 @@ impl Former {
                 self.starts[1 + position] = self.varlena(value);
             }
         }
-        if let Some(retention_id) = event.retention_id {
+        if let Some(retention_id) = retention_id {
             let aligned = self.length.next_multiple_of(4);
             self.push(&[0; 4][..aligned - self.length]);
             self.push(&retention_id.to_ne_bytes());

@@ -3,8 +3,8 @@
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::{append, namespace};
-use crate::pg::clock;
 use crate::pg::scan::{self, Condition};
+use crate::pg::{clock, relation};
 use audit_model::schema::unconfigured_tables;
 
 /// Distinguishes the lock from others on the same table's object tag.
@@ -48,9 +48,8 @@ pub unsafe fn record(table: Oid) -> Recorded {
             return Recorded::Known;
         }
         let opened = pg_sys::table_open(known, pg_sys::RowExclusiveLock as i32);
-        let mut values: [Datum; unconfigured_tables::COUNT] = [Datum::from(table), Datum::from(clock::now())];
-        let mut nulls = [false; unconfigured_tables::COUNT];
-        let tuple = pg_sys::heap_form_tuple((*opened).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
+        let values = [Some(Datum::from(table)), Some(Datum::from(clock::now()))];
+        let tuple = relation::form((*opened).rd_att, &values);
         append::insert(opened, known, tuple);
         pg_sys::table_close(opened, pg_sys::NoLock as i32);
         Recorded::Added

@@ -5,6 +5,8 @@
 //! - [`retention`]: a trail whose clock the test sets, and whether every event is kept or archived
 //! - [`fleet`]: servers whose trails are gathered in another
 //! - [`maintenance`]: databases that give the background worker something to do
+//! - [`catalog`]: what an installed extension consists of, to compare two
+//! - [`upgrade`]: made-up versions of the extension, and databases to upgrade
 //!
 //! Nothing here returns an error: what fails panics, which fails the test that called it.
 
@@ -16,8 +18,10 @@
     reason = "a library for tests, where clippy.toml cannot permit these by function"
 )]
 
+pub mod catalog;
 pub mod fleet;
 pub mod maintenance;
 pub mod retention;
 pub mod server;
 pub mod trail;
+pub mod upgrade;

@@ -94,7 +94,7 @@ impl<W: Write + Send> Table<W> {
 }
 
 fn properties(subject: &Subject, key: Option<&Key>) -> std::result::Result<WriterProperties, ParquetError> {
-    let about = |name: &str, value: &str| KeyValue::new(format!("audit.{name}"), Some(value.to_string()));
+    let about = |name: &str, value: &str| KeyValue::new(format!("audit_internal.{name}"), Some(value.to_string()));
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
         .set_created_by(concat!("audit-archive version ", env!("CARGO_PKG_VERSION")).to_string())
