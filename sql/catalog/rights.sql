@@ -1,9 +1,13 @@
--- Rights are what this extension grants, whatever ALTER DEFAULT PRIVILEGES adds to the objects that it makes:
--- at its installation (sql/catalog/grants.sql) and to each partition.
+-- Only the extension grants rights on its objects. ALTER DEFAULT PRIVILEGES may add others to what it
+-- creates: these are revoked at installation (sql/catalog/grants.sql) and from each new partition.
 
--- Revokes all privileges on an object but those of its owner. All grants begin with the owner, so that
--- CASCADE meets those that others passed on.
-CREATE FUNCTION audit_internal.revoke_grants(kind text, object text, owner oid, privileges aclitem[]) RETURNS void
+-- Every chain of grants begins with the owner, so that CASCADE also revokes what grantees have granted.
+CREATE FUNCTION audit_internal.revoke_grants(
+    kind text,
+    object text,
+    owner oid,
+    privileges aclitem[]
+) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -19,23 +23,27 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION audit_internal.revoke_grants(text, text, oid, aclitem[]) IS 'Revokes all privileges on an object but those of its owner; internal';
+COMMENT ON FUNCTION audit_internal.revoke_grants(text, text, oid, aclitem[]) IS
+    'Revokes all privileges on an object except those of its owner';
 
--- The rights of a table that holds evidence: no role has any. It is read through its parent.
+-- Evidence is read through its parent table.
 CREATE FUNCTION audit_internal.restrict_to_owner(evidence regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM audit_internal.revoke_grants('TABLE', evidence::text, c.relowner, c.relacl) FROM pg_class c WHERE c.oid = evidence;
+    PERFORM audit_internal.revoke_grants('TABLE', evidence::text, c.relowner, c.relacl)
+    FROM pg_class c
+    WHERE c.oid = evidence;
     PERFORM audit_internal.revoke_grants('TABLE', evidence::text, c.relowner, a.attacl)
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.oid = evidence AND a.attacl IS NOT NULL;
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.oid = evidence AND a.attacl IS NOT NULL;
 END;
 $$;
-COMMENT ON FUNCTION audit_internal.restrict_to_owner(regclass) IS 'Revokes all privileges on a table that holds evidence but those of its owner; internal';
+COMMENT ON FUNCTION audit_internal.restrict_to_owner(regclass) IS
+    'Revokes all privileges on a table that holds evidence except those of its owner';
 
--- Partitions, and parents that were made at run time, on which roles have privileges: an administrator may have
--- granted some.
+-- A superuser may have granted privileges on partitions, or on parents that were created at run time.
 CREATE FUNCTION audit_internal.repair_rights() RETURNS integer
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -47,7 +55,8 @@ BEGIN
     FOR evidence IN
         SELECT c.oid FROM pg_class c
         WHERE c.relnamespace = 'audit_internal'::regnamespace AND c.relkind IN ('r', 'p') AND c.relispartition
-          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+          AND NOT EXISTS (SELECT FROM pg_depend d
+                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
           AND (EXISTS (SELECT FROM aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
                        WHERE a.grantee <> c.relowner AND (a.grantee = 0 OR r.oid IS NOT NULL))
                OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL))
@@ -59,4 +68,5 @@ BEGIN
     RETURN repaired;
 END;
 $$;
-COMMENT ON FUNCTION audit_internal.repair_rights() IS 'Sets the rights of partitions where they are not as they should be; returns for how many; internal';
+COMMENT ON FUNCTION audit_internal.repair_rights() IS
+    'Revokes the privileges of other roles on partitions; returns on how many there were any';
