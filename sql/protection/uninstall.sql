@@ -1,4 +1,4 @@
--- The end of the trail, on purpose.
+-- Removal of the extension with all evidence.
 
 CREATE FUNCTION audit.uninstall(confirm text) RETURNS void
 LANGUAGE plpgsql
@@ -10,17 +10,20 @@ BEGIN
     IF confirm IS DISTINCT FROM expected THEN
         RAISE EXCEPTION 'the audit trail of database % was not removed', quote_ident(current_database())
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = format('This drops every event for good. To confirm, run SELECT audit.uninstall(%L).', expected);
+                  HINT = format('This irrevocably drops every event. '
+                                'To confirm, run SELECT audit.uninstall(%L).', expected);
     ELSIF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
         RAISE EXCEPTION 'permission denied to remove the audit trail'
             USING ERRCODE = 'insufficient_privilege', HINT = 'Only superusers may do this.';
     END IF;
-    -- Not in the midst of a worker's step, which holds locks in another order.
+    -- Waits for a running step of the worker, which takes the locks on partitions in another order.
     PERFORM audit_internal.enter_maintenance();
     RAISE LOG 'audit trail of database % removed by %', quote_ident(current_database()), session_user;
-    PERFORM audit_internal.remove_trigger(t.oid) FROM pg_trigger t
+    PERFORM audit_internal.remove_trigger(t.oid)
+    FROM pg_trigger t
     WHERE t.tgparentid = 0 AND t.tgfoid IN ('audit.capture_row'::regproc, 'audit.capture_truncate'::regproc);
     PERFORM audit_internal.execute_permitted('DROP EXTENSION audit CASCADE');
 END;
 $$;
-COMMENT ON FUNCTION audit.uninstall(text) IS 'Removes the extension with all evidence, on purpose; says what to confirm';
+COMMENT ON FUNCTION audit.uninstall(text) IS
+    'Removes the extension with all events; an error says which text confirms it';
