@@ -1,61 +1,61 @@
-//! What we refuse or cannot do: SQLSTATE, DETAIL and HINT in one place.
+//! The errors that the extension raises: SQLSTATE, message, DETAIL and HINT in one place.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 
-/// An error of ours.
+/// An error that the extension raises.
 pub enum Error {
-    /// The trigger function was called as something else.
+    /// A trigger function was not called by its trigger.
     NotATrigger { function: &'static str },
     /// Neither a partition nor the overflow exists.
     NoPartition { parent: String },
-    /// A partition has other columns than its parent had when it was made.
+    /// A partition has other columns than its parent had when it was created.
     ForeignPartition { partition: String },
-    /// The evidence would go, or be changed by a change of definition.
+    /// A command would drop evidence, or change its definition.
     Evidence { action: &'static str, object: String },
-    /// Evidence was to be changed by SQL.
+    /// A statement would change evidence.
     EvidenceChanged { table: String, operation: &'static str },
-    /// A subscription brought something other than new events.
+    /// A subscription applies something other than new events.
     AppliedChange { table: String, operation: &'static str },
-    /// An image holds no value for a column.
+    /// An image has no value for a column.
     NoValue { column: String, why: String },
-    /// A text is not a key of a table.
+    /// The text is not a key of the table.
     NotAKey { entity_id: String, table: String, problem: String, hint: String },
-    /// The table has no key.
+    /// The table has no primary key.
     NoKey { table: String },
-    /// A key's type cannot be read without running code of its owner.
+    /// Values of a key's type cannot be read without running code of its owner.
     KeyRunsCode { table: String, type_name: String },
-    /// The hash of a key's value was asked for by a role that may not read the values.
+    /// The caller may not read the values of a key, and so may not compute their hash.
     HashedKey { table: String },
     /// The column's type would round, cut or pad the value.
     Misfit { column: String, type_name: String },
-    /// Values of the column's type are made by the server alone.
+    /// Only the server creates values of the column's type.
     NotRestorable { column: String, type_name: String },
-    /// A type has so many types inside that its description would take too much memory.
+    /// A type contains so many types that its description would take too much memory.
     TooComplex { type_name: String },
     /// An image does not describe a row of this type.
     BadImage { problem: String },
-    /// An internal function was called with something unexpected.
+    /// An internal function was called with unexpected arguments.
     Internal { problem: String },
-    /// An argument is not what the function takes.
+    /// The function does not accept the value of an argument.
     BadArgument { problem: String, hint: &'static str },
-    /// An argument that has to name a table is NULL.
+    /// The argument that names a table is NULL.
     NoTarget,
     /// No relation has this OID.
     NoRelation { oid: u32 },
     /// The table is not audited.
     NotAudited { table: String },
-    /// The event type is not there.
+    /// No event type has this name.
     UnknownEventType { name: String },
-    /// Arguments that have to be given are NULL.
+    /// Required arguments are NULL.
     NullArgument { names: &'static str, hint: &'static str },
     /// The extension captures events of this type itself.
     CapturedEventType { name: String },
-    /// There is no autonomous writer.
+    /// Autonomous events are not implemented.
     Autonomous,
     /// The executable that writes archives cannot be run.
     NoArchiver { program: String, problem: String },
-    /// The executable that writes archives failed, and says how.
+    /// The executable that writes archives failed with this error.
     Archiver { kind: String, message: String, hint: Option<String> },
     /// A parameter of an event is not what its declaration asks for.
     Parameter { problem: String, detail: Option<String>, hint: String },
@@ -74,13 +74,13 @@ impl Error {
         let (code, message, detail, hint): (_, _, Option<String>, Option<String>) = match self {
             Error::NotATrigger { function } => (
                 ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                format!("audit.{function} was not called as the trigger it is made for"),
+                format!("function \"{function}\" was not called by a trigger of its kind"),
                 None,
                 Some("Use audit.enable, which creates the triggers.".into()),
             ),
             Error::NoPartition { parent } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit_internal.{parent} has no partition and there is no overflow to write to"),
+                format!("audit_internal.{parent} has no partition to write to, and there is no overflow"),
                 None,
                 Some("Run CALL audit.maintain().".into()),
             ),
@@ -95,12 +95,12 @@ impl Error {
                 format!("cannot {action} {object}: it holds audit evidence"),
                 Some("Evidence is removed by retention, or together with the whole trail.".into()),
                 Some(
-                    "audit.set_retention sets how long events are kept. To remove the trail on purpose, run SELECT audit.uninstall('…'), which says what to confirm.".into(),
+                    "audit.set_retention sets how long events are kept. To remove the trail, run SELECT audit.uninstall('…'): an error says which text confirms it.".into(),
                 ),
             ),
             Error::EvidenceChanged { table, operation } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("cannot {operation} {table}: evidence is never changed"),
+                format!("cannot {operation} {table}: evidence cannot be changed"),
                 None,
                 Some("Events are removed by retention (audit.set_retention), or with the whole trail (audit.uninstall).".into()),
             ),
@@ -108,11 +108,11 @@ impl Error {
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("a subscription cannot {operation} {table}"),
                 Some("A server may send new events, event types and parameters, as audit.publish publishes them.".into()),
-                Some("Drop the subscription, and find out what the server publishes and why.".into()),
+                Some("Drop the subscription and check what the server publishes.".into()),
             ),
             Error::NoValue { column, why } => (
                 ERRCODE_NO_DATA_FOUND,
-                format!("the image holds no value of column \"{column}\""),
+                format!("the image has no value for column \"{column}\""),
                 Some(why),
                 Some("Remove the column from the image to take its value from the base row.".into()),
             ),
@@ -130,7 +130,7 @@ impl Error {
             ),
             Error::KeyRunsCode { table, type_name } => (
                 ERRCODE_FEATURE_NOT_SUPPORTED,
-                format!("a key of {table} cannot be read: type {type_name} runs code of its owner"),
+                format!("cannot read a key of {table}: type {type_name} runs code of its owner"),
                 None,
                 Some("Read the events of the row from audit.trail by entity and entity_id.".into()),
             ),
@@ -139,13 +139,13 @@ impl Error {
                 format!("permission denied to hash a key of {table}"),
                 None,
                 Some(
-                    "Pass the digest that audit.trail shows as entity_id. Values are accepted from roles with SELECT on the key."
+                    "Pass the digest that audit.trail shows as entity_id. Roles with SELECT on the key may pass its values."
                         .into(),
                 ),
             ),
             Error::Misfit { column, type_name } => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("the value of column \"{column}\" does not fit {type_name}"),
+                format!("the value of column \"{column}\" does not fit type {type_name}"),
                 None,
                 Some(
                     "The column had another type when the value was recorded. Change the type, or the value in the image."
@@ -154,7 +154,7 @@ impl Error {
             ),
             Error::NotRestorable { column, type_name } => (
                 ERRCODE_FEATURE_NOT_SUPPORTED,
-                format!("column \"{column}\" cannot be restored: only the server makes values of type {type_name}"),
+                format!("column \"{column}\" cannot be restored: only the server creates values of type {type_name}"),
                 None,
                 Some("Remove the column from the image to take its value from the base row.".into()),
             ),
@@ -162,7 +162,7 @@ impl Error {
                 ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 format!("type {type_name} contains too many other types"),
                 None,
-                Some("Composite types that contain others more than once multiply with each level.".into()),
+                Some("A composite type that contains another one more than once multiplies with each level.".into()),
             ),
             Error::BadImage { problem } => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
@@ -194,16 +194,16 @@ impl Error {
                 ERRCODE_UNDEFINED_OBJECT,
                 format!("event type \"{name}\" does not exist"),
                 None,
-                Some("audit.event_types lists them.".into()),
+                Some("audit.event_types lists the event types.".into()),
             ),
             Error::NullArgument { names, hint } => {
                 (ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("{names} must not be null"), None, Some(hint.into()))
             }
             Error::CapturedEventType { name } => (
                 ERRCODE_INVALID_PARAMETER_VALUE,
-                format!("events of type \"{name}\" are captured, not recorded"),
+                format!("cannot record events of type \"{name}\": the extension captures them"),
                 None,
-                Some("Record execution.*, error.* or a type that audit.define_event_type has declared.".into()),
+                Some("Record execution.*, error.* or a type that audit.define_event_type has defined.".into()),
             ),
             Error::Autonomous => (
                 ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -216,7 +216,7 @@ impl Error {
                 format!("could not run {program}: {problem}"),
                 None,
                 Some(
-                    "make install puts it beside the server's executables; it is sought on the server's PATH too, and audit.archive_program names another place."
+                    "The program is searched for beside the server's executables and on the server's PATH; set audit.archive_program if it is elsewhere."
                         .into(),
                 ),
             ),
@@ -230,7 +230,7 @@ impl Error {
                 };
                 let usual = match kind.as_str() {
                     "not_found" => "Check audit.archive_location, audit.archive_key_file and audit.archive_options.",
-                    "tampered" => "Compare the files with a copy of them.",
+                    "tampered" => "Compare the files with a backup.",
                     _ => "Nothing was deleted. The next maintenance run retries what is due.",
                 };
                 (code, message, None, hint.or_else(|| Some(usual.into())))

@@ -171,7 +171,7 @@ fn nobody_but_a_first_copy_loads_evidence() {
     ] {
         let before = query(&centre, count);
         let output = centre.psql("postgres", attempt);
-        assert!(String::from_utf8_lossy(&output.stderr).contains("evidence is never changed"), "{attempt}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("evidence cannot be changed"), "{attempt}");
         assert_eq!(query(&centre, count), before);
     }
     let output = centre.psql(
@@ -179,12 +179,12 @@ fn nobody_but_a_first_copy_loads_evidence() {
         "CREATE TRIGGER accept_row BEFORE INSERT ON forged FOR EACH ROW EXECUTE FUNCTION audit_internal.accept_row('route_to_overflow'); INSERT INTO forged SELECT * FROM forged",
     );
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(errors.contains("not called as the trigger"), "{errors}");
+    assert!(errors.contains("not called by a trigger of its kind"), "{errors}");
 
     // In an apply worker, and in the worker of another table's first copy.
     query(&source, "INSERT INTO other VALUES (1)");
     query(&centre, &format!("CREATE SUBSCRIPTION others CONNECTION '{}' PUBLICATION others", connection(&source)));
-    let refusals = || centre.log().matches("cannot insert audit.events: evidence is never changed").count();
+    let refusals = || centre.log().matches("cannot insert audit.events: evidence cannot be changed").count();
     let first = refusals();
     wait_until("the first copy was refused", || refusals() > first);
     query(&centre, "ALTER TABLE other DISABLE TRIGGER forge");
@@ -287,7 +287,7 @@ fn a_hostile_source_changes_nothing_at_the_centre() {
             "a subscription cannot update audit_internal.events_",
         ),
         ("DELETE FROM audit.events WHERE event_type <> 1", "a subscription cannot delete audit_internal.events_"),
-        ("TRUNCATE audit.events", "cannot truncate audit.events: evidence is never changed"),
+        ("TRUNCATE audit.events", "cannot truncate audit.events: evidence cannot be changed"),
         (
             "UPDATE audit.event_types SET risk = 'low' WHERE risk = 'high'",
             "a subscription cannot update audit.event_types",
