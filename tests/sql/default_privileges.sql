@@ -21,7 +21,7 @@ CREATE EXTENSION audit;
 ALTER DEFAULT PRIVILEGES IN SCHEMA audit GRANT ALL ON TABLES TO regress_audit_app;
 ALTER DEFAULT PRIVILEGES IN SCHEMA audit GRANT ALL ON SEQUENCES TO regress_audit_app;
 RESET ROLE;
--- The same for whoever does maintenance.
+-- The same for the role that runs maintenance.
 ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO regress_audit_app;
 
 CREATE TABLE patient (id integer PRIMARY KEY, name text);
@@ -34,7 +34,7 @@ SELECT audit.set_retention('data', keep => '1 year', target => 'patient');
 SELECT count(*) FROM audit.gather(now() - interval '3 months');
 CALL audit.maintain();
 
--- What anybody has, but for owners and the roles of the extension.
+-- Privileges of roles other than owners and the roles of the extension.
 CREATE VIEW pg_temp.privileges AS
 SELECT o.kind, o.object, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee, a.privilege_type AS privilege, a.is_grantable
 FROM (SELECT 'schema' AS kind, n.nspname::text AS object, n.nspowner AS owner, n.nspacl AS privileges FROM pg_namespace n WHERE n.nspname IN ('audit', 'audit_internal')
@@ -54,7 +54,7 @@ FROM (SELECT 'schema' AS kind, n.nspname::text AS object, n.nspowner AS owner, n
 CROSS JOIN LATERAL aclexplode(o.privileges) a
 WHERE a.grantee <> o.owner;
 SELECT * FROM pg_temp.privileges p WHERE p.grantee NOT IN ('audit_reader', 'audit_writer', 'audit_admin') ORDER BY p.kind, p.object, p.grantee;
--- Readers read what is in audit, and nobody anything of audit_internal.
+-- Readers read schema audit, and no role anything in audit_internal.
 SELECT p.kind, p.grantee, p.privilege, p.is_grantable, count(*) > 0 AS has FROM pg_temp.privileges p WHERE p.grantee <> 'PUBLIC' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
 SELECT c.relnamespace::regnamespace AS schema, bool_and(has_table_privilege('audit_reader', c.oid, 'SELECT')) AS is_read,
        bool_or(has_table_privilege('audit_reader', c.oid, 'SELECT')) AS is_read_in_part
@@ -75,7 +75,7 @@ SELECT audit.disable('patient');
 SELECT audit_internal.execute_permitted('SELECT 1');
 SELECT audit_internal.emit('row.delete', '{}', NULL, NULL, NULL, NULL);
 CREATE TABLE audit.mine ();
--- What everybody may, the defaults notwithstanding.
+-- What every role may do in spite of the default privileges.
 SELECT audit.set_context(actor => 'ann', local => false);
 INSERT INTO patient VALUES (2, 'Bob');
 SELECT audit.row(NULL::patient, '{"id": 1}');

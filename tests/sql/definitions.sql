@@ -98,7 +98,7 @@ EXECUTE fill;
 SELECT event, entity_id, new_values FROM audit.trail WHERE entity = 'definitions.again' AND category = 'data' ORDER BY event_id;
 SELECT event, new_values FROM audit.history('again', '1');
 
--- A column that is dropped takes its option along; the key may go, and come back as another.
+-- A dropped column loses its option; the key may be dropped and created anew with other columns.
 CREATE TABLE keyed (id integer PRIMARY KEY, code text NOT NULL, note text);
 SELECT audit.enable('keyed', ignore_columns => '{note}', label_column => 'code');
 INSERT INTO keyed VALUES (1, 'x', 'n');

@@ -104,7 +104,7 @@ SELECT audit.enable('measure_1');
 \echo :SQLSTATE
 SELECT audit.enable('measure_2_odd');
 \echo :SQLSTATE
--- A detached partition goes on by itself, under its own name.
+-- A detached partition stays audited, under its own name.
 ALTER TABLE measure DETACH PARTITION measure_3;
 INSERT INTO measure_3 VALUES ('f', 3, '2020-03-03');
 SELECT table_name, kind, level, redacted_columns, partitions, active FROM audit.tables WHERE table_name LIKE 'measure%' ORDER BY table_name;

@@ -222,7 +222,7 @@ CREATE TRIGGER by_hand AFTER TRUNCATE ON other FOR EACH STATEMENT EXECUTE FUNCTI
 TRUNCATE other;
 \echo :SQLSTATE
 DROP TRIGGER by_hand ON other;
--- Internal functions, for those who may call them.
+-- Internal functions, for roles that may execute them.
 SELECT audit_internal.emit('no.such_event', NULL, NULL, NULL, NULL, NULL);
 \echo :SQLSTATE
 

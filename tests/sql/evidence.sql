@@ -115,7 +115,7 @@ BEGIN
 END $$;
 SELECT * FROM alterations();
 
--- Nobody forges events: those that call the writers are refused, and trigger functions of ours record nothing on their own.
+-- Events cannot be forged: no role may call the functions that write them, and the trigger functions record nothing when called otherwise.
 CREATE ROLE regress_audit_forger;
 SET ROLE regress_audit_forger;
 SELECT audit_internal.emit('row.delete', '{}', 'evidence.item', '1', NULL, NULL);

@@ -9,7 +9,7 @@ SELECT audit.enable('minimal', level => 'minimal', ignore_columns => '{seen}', l
 SELECT audit.enable('standard', ignore_columns => '{seen}', label_column => 'name');
 SELECT audit.enable('comprehensive', level => 'comprehensive', ignore_columns => '{seen}', label_column => 'name');
 
--- Two rows; one column; nothing; only an ignored column; an ignored column beside others; the label; a row gone.
+-- Two rows; one column; nothing; only an ignored column; an ignored column beside others; the label; a deleted row.
 INSERT INTO minimal VALUES (1, 'Acme', 10.50, 0), (2, 'Bell', NULL, 0);
 UPDATE minimal SET credit = 11 WHERE id = 1;
 UPDATE minimal SET credit = credit WHERE id = 1;

@@ -1,5 +1,5 @@
 -- ATTACH and DETACH PARTITION of an attacker's own tables leave the auditing of other tables alone, whatever name the command gives: what
--- follows such a command goes by the tables that PostgreSQL has moved, after it has checked who owns them.
+-- follows such a command uses the OIDs of the tables that PostgreSQL has moved, after it has checked their owner.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA hidden;
@@ -38,7 +38,7 @@ ALTER TABLE mallory.genuine DETACH PARTITION salaries;
 CREATE FUNCTION mallory.swap() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN CREATE TABLE mallory.wages (id integer, amount integer); RETURN 2; END $$;
 SET search_path = mallory, public;
 ALTER TABLE mallory.named ATTACH PARTITION wages FOR VALUES IN (mallory.swap());
--- Tables of another owner are refused by PostgreSQL, and nothing has been done before.
+-- PostgreSQL rejects tables of another owner, and nothing has been changed before.
 ALTER TABLE mallory.named ATTACH PARTITION public.wages FOR VALUES IN (3);
 ALTER TABLE public.ledger DETACH PARTITION public.ledger_1;
 ALTER TABLE public.ledger ATTACH PARTITION mallory.more FOR VALUES IN (4);

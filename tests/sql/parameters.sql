@@ -7,7 +7,7 @@ SELECT audit.record('order.placed', '{"lines": 3, "card": "4111", "extra": {"a":
 SELECT audit.record('order.placed', '{"lines": 4, "note": null}', 'parameters 2') IS NOT NULL AS recorded;
 SELECT t.entity, v.event, v.name, v.data_type, v.required, v.sensitive, v.value, v.value_text, v.category, v.occurred_at = t.occurred_at AS same_time
 FROM audit.event_parameter_values v JOIN audit.trail t USING (event_id) WHERE v.event = 'order.placed' ORDER BY t.event_id, v.name;
--- Of a row event, those of its statement, which nobody declares.
+-- Of a row event, those of its statement, which have no declaration.
 CREATE SCHEMA parameters;
 CREATE TABLE parameters.item (id integer PRIMARY KEY, v text);
 SELECT audit.enable('parameters.item', level => 'comprehensive');

@@ -1,4 +1,4 @@
--- Events of applications: their types, their parameters, who recorded them.
+-- Events of applications: their types, their parameters, the roles that recorded them.
 \pset null (null)
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
@@ -29,7 +29,7 @@ SELECT t.category, p.name FROM audit.event_types t JOIN audit.event_parameters p
 SELECT audit.define_event_type('invoice.approved', parameters =>
     '{"amount": {"type": "numeric", "required": true}, "card": {"type": "text", "sensitive": true}, "note": "text"}');
 
--- What a definition refuses.
+-- Definitions that are rejected.
 SELECT audit.define_event_type(NULL);
 SELECT audit.define_event_type('a.b', parameters => NULL);
 SELECT audit.define_event_type('approved');
@@ -105,7 +105,7 @@ SELECT audit.record('kinds.all', '{"m": "glum"}');
 ALTER TYPE recorded.temper RENAME TO mood;
 SELECT audit.record('kinds.all', '{"m": "glum"}') IS NOT NULL AS recorded;
 
--- What recording refuses.
+-- Events that are rejected.
 SELECT audit.record('invoice.approved', '{"amount": 1, "colour": "red"}');
 SELECT audit.record('invoice.approved', '{"note": "x"}');
 SELECT audit.record('invoice.approved', '{"amount": null}');
@@ -124,7 +124,7 @@ SELECT audit.define_event_type('plain.event');
 SELECT audit.record('plain.event', '{"a": 1}');
 SELECT audit.record('plain.event', NULL) IS NOT NULL AS recorded;
 SELECT parameters FROM audit.trail WHERE event = 'plain.event';
--- Every built-in type is refused but those made for applications.
+-- Of the built-in types, applications may record only those that exist for them.
 SELECT audit.record('row.insert', '{}', 'recorded.item', '1');
 \echo :SQLSTATE
 DO $$
@@ -160,7 +160,7 @@ BEGIN READ ONLY;
 SELECT audit.record('invoice.approved', '{"amount": 15}');
 \echo :SQLSTATE
 ROLLBACK;
--- A definition that is rolled back is forgotten by who used it.
+-- A backend that used a definition forgets it when it is rolled back.
 BEGIN;
 SELECT audit.define_event_type('brief.event', parameters => '{"a": "text"}');
 SELECT audit.record('brief.event', '{"a": "x"}') IS NOT NULL AS recorded;
@@ -171,7 +171,7 @@ ROLLBACK TO b;
 SELECT audit.record('brief.event', '{"b": "x"}');
 ROLLBACK;
 SELECT audit.record('brief.event', '{"a": "x"}');
--- A redefinition holds at once, also for who had read the old one.
+-- A redefinition takes effect at once, also in a backend that has cached the old one.
 SELECT audit.define_event_type('plain.event', parameters => '{"a": "integer"}');
 SELECT audit.record('plain.event', '{"a": 1}') IS NOT NULL AS recorded;
 -- The category stays while there are events.
@@ -191,7 +191,7 @@ RESET ROLE;
 SELECT parameters->'a' AS a, role, effective_role = session_user AS as_owner, trace_id, reason, context
 FROM audit.trail WHERE event = 'plain.event' AND (parameters->>'a')::integer > 70 ORDER BY event_id;
 
--- Objects of the caller's shadow nothing.
+-- Objects that the caller created shadow nothing.
 SET ROLE regress_audit_app;
 CREATE DOMAIN recorded.numeric AS text CHECK (value = 'never');
 CREATE FUNCTION recorded.emit(text, jsonb, text, text, regclass, text) RETURNS uuid LANGUAGE sql AS $$ SELECT NULL::uuid $$;

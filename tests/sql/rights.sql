@@ -9,7 +9,7 @@ GRANT INSERT, UPDATE, DELETE ON rights.item TO PUBLIC;
 SELECT audit.enable('rights.item');
 CREATE ROLE regress_audit_nobody;
 
--- Derived from the catalog, so that nothing new slips through. Functions that anybody but the owner may call, with who may.
+-- Derived from the catalog, so that it covers new objects too. Functions that roles other than the owner may execute, with these roles.
 SELECT p.oid::regprocedure AS function, string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ' ORDER BY a.grantee = 0 DESC, a.grantee::regrole::text) AS who
 FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND a.grantee <> p.proowner
@@ -32,7 +32,7 @@ SELECT c.relname AS admin_reads FROM pg_class c
 WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_admin', c.oid, 'SELECT') ORDER BY c.relname;
 SELECT c.relname AS writer_reads FROM pg_class c
 WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND has_table_privilege('audit_writer', c.oid, 'SELECT') ORDER BY c.relname;
--- A reader reads everything, through what is in audit; nobody names anything of audit_internal.
+-- A reader reads everything through schema audit; no role can name anything in audit_internal.
 SELECT count(*) AS unread FROM pg_class c
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT has_table_privilege('audit_reader', c.oid, 'SELECT');
 SELECT r.rolname, c.oid::regclass AS internal FROM pg_roles r, pg_class c
@@ -41,7 +41,7 @@ WHERE r.rolname IN ('audit_reader', 'audit_writer', 'audit_admin') AND c.relname
       ELSE has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END;
 -- SECURITY DEFINER functions are listed here one by one: each runs with the rights of a superuser.
 SELECT p.oid::regprocedure AS definer FROM pg_proc p WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND p.prosecdef ORDER BY p.proname, p.pronargs;
--- Views too: which show what their owner may read to whoever may read them.
+-- Views too: a view shows what its owner may read to every role that may read the view.
 SELECT c.relname, c.reloptions FROM pg_class c WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind = 'v' AND c.reloptions IS NOT NULL;
 
 -- Nobody: is recorded without any right, and reads nothing.
@@ -150,7 +150,7 @@ UPDATE audit_internal.table_settings SET options = '{}';
 SELECT audit.uninstall('remove the audit trail of contrib_regression');
 SET audit.enabled = off;
 RESET ROLE;
--- The trail says who configured.
+-- The trail shows the role that changed the configuration.
 SELECT event, role FROM audit.trail WHERE entity IN ('rights.item', 'schema rights') AND category = 'system' ORDER BY event_id OFFSET 1;
 
 -- The owner of a table cannot take its auditing away unseen.

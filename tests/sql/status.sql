@@ -24,7 +24,7 @@ CREATE PUBLICATION regress_audit_one FOR TABLE item;
 CREATE PUBLICATION regress_audit_all FOR ALL TABLES;
 SELECT publications FROM audit.status();
 DROP PUBLICATION regress_audit_one, regress_audit_all;
--- It has an answer whatever is broken.
+-- It returns a row whatever is broken.
 BEGIN;
 CREATE OR REPLACE FUNCTION audit_internal.due_partitions() RETURNS SETOF audit_internal.due_partition LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no partition is due''; END';
 CREATE OR REPLACE FUNCTION audit_internal.worker_status(OUT words text, OUT ran_at timestamptz, OUT error text) LANGUAGE plpgsql AS 'BEGIN PERFORM 1 / 0; END';

@@ -100,7 +100,7 @@ RESET ROLE;
 SELECT event, entity, role, parameters FROM changes WHERE entity LIKE 'weakened.parted%';
 SELECT * FROM gaps WHERE object LIKE 'weakened.parted%';
 
--- A table with triggers of ours that nobody enabled, put in the place of one that is: recorded, hidden is what either hides, and said once.
+-- A table with audit triggers but without settings that replaces an audited one: recorded once; columns that either table redacts are hidden.
 SET ROLE regress_audit_owner;
 CREATE TABLE shadow (id integer PRIMARY KEY, balance integer, card text);
 CREATE TRIGGER "!audit_row" AFTER INSERT OR DELETE OR UPDATE ON shadow FOR EACH ROW EXECUTE FUNCTION audit.capture_row('{"level": "minimal", "ignore_columns": ["balance"], "redact": {"card": "mask"}, "operations": []}');
@@ -112,7 +112,7 @@ RESET ROLE;
 SELECT event, entity, role, parameters, new_values FROM changes WHERE entity LIKE 'weakened.account%' OFFSET 16;
 SELECT table_name FROM audit.tables WHERE schema_name = 'weakened' ORDER BY 1;
 SELECT * FROM gaps WHERE gap = 'settings missing';
--- In no temporary table is anything recorded: anybody may have one.
+-- Changes of temporary tables are not recorded, because any role may create one.
 SET ROLE regress_audit_granted;
 CREATE TEMP TABLE account (id integer);
 CREATE TRIGGER "!audit_row" AFTER INSERT ON pg_temp.account FOR EACH ROW EXECUTE FUNCTION audit.capture_row();
