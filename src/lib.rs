@@ -44,6 +44,7 @@ pgrx::pg_module_magic!();
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
+    pg::transaction::attach();
     encode::register();
     store::register();
     context::register();

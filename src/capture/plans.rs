@@ -7,6 +7,7 @@ use pgrx::pg_sys::{self, Oid};
 
 use super::plan::Plan;
 use crate::error::Error;
+use crate::pg::transaction::{self, Event, Step};
 
 static mut PLANS: Option<HashMap<Oid, Box<Plan>>> = None;
 /// The plan used last and whether it still holds.
@@ -28,9 +29,8 @@ pub fn register() {
             Some(schema_changed),
             pg_sys::Datum::from(0_usize),
         );
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
     }
+    transaction::register(Step::Plans, ends);
 }
 
 /// The plan for a relation, made if need be. It stays in place until the next call.
@@ -108,23 +108,12 @@ fn mark_stale(is_stale: impl Fn(&Oid, &Plan) -> bool) {
     }
 }
 
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    use pg_sys::XactEvent::*;
+fn ends(event: Event) {
     match event {
-        XACT_EVENT_COMMIT => settle(|_| Some(0)),
-        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => settle(|pending| (pending == 0).then_some(0)),
-        _ => {}
-    }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        settle(|pending| (pending < subtransaction).then_some(pending));
+        Event::Commit => settle(|_| Some(0)),
+        Event::Prepare | Event::Abort => settle(|pending| (pending == 0).then_some(0)),
+        Event::SubAbort(subtransaction) => settle(|pending| (pending < subtransaction).then_some(pending)),
+        Event::Ending => {}
     }
 }
 

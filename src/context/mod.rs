@@ -17,6 +17,7 @@ use core::ffi::{CStr, c_char};
 
 use pgrx::pg_sys::{self, Oid};
 
+use crate::pg::transaction::{self, Event, Step};
 use crate::pg::{clock, raw};
 use crate::settings;
 use content::Content;
@@ -81,11 +82,7 @@ static mut REMEMBERED: Remembered = Remembered::new();
 const LIFETIME: i64 = 86_400_000_000;
 
 pub fn register() {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
+    transaction::register(Step::Contexts, ends);
 }
 
 /// The context of what is being done now, written if need be.
@@ -181,33 +178,19 @@ unsafe fn statement() -> Statement {
     }
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    use pg_sys::XactEvent::*;
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        match event {
-            XACT_EVENT_COMMIT => {
+fn ends(event: Event) {
+    match event {
+        Event::Commit => {
+            // SAFETY: plain variables of a single-threaded process.
+            unsafe {
                 (*(&raw mut REMEMBERED)).commit();
                 session::commit();
-                expire();
             }
-            // What a prepared transaction wrote may still be rolled back.
-            XACT_EVENT_ABORT | XACT_EVENT_PREPARE => forget(0),
-            _ => {}
+            expire();
         }
-    }
-}
-
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        forget(subtransaction);
+        Event::Prepare | Event::Abort => forget(0),
+        Event::SubAbort(subtransaction) => forget(subtransaction),
+        Event::Ending => {}
     }
 }
 

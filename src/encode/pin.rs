@@ -8,6 +8,7 @@ use core::ffi::CStr;
 use pgrx::pg_sys;
 
 use crate::pg::raw;
+use crate::pg::transaction::{self, Step};
 
 #[derive(Clone, Copy)]
 struct Saved {
@@ -27,28 +28,8 @@ const HEX: i32 = 1;
 
 /// Lets aborts put the settings back.
 pub fn register() {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
-}
-
-unsafe extern "C-unwind" fn transaction_ends(_event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    // SAFETY: on the backend's thread.
-    unsafe { release() }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    _subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        // SAFETY: on the backend's thread.
-        unsafe { release() }
-    }
+    // SAFETY: transactions end on the backend's thread.
+    transaction::register(Step::Output, |_| unsafe { release() });
 }
 
 /// Pins the settings; [`release`] puts them back.

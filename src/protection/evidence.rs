@@ -6,7 +6,7 @@
 //! object access hook, which sees every object of a cascade: it is in place once the library is loaded,
 //! which the event trigger on ddl_command_start sees to.
 
-use core::ffi::{CStr, c_void};
+use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
@@ -14,6 +14,8 @@ use pgrx::spi::Spi;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
+use crate::pg::transaction::{self, Event, Step};
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{relation, version};
 use crate::store::{namespace, open};
@@ -22,37 +24,23 @@ entry_point!(audit_reject_change, pg_finfo_audit_reject_change, reject_change);
 entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_permitted);
 
 /// The subtransaction whose command may change evidence, because retention or uninstall runs it; 0 for none.
-static mut PERMITTED_IN: u32 = 0;
+static PERMITTED_IN: Local<u32> = Local::new(0);
 
-/// Whether rows that the executor inserts into a table are let in: those of a subscription's first copy.
-static mut ADMITS: Option<unsafe fn(Oid) -> bool> = None;
+/// Says whether rows that the executor inserts into a table are let in: those of a subscription's first copy.
+type Admits = unsafe fn(Oid) -> bool;
+
+static ADMITS: Local<Option<Admits>> = Local::new(None);
 
 /// As [`super::register`].
-pub fn register(admits: unsafe fn(Oid) -> bool) {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        ADMITS = Some(admits);
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
+pub fn register(admits: Admits) {
+    ADMITS.set(Some(admits));
+    transaction::register(Step::Permission, ends);
 }
 
-unsafe extern "C-unwind" fn transaction_ends(_event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { PERMITTED_IN = 0 }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut c_void,
-) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe {
-        if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB && subtransaction <= PERMITTED_IN {
-            PERMITTED_IN = 0;
-        }
+fn ends(event: Event) {
+    match event {
+        Event::SubAbort(subtransaction) if subtransaction > PERMITTED_IN.get() => {}
+        _ => PERMITTED_IN.set(0),
     }
 }
 
@@ -172,8 +160,7 @@ unsafe fn has_evidence() -> bool {
 }
 
 fn is_permitted() -> bool {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { PERMITTED_IN != 0 }
+    PERMITTED_IN.get() != 0
 }
 
 /// `audit_internal.execute_permitted(command text) returns void`: runs one command that evidence is protected against. The
@@ -186,11 +173,10 @@ unsafe fn execute_permitted(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: inside a transaction. Partitions that are open here could not be dropped.
     unsafe {
         let command = Arguments::new(arguments).text(0).unwrap_or_default();
-        let before = PERMITTED_IN;
-        PERMITTED_IN = crate::pg::raw::GetCurrentSubTransactionId();
+        let before = PERMITTED_IN.replace(crate::pg::raw::GetCurrentSubTransactionId());
         open::close_all();
         let done = Spi::run(&command);
-        PERMITTED_IN = before;
+        PERMITTED_IN.set(before);
         if let Err(problem) = done {
             Error::Internal { problem: problem.to_string() }.raise();
         }
@@ -207,7 +193,7 @@ unsafe fn reject_change(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "reject_change" }.raise() };
         let table = (*call.data.tg_relation).rd_id;
-        if is_permitted() || call.operation == Operation::Insert && ADMITS.is_some_and(|admits| admits(table)) {
+        if is_permitted() || call.operation == Operation::Insert && ADMITS.get().is_some_and(|admits| admits(table)) {
             return Datum::null();
         }
         Error::EvidenceChanged { table: namespace::qualified_name(table), operation: call.operation.name() }.raise()

@@ -11,6 +11,7 @@ use pgrx::pg_sys::{self, Oid};
 use super::partition;
 use super::partition::Parent;
 use crate::error::Error;
+use crate::pg::transaction::{self, Event, Step};
 use crate::pg::version;
 
 /// A partition, open for appending.
@@ -44,8 +45,7 @@ const MOST: usize = 12;
 static mut TABLES: [Option<Table>; MOST] = [const { None }; MOST];
 
 pub fn register() {
-    // SAFETY: the callback is a plain function that lives as long as the process.
-    unsafe { pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut()) }
+    transaction::register(Step::Partitions, ends);
 }
 
 /// The open partition of `parent` for `key`.
@@ -116,15 +116,14 @@ pub unsafe fn close_all() {
     }
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    use pg_sys::XactEvent::*;
+fn ends(event: Event) {
     match event {
         // SAFETY: still inside the transaction.
-        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => unsafe { close_all() },
+        Event::Ending => unsafe { close_all() },
         // SAFETY: the resource owner has released, or is about to release, what the entries point to.
-        XACT_EVENT_ABORT => unsafe { *(&raw mut TABLES) = [const { None }; MOST] },
-        _ => {}
+        Event::Commit | Event::Prepare | Event::Abort => unsafe { *(&raw mut TABLES) = [const { None }; MOST] },
+        // The tables are the top transaction's.
+        Event::SubAbort(_) => {}
     }
 }
 
