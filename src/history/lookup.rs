@@ -11,7 +11,6 @@ use core::ffi::CStr;
 use pgrx::PgTryBuilder;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
-use super::call;
 use super::keys;
 use crate::encode::codec::Codec;
 use crate::encode::jsonb::Writer;
@@ -22,8 +21,8 @@ use crate::encode::restore::key::KeyType;
 use crate::encode::restore::reader::Item;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
-use crate::pg::error;
 use crate::pg::guard::entry_point;
+use crate::pg::{datum, error};
 use crate::settings;
 use crate::store::enabled;
 
@@ -75,7 +74,7 @@ unsafe fn key_of(arguments: FunctionCallInfo) -> Datum {
         pin::hold();
         key::write(text, &mut *(&raw mut SCRATCH), parts.iter(), &values, &nulls);
         pin::release();
-        call::text_value(text)
+        datum::text(text)
     }
 }
 
@@ -122,8 +121,7 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
         let mut found = Vec::with_capacity(columns.len());
         for ((column, key_type), item) in columns.iter().zip(&types).zip(items) {
             let is_digest = column.is_hashed && is_digest(&item);
-            // SAFETY: the digest is a text.
-            let value = if is_digest { Some(unsafe { digest_text(&item) }) } else { key_type.read(item)? };
+            let value = if is_digest { Some(digest_text(&item)) } else { key_type.read(item)? };
             found.push((value, is_digest));
         }
         Ok(found)
@@ -183,11 +181,9 @@ fn is_digest(item: &Item<'_>) -> bool {
     matches!(item, Item::String(text) if text.len() == 64 && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-/// # Safety
-/// Allocates in the current memory context.
-unsafe fn digest_text(item: &Item<'_>) -> Datum {
-    // SAFETY: per the contract.
-    unsafe { call::text_value(if let Item::String(text) = item { text } else { b"" }) }
+fn digest_text(item: &Item<'_>) -> Datum {
+    let Item::String(text) = item else { return datum::text(b"") };
+    datum::text(text)
 }
 
 /// Whether an error says something about a value: data exceptions, violated constraints, names that do not exist.

@@ -5,8 +5,8 @@
 
 use pgrx::pg_sys::Datum;
 
-use super::call;
 use crate::encode::jsonb::{Kind, Writer};
+use crate::pg::datum;
 
 const COUNT: u32 = 0x0FFF_FFFF;
 const SCALAR: u32 = 0x1000_0000;
@@ -94,26 +94,20 @@ impl<'a> Value<'a> {
         self.kind
     }
 
-    /// The value as a jsonb of its own.
-    ///
-    /// # Safety
-    /// Allocates in the current memory context. `writer` is overwritten.
-    pub unsafe fn datum(self, writer: &mut Writer) -> Datum {
+    /// The value as a jsonb of its own, in the current memory context. `writer` is overwritten.
+    pub fn datum(self, writer: &mut Writer) -> Datum {
         writer.begin();
         if self.kind == Kind::Container {
             writer.push(self.bytes);
-            // SAFETY: per the contract.
-            return unsafe { call::varlena_value(writer.finish()) };
+            return datum::copy(writer.finish());
         }
         let mut array = writer.array(1);
         let kind = self.write(writer);
         writer.close(&mut array, kind);
-        // SAFETY: per the contract; the header of the array follows the varlena's.
-        unsafe {
-            let scalar = call::varlena_value(writer.finish());
-            *scalar.cast_mut_ptr::<u32>().add(1) |= SCALAR;
-            scalar
-        }
+        let scalar = datum::copy(writer.finish());
+        // SAFETY: the header of the array follows the varlena's.
+        unsafe { *scalar.cast_mut_ptr::<u32>().add(1) |= SCALAR };
+        scalar
     }
 }
 

@@ -10,7 +10,7 @@ use super::row::Row;
 use crate::encode::jsonb::{Kind, Writer};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::raw;
+use crate::pg::{datum, raw};
 
 entry_point!(audit_changed_columns, pg_finfo_audit_changed_columns, changed_columns);
 entry_point!(audit_old_values, pg_finfo_audit_old_values, old_values);
@@ -47,7 +47,7 @@ unsafe fn changed_columns(arguments: FunctionCallInfo) -> Datum {
         let count = changes.map_or(0, Container::len);
         let names = raw::palloc(count.max(1) * size_of::<Datum>()).cast::<Datum>();
         for (position, name) in changes.iter().flat_map(|changes| changes.names()).enumerate() {
-            names.add(position).write(call::text_value(name));
+            names.add(position).write(datum::text(name));
         }
         let mut length = i32::try_from(count).unwrap_or(0);
         let mut lower_bound = 1;
@@ -104,7 +104,7 @@ unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
             (Some(Source::Columns), Some(changes), _) => one_side(writer, changes, side),
             _ => return arguments.null(),
         }
-        let result = call::varlena_value(writer.finish());
+        let result = datum::copy(writer.finish());
         writer.shrink(KEPT);
         result
     }

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::local::Local;
+use crate::pg::opened::Opened;
 use crate::pg::transaction::{self, Event, Step};
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{relation, version};
@@ -98,10 +99,8 @@ pub unsafe fn refuse_alteration(target: Oid) {
         {
             return;
         }
-        let members = relation::members(target, pg_sys::AccessShareLock);
-        let holds_evidence = (0..relation::list_length(members))
-            .map(|position| relation::list_oid(members, position))
-            .any(|member| is_evidence(member) && has_rows(member));
+        let mut members = relation::members(target, pg_sys::AccessShareLock);
+        let holds_evidence = members.any(|member| is_evidence(member) && has_rows(member));
         if holds_evidence {
             Error::Evidence { action: "alter", object: format!("table {}", namespace::qualified_name(target)) }.raise();
         }
@@ -118,27 +117,20 @@ unsafe fn is_evidence(table: Oid) -> bool {
             return false;
         }
         let extension = pg_sys::get_extension_oid(c"audit".as_ptr(), true);
-        let ancestors = crate::pg::raw::get_partition_ancestors(table);
         extension != Oid::INVALID
-            && (0..relation::list_length(ancestors)).any(|position| {
-                let ancestor = relation::list_oid(ancestors, position);
-                pg_sys::getExtensionOfObject(pg_sys::RelationRelationId, ancestor) == extension
-            })
+            && relation::ancestors(table)
+                .any(|ancestor| pg_sys::getExtensionOfObject(pg_sys::RelationRelationId, ancestor) == extension)
     }
 }
 
 /// Whether a table has had rows: its file is not empty. Cheap, and errs to the safe side.
 unsafe fn has_rows(table: Oid) -> bool {
-    // SAFETY: the relation is opened without waiting for more than the drop itself holds.
-    unsafe {
-        let opened = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
-        if opened.is_null() {
-            return false;
-        }
-        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(opened, pg_sys::ForkNumber::MAIN_FORKNUM);
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        blocks > 0
-    }
+    // SAFETY: inside a transaction; the lock is no more than the drop itself holds.
+    let opened = unsafe { Opened::if_there(table, pg_sys::AccessShareLock) };
+    opened.is_some_and(|opened| {
+        // SAFETY: the relation is open, and is one that has a file.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(opened.as_ptr(), pg_sys::ForkNumber::MAIN_FORKNUM) > 0 }
+    })
 }
 
 /// Whether any partition of events, or the overflow, has had rows.
@@ -150,9 +142,7 @@ unsafe fn has_evidence() -> bool {
             if parent == Oid::INVALID {
                 return false;
             }
-            let members = relation::members(parent, pg_sys::AccessShareLock);
-            (0..relation::list_length(members)).any(|position| {
-                let member = relation::list_oid(members, position);
+            relation::members(parent, pg_sys::AccessShareLock).any(|member| {
                 pg_sys::get_rel_relkind(member).cast_unsigned() == pg_sys::RELKIND_RELATION && has_rows(member)
             })
         })

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::raw;
+use crate::pg::{datum, raw};
 use crate::store::append;
 
 entry_point!(audit_record, pg_finfo_audit_record, record);
@@ -79,8 +79,6 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
         };
         let id = append::write(&event, reference.context_id, reference.node_id);
         (*(&raw mut WRITER)).shrink(KEPT);
-        let copy = pg_sys::palloc(id.len()).cast::<u8>();
-        copy.copy_from_nonoverlapping(id.as_ptr(), id.len());
-        Datum::from(copy)
+        datum::copy(&id)
     }
 }

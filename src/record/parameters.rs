@@ -1,7 +1,7 @@
 //! The parameters of an event that an application records: checked against their declarations, then written.
 
 use pgrx::PgTryBuilder;
-use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::pg_sys::{self, Oid};
 use sha2::{Digest, Sha256};
 
 use super::declaration::{Declared, Parameter};
@@ -9,7 +9,7 @@ use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::restore::reader::{Container, Item};
 use crate::encode::{json, lookup, marker};
 use crate::error::Error;
-use crate::pg::{error, raw};
+use crate::pg::{datum, error, raw};
 use crate::settings;
 
 /// Refuses what is not an object, not declared, missing or no value of its type. `given` is a jsonb without header.
@@ -185,10 +185,8 @@ unsafe fn convert(type_id: Oid, item: &Item) -> Result<(), String> {
             Item::Number(number) => number_text(number),
             Item::Array(container) | Item::Object(container) if is_document(type_id) => {
                 let bytes = container.bytes();
-                let copy = pg_sys::palloc(bytes.len()).cast::<u8>();
-                copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
                 let length = i32::try_from(bytes.len()).unwrap_or(0);
-                raw::JsonbToCString(core::ptr::null_mut(), copy.cast(), length)
+                raw::JsonbToCString(core::ptr::null_mut(), datum::copy(bytes).cast_mut_ptr(), length)
             }
             Item::Array(container) => {
                 let element = pg_sys::get_element_type(type_id);
@@ -217,12 +215,9 @@ unsafe fn convert(type_id: Oid, item: &Item) -> Result<(), String> {
 /// # Safety
 /// `number` must be a whole numeric.
 unsafe fn number_text(number: &[u8]) -> *mut core::ffi::c_char {
-    // SAFETY: per the contract; the copy is aligned as PostgreSQL wants it.
-    unsafe {
-        let copy = pg_sys::palloc(number.len()).cast::<u8>();
-        copy.copy_from_nonoverlapping(number.as_ptr(), number.len());
-        raw::DirectFunctionCall1Coll(Some(raw::numeric_out), Oid::INVALID, Datum::from(copy)).cast_mut_ptr()
-    }
+    let copy = datum::copy(number);
+    // SAFETY: a whole numeric, aligned as PostgreSQL wants it.
+    unsafe { raw::DirectFunctionCall1Coll(Some(raw::numeric_out), Oid::INVALID, copy).cast_mut_ptr() }
 }
 
 /// A name of a parameter in a message.

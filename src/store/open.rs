@@ -11,6 +11,7 @@ use pgrx::pg_sys::{self, Oid};
 use super::partition;
 use super::partition::Parent;
 use crate::error::Error;
+use crate::pg::list;
 use crate::pg::transaction::{self, Event, Step};
 use crate::pg::version;
 
@@ -157,12 +158,11 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             }
         }
 
-        let list = pg_sys::RelationGetIndexList(relation);
-        let count = crate::pg::relation::list_length(list);
+        let list = list::oids(pg_sys::RelationGetIndexList(relation));
+        let count = list.len();
         let indexes = pg_sys::palloc(count.max(1) * size_of::<Index>()).cast::<Index>();
         let (mut has_plain_indexes, mut refuses_long_keys) = (true, false);
-        for position in 0..count {
-            let index = crate::pg::relation::list_oid(list, position);
+        for (position, index) in list.enumerate() {
             let opened = pg_sys::index_open(index, pg_sys::RowExclusiveLock as i32);
             let info = pg_sys::BuildIndexInfo(opened);
             let condition = condition(&*info);
@@ -224,10 +224,10 @@ fn has_text(info: &pg_sys::IndexInfo) -> bool {
 unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<Column>> {
     // SAFETY: a predicate is a list of expressions, whose tags say what they are.
     unsafe {
-        match crate::pg::relation::list_length(info.ii_Predicate) {
-            0 => Some(None),
-            1 => {
-                let test = crate::pg::relation::list_pointer::<pg_sys::NullTest>(info.ii_Predicate, 0);
+        let mut tests = list::pointers::<pg_sys::NullTest>(info.ii_Predicate);
+        match (tests.next(), tests.len()) {
+            (None, _) => Some(None),
+            (Some(test), 0) => {
                 let is_null_test = (*test).xpr.type_ == pg_sys::NodeTag::T_NullTest
                     && (*test).nulltesttype == pg_sys::NullTestType::IS_NOT_NULL
                     && (*(*test).arg).type_ == pg_sys::NodeTag::T_Var;
