@@ -71,7 +71,7 @@ unsafe fn capture_row(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// The tuples must be of `descriptor`, which must be the one that the plan was made for.
 pub unsafe fn record(plan: &mut Plan, descriptor: pg_sys::TupleDesc, row: Row) {
-    // SAFETY: the buffers are used by one thread and not across calls; no user code runs in between but
+    // SAFETY: the buffers are used in this call alone; no user code runs in between but
     // foreign output functions, which write nothing that is audited.
     unsafe {
         if BUSY.get() != 0 {
@@ -80,7 +80,7 @@ pub unsafe fn record(plan: &mut Plan, descriptor: pg_sys::TupleDesc, row: Row) {
         if plan.calls_foreign_code {
             BUSY.set(raw::GetCurrentSubTransactionId());
         }
-        let buffers = &mut *(&raw mut BUFFERS);
+        let buffers = BUFFERS.in_place();
         buffers.enter(plan.attributes);
         let caller = pg_sys::CurrentMemoryContext;
         pg_sys::CurrentMemoryContext = buffers.context;

@@ -15,6 +15,7 @@ use crate::encode::jsonb::{Kind, Writer};
 use crate::error::Error;
 use crate::event::Event;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{heap, opened, raw, relation};
 use crate::settings;
@@ -23,7 +24,7 @@ use crate::store::append;
 entry_point!(audit_capture_truncate, pg_finfo_audit_capture_truncate, capture_truncate);
 
 /// The command whose TRUNCATE of a partitioned table has been recorded: transaction, command, table.
-static mut COVERED: Option<(u64, u32, Oid)> = None;
+static COVERED: Local<Option<(u64, u32, Oid)>> = Local::new(None);
 
 /// What a TRUNCATE takes away.
 #[derive(Default)]
@@ -64,7 +65,7 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
             }
         }
         if is_partitioned {
-            COVERED = Some((command.0, command.1, (*target).rd_id));
+            COVERED.set(Some((command.0, command.1, (*target).rd_id)));
         }
         // Images of other tables came between.
         write(plans::of(target), is_exact, &loss);
@@ -79,7 +80,7 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
 unsafe fn is_covered(target: pg_sys::Relation, command: (u64, u32)) -> bool {
     // SAFETY: per the contract.
     unsafe {
-        let Some((transaction, number, root)) = COVERED else { return false };
+        let Some((transaction, number, root)) = COVERED.get() else { return false };
         if (transaction, number) != command || !(*(*target).rd_rel).relispartition {
             return false;
         }

@@ -6,6 +6,7 @@ use core::ffi::CStr;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{IntoDatum, direct_function_call_as_datum};
 
+use crate::pg::local::Local;
 use crate::pg::scan::{self, Condition};
 use crate::pg::{clock, raw, version};
 use crate::settings;
@@ -21,28 +22,23 @@ struct Known {
     pending: u32,
 }
 
-static mut NODE: Option<Known> = None;
-static mut SESSION: Option<Known> = None;
+static NODE: Local<Option<Known>> = Local::new(None);
+static SESSION: Local<Option<Known>> = Local::new(None);
 /// The partition that the row of the session is in, and when it was last seen there.
-static mut SEEN: (Oid, i64) = (Oid::INVALID, 0);
+static SEEN: Local<(Oid, i64)> = Local::new((Oid::INVALID, 0));
 
 /// The id of this server's incarnation.
 ///
 /// # Safety
 /// Must run inside a transaction that may write.
 pub unsafe fn node() -> i32 {
-    // SAFETY: plain variables of a single-threaded process; inside a transaction.
-    unsafe {
-        let known = match NODE {
-            Some(known) => known,
-            None => {
-                let known = find_or_write_node();
-                NODE = Some(known);
-                known
-            }
-        };
-        i32::try_from(known.id).unwrap_or(0)
-    }
+    let known = NODE.get().unwrap_or_else(|| {
+        // SAFETY: inside a transaction that may write.
+        let known = unsafe { find_or_write_node() };
+        NODE.set(Some(known));
+        known
+    });
+    i32::try_from(known.id).unwrap_or(0)
 }
 
 /// The id of this connection's row.
@@ -50,45 +46,38 @@ pub unsafe fn node() -> i32 {
 /// # Safety
 /// Must run inside a transaction that may write, after [`node`].
 pub unsafe fn current() -> i64 {
-    // SAFETY: as in `node`.
-    unsafe {
-        let now = clock::now();
-        if let Some(known) = SESSION {
-            // A context that is younger than that keeps it (sql/partition/dictionary.sql).
-            if now < SEEN.1 + super::LIFETIME {
-                return known.id;
-            }
-            if dictionary::hold_partition(Parent::Sessions, known.id) == SEEN.0 {
-                SEEN.1 = now;
-                return known.id;
-            }
+    let now = clock::now();
+    // SAFETY: inside a transaction that may write.
+    let partition_of = |id| unsafe { dictionary::hold_partition(Parent::Sessions, id) };
+    if let Some(known) = SESSION.get() {
+        let (partition, seen_at) = SEEN.get();
+        // A context that is younger than that keeps it (sql/partition/dictionary.sql).
+        if now < seen_at + super::LIFETIME {
+            return known.id;
         }
-        let id = write_session();
-        SEEN = (dictionary::hold_partition(Parent::Sessions, id), now);
-        SESSION = Some(Known { id, pending: raw::GetCurrentSubTransactionId() });
-        id
+        if partition_of(known.id) == partition {
+            SEEN.set((partition, now));
+            return known.id;
+        }
     }
+    // SAFETY: inside a transaction that may write.
+    let (id, pending) = unsafe { (write_session(), raw::GetCurrentSubTransactionId()) };
+    SEEN.set((partition_of(id), now));
+    SESSION.set(Some(Known { id, pending }));
+    id
 }
 
 pub fn commit() {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        for known in [&mut *(&raw mut NODE), &mut *(&raw mut SESSION)].into_iter().flatten() {
-            known.pending = 0;
-        }
+    for slot in [&NODE, &SESSION] {
+        slot.set(slot.get().map(|known| Known { pending: 0, ..known }));
     }
 }
 
 pub fn abort(subtransaction: u32) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        // With the context that kept the row of the session.
-        SEEN.1 = 0;
-        for slot in [&mut *(&raw mut NODE), &mut *(&raw mut SESSION)] {
-            if slot.is_some_and(|known| known.pending != 0 && known.pending >= subtransaction) {
-                *slot = None;
-            }
-        }
+    // With the context that kept the row of the session.
+    SEEN.set((SEEN.get().0, 0));
+    for slot in [&NODE, &SESSION] {
+        slot.set(slot.get().filter(|known| known.pending == 0 || known.pending < subtransaction));
     }
 }
 

@@ -11,6 +11,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::{partition, scan};
 use crate::store::namespace;
 use audit_model::schema::{attribution, contexts, sessions};
@@ -37,7 +38,7 @@ const SHOWN_OF_SESSION: [(usize, i16); 2] = [
 ];
 
 /// What the transaction has looked up, in its memory; null before the first.
-static mut KNOWN: *mut Known = ptr::null_mut();
+static KNOWN: Local<*mut Known> = Local::new(ptr::null_mut());
 
 struct Known {
     descriptor: pg_sys::TupleDesc,
@@ -98,9 +99,9 @@ unsafe fn copy(
 /// # Safety
 /// The call must be current, inside a transaction.
 unsafe fn known(call: FunctionCallInfo) -> *mut Known {
-    // SAFETY: a plain variable; zeroed memory is a Known that keeps nothing, and it is forgotten before it is freed.
+    // SAFETY: zeroed memory is a Known that keeps nothing, and it is forgotten before it is freed.
     unsafe {
-        if KNOWN.is_null() {
+        if KNOWN.get().is_null() {
             let memory = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
             let known = pg_sys::palloc0(size_of::<Known>()).cast::<Known>();
             let mut descriptor = ptr::null_mut();
@@ -109,15 +110,14 @@ unsafe fn known(call: FunctionCallInfo) -> *mut Known {
             (*known).forget.func = Some(forget);
             pg_sys::MemoryContextRegisterResetCallback(pg_sys::TopTransactionContext, &mut (*known).forget);
             pg_sys::MemoryContextSwitchTo(memory);
-            KNOWN = known;
+            KNOWN.set(known);
         }
-        KNOWN
+        KNOWN.get()
     }
 }
 
 unsafe extern "C-unwind" fn forget(_argument: *mut core::ffi::c_void) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { KNOWN = ptr::null_mut() }
+    KNOWN.set(ptr::null_mut());
 }
 
 /// Forms the row in the current memory context, which the executor resets for each.

@@ -22,6 +22,7 @@ use crate::encode::restore::reader::Item;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::{datum, error};
 use crate::settings;
 use crate::store::enabled;
@@ -50,9 +51,9 @@ impl Keyed for Part {
 }
 
 /// Kept between calls, as an ERROR of PostgreSQL's frees nothing of Rust's.
-static mut PARTS: Vec<Part> = Vec::new();
-static mut TEXT: Vec<u8> = Vec::new();
-static mut SCRATCH: Writer = Writer::new();
+static PARTS: Local<Vec<Part>> = Local::new(Vec::new());
+static TEXT: Local<Vec<u8>> = Local::new(Vec::new());
+static SCRATCH: Local<Writer> = Local::new(Writer::new());
 
 const MOST: usize = pg_sys::INDEX_MAX_KEYS as usize;
 
@@ -61,18 +62,18 @@ const MOST: usize = pg_sys::INDEX_MAX_KEYS as usize;
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn key_of(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: these are the arguments of the current call; the statics are used by one thread and not across calls.
+    // SAFETY: these are the arguments of the current call; the buffers are used in this call alone.
     unsafe {
         let arguments = Arguments::new(arguments);
         let (Some(target), Some(entity_id)) = (arguments.oid(0), arguments.bytes(1)) else { return arguments.null() };
         let mut values = [Datum::null(); MOST];
         let mut nulls = [true; MOST];
-        let parts = &mut *(&raw mut PARTS);
+        let parts = PARTS.in_place();
         parts.clear();
         read(target, entity_id, parts, &mut values, &mut nulls);
-        let text = &mut *(&raw mut TEXT);
+        let text = TEXT.in_place();
         pin::hold();
-        key::write(text, &mut *(&raw mut SCRATCH), parts.iter(), &values, &nulls);
+        key::write(text, SCRATCH.in_place(), parts.iter(), &values, &nulls);
         pin::release();
         datum::text(text)
     }

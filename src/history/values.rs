@@ -10,6 +10,7 @@ use super::row::Row;
 use crate::encode::jsonb::{Kind, Writer};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::{datum, raw};
 
 entry_point!(audit_changed_columns, pg_finfo_audit_changed_columns, changed_columns);
@@ -17,7 +18,7 @@ entry_point!(audit_old_values, pg_finfo_audit_old_values, old_values);
 entry_point!(audit_new_values, pg_finfo_audit_new_values, new_values);
 
 /// Kept between calls, as an ERROR of PostgreSQL's frees nothing of Rust's.
-static mut WRITER: Writer = Writer::new();
+static WRITER: Local<Writer> = Local::new(Writer::new());
 
 /// Memory that the writer keeps after an unusually large value.
 const KEPT: usize = 1 << 20;
@@ -87,7 +88,7 @@ unsafe fn new_values(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
 unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
-    // SAFETY: the declarations in sql/read/values.sql; the static is used by one thread and not across calls.
+    // SAFETY: the declarations in sql/read/values.sql; the writer is used in this call alone.
     unsafe {
         let arguments = Arguments::new(arguments);
         let Some(held) = held_by(call::integer(arguments, 0)).filter(|held| held.has(side)) else {
@@ -96,7 +97,7 @@ unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
         let [changes, image, names] = [1, 2, 3].map(|position| call::jsonb(arguments, position));
         let row = |values| Row { values, names };
         let shape = changes.map(|changes| if changes.is_object() { Shape::Object } else { Shape::Array });
-        let writer = &mut *(&raw mut WRITER);
+        let writer = WRITER.in_place();
         match (held.source(side, shape, image.is_some()), changes, image) {
             (Some(Source::Row), Some(changes), _) => row(changes).write(writer),
             (Some(Source::Image), _, Some(image)) => row(image).write(writer),

@@ -14,13 +14,14 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::{datum, raw};
 use crate::store::append;
 
 entry_point!(audit_record, pg_finfo_audit_record, record);
 
 /// Kept between calls, as an ERROR of PostgreSQL's frees nothing of Rust's.
-static mut WRITER: Writer = Writer::new();
+static WRITER: Local<Writer> = Local::new(Writer::new());
 
 /// Memory that the writer keeps after unusually large parameters.
 const KEPT: usize = 1 << 20;
@@ -30,7 +31,7 @@ const KEPT: usize = 1 << 20;
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn record(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the arguments are of the types in the declaration; the static is used by one thread, and what checking a
+    // SAFETY: the arguments are of the types in the declaration; the writer is used in this call alone, and what checking a
     // parameter may call (an input function of the user's own that records an event) comes before it is written to.
     unsafe {
         let arguments = Arguments::new(arguments);
@@ -62,7 +63,7 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
         }
         let given = arguments.bytes(1);
         parameters::check(&declared, name, given);
-        let writer = &mut *(&raw mut WRITER);
+        let writer = WRITER.in_place();
         let has_parameters = parameters::write(writer, &declared, given);
 
         let (number, category) = (declared.event_type.number, declared.event_type.category);
@@ -78,7 +79,7 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
             ..Event::declared(number, category)
         };
         let id = append::write(&event, reference.context_id, reference.node_id);
-        (*(&raw mut WRITER)).shrink(KEPT);
+        WRITER.in_place().shrink(KEPT);
         datum::copy(&id)
     }
 }

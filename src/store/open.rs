@@ -12,6 +12,7 @@ use super::partition;
 use super::partition::Parent;
 use crate::error::Error;
 use crate::pg::list;
+use crate::pg::local::Local;
 use crate::pg::transaction::{self, Event, Step};
 use crate::pg::version;
 
@@ -43,7 +44,7 @@ pub const PLAIN_COLUMNS: usize = 8;
 /// One that goes through more partitions closes them all and begins anew.
 const MOST: usize = 12;
 
-static mut TABLES: [Option<Table>; MOST] = [const { None }; MOST];
+static TABLES: Local<[Option<Table>; MOST]> = Local::new([const { None }; MOST]);
 
 pub fn register() {
     transaction::register(Step::Partitions, ends);
@@ -56,7 +57,7 @@ pub fn register() {
 #[inline]
 pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
     loop {
-        // SAFETY: inside a transaction; the statics are used by one thread.
+        // SAFETY: inside a transaction.
         unsafe {
             let (oid, is_late) = partition::find(parent, key);
             let table = match opened(oid) {
@@ -80,8 +81,8 @@ pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
 /// # Safety
 /// As [`table`].
 unsafe fn opened(oid: Oid) -> Option<&'static Table> {
-    // SAFETY: the statics are used by one thread.
-    unsafe { (*(&raw const TABLES)).iter().flatten().find(|table| table.oid == oid) }
+    // SAFETY: a table that is open is changed by nothing until all are closed.
+    unsafe { (*TABLES.as_ptr()).iter().flatten().find(|table| table.oid == oid) }
 }
 
 /// The partition for what `parent`'s own cannot take now.
@@ -104,7 +105,7 @@ pub unsafe fn close_all() {
     unsafe {
         let owner = pg_sys::CurrentResourceOwner;
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
-        for slot in (*(&raw mut TABLES)).iter_mut() {
+        for slot in TABLES.in_place().iter_mut() {
             if let Some(table) = slot.take() {
                 for index in table.indexes {
                     version::index_insert_cleanup(index.relation, index.info);
@@ -121,8 +122,8 @@ fn ends(event: Event) {
     match event {
         // SAFETY: still inside the transaction.
         Event::Ending => unsafe { close_all() },
-        // SAFETY: the resource owner has released, or is about to release, what the entries point to.
-        Event::Commit | Event::Prepare | Event::Abort => unsafe { *(&raw mut TABLES) = [const { None }; MOST] },
+        // The resource owner has released, or is about to release, what the entries point to.
+        Event::Commit | Event::Prepare | Event::Abort => TABLES.set([const { None }; MOST]),
         // The tables are the top transaction's.
         Event::SubAbort(_) => {}
     }
@@ -136,7 +137,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
     // SAFETY: references and memory live as long as the top transaction; the indexes are those of the relation.
     unsafe {
         // A transaction that lasts through many partitions keeps none that it is done with.
-        if (*(&raw const TABLES)).iter().all(Option::is_some) {
+        if (*TABLES.as_ptr()).iter().all(Option::is_some) {
             close_all();
         }
         let owner = pg_sys::CurrentResourceOwner;
@@ -175,7 +176,7 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
         pg_sys::MemoryContextSwitchTo(context);
 
         let indexes = core::slice::from_raw_parts(indexes, count);
-        let tables = &mut *(&raw mut TABLES);
+        let tables = TABLES.in_place();
         let free = tables.iter().position(Option::is_none).unwrap_or(0);
         Some(tables[free].insert(Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }))
     }
