@@ -56,21 +56,32 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
             return Datum::null();
         }
         let is_exact = plan.level == Level::Comprehensive;
-        let mut loss = Loss::default();
-        let members = relation::members((*target).rd_id, pg_sys::AccessExclusiveLock);
-        let is_partitioned = is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE);
-        for member in members {
-            if member == (*target).rd_id || is_partitioned {
-                subtract(member, is_exact, &mut loss);
-            }
-        }
-        if is_partitioned {
+        let loss = loss(target, is_exact);
+        if is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE) {
             COVERED.set(Some((command.0, command.1, (*target).rd_id)));
         }
         // Images of other tables came between.
         write(plans::of(target), is_exact, &loss);
     }
     Datum::null()
+}
+
+/// What the table and, where it is partitioned, its partitions hold.
+///
+/// # Safety
+/// The table must be open and locked exclusively.
+unsafe fn loss(target: pg_sys::Relation, is_exact: bool) -> Loss {
+    let mut loss = Loss::default();
+    // SAFETY: the table is open; its members are locked as it is.
+    unsafe {
+        let is_partitioned = is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE);
+        for member in relation::members((*target).rd_id, pg_sys::AccessExclusiveLock) {
+            if member == (*target).rd_id || is_partitioned {
+                subtract(member, is_exact, &mut loss);
+            }
+        }
+    }
+    loss
 }
 
 /// Whether an ancestor is being truncated by the same command and has said so.

@@ -87,57 +87,60 @@ pub fn abort(subtransaction: u32) {
 /// # Safety
 /// Must run inside a transaction that may write.
 unsafe fn find_or_write_node() -> Known {
-    // SAFETY: reading the control file's identity and our own tables.
-    unsafe {
-        let system = pg_sys::GetSystemIdentifier().cast_signed();
-        let database = pg_sys::MyDatabaseId;
+    // SAFETY: what the control file and this process say.
+    let (system, database, timeline) = unsafe {
         let timeline = pg_sys::GetWALInsertionTimeLine().cast_signed();
-        let mut found = None;
-        let conditions = [
-            Condition {
-                attribute: nodes::SYSTEM_IDENTIFIER,
-                procedure: Oid::from(pg_sys::F_INT8EQ),
-                value: Datum::from(system),
-            },
-            Condition {
-                attribute: nodes::DATABASE_OID,
-                procedure: Oid::from(pg_sys::F_OIDEQ),
-                value: Datum::from(database),
-            },
-            Condition {
-                attribute: nodes::TIMELINE,
-                procedure: Oid::from(pg_sys::F_INT4EQ),
-                value: Datum::from(timeline),
-            },
-        ];
+        (pg_sys::GetSystemIdentifier().cast_signed(), pg_sys::MyDatabaseId, timeline)
+    };
+    // SAFETY: inside a transaction.
+    if let Some(known) = unsafe { find_node(system, database, timeline) } {
+        return known;
+    }
+    let mut random = [0_u8; 4];
+    // SAFETY: the buffer has the length that is passed.
+    unsafe { pg_sys::pg_strong_random(random.as_mut_ptr().cast(), random.len()) };
+    let id = i32::from_ne_bytes(random) & i32::MAX | 1;
+    // SAFETY: the database is there, and its name ends with NUL.
+    let name = unsafe { CStr::from_ptr(pg_sys::get_database_name(database)) };
+    let mut values: [Option<Datum>; nodes::COUNT] = [
+        Some(Datum::from(id)),
+        server_name().into_datum(),
+        Some(Datum::from(system)),
+        Some(Datum::from(database)),
+        name.to_string_lossy().into_owned().into_datum(),
+        Some(Datum::from(timeline)),
+        Some(Datum::from(clock::now())),
+    ];
+    // SAFETY: the values are those of the columns in order, inside a transaction that may write.
+    unsafe {
+        dictionary::append(Parent::Nodes, i64::from(id), &mut values);
+        Known { id: i64::from(id), pending: raw::GetCurrentSubTransactionId() }
+    }
+}
+
+/// The node's row. A server that this cluster is a physical copy of may look alike.
+///
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn find_node(system: i64, database: Oid, timeline: i32) -> Option<Known> {
+    let equal = |attribute, function, value| Condition { attribute, procedure: Oid::from(function), value };
+    let conditions = [
+        equal(nodes::SYSTEM_IDENTIFIER, pg_sys::F_INT8EQ, Datum::from(system)),
+        Condition::oid(nodes::DATABASE_OID, database),
+        equal(nodes::TIMELINE, pg_sys::F_INT4EQ, Datum::from(timeline)),
+    ];
+    let mut found = None;
+    // SAFETY: the conditions are of the columns' types; a row is read while it is visited.
+    unsafe {
         dictionary::rows(Parent::Nodes, &conditions, |descriptor, tuple| {
-            // A server that this cluster is a physical copy of may look alike.
             found = scan::attribute(tuple, nodes::NODE_ID, descriptor)
                 .map(|id| id.value() as i32)
                 .filter(|id| !remote::has(*id))
                 .map(|id| Known { id: i64::from(id), pending: scan::pending(tuple) });
             found.is_none()
         });
-        if let Some(known) = found {
-            return known;
-        }
-
-        let mut random = [0_u8; 4];
-        pg_sys::pg_strong_random(random.as_mut_ptr().cast(), random.len());
-        let id = i32::from_ne_bytes(random) & i32::MAX | 1;
-        let name = pg_sys::get_database_name(database);
-        let mut values: [Option<Datum>; nodes::COUNT] = [
-            Some(Datum::from(id)),
-            server_name().into_datum(),
-            Some(Datum::from(system)),
-            Some(Datum::from(database)),
-            CStr::from_ptr(name).to_string_lossy().into_owned().into_datum(),
-            Some(Datum::from(timeline)),
-            Some(Datum::from(clock::now())),
-        ];
-        dictionary::append(Parent::Nodes, i64::from(id), &mut values);
-        Known { id: i64::from(id), pending: raw::GetCurrentSubTransactionId() }
     }
+    found
 }
 
 /// The name in the settings, the cluster's, or the host's.

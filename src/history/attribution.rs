@@ -12,7 +12,9 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::local::Local;
-use crate::pg::{partition, scan};
+use crate::pg::opened::Opened;
+use crate::pg::partition;
+use crate::pg::scan::{self, Condition, Scan};
 use crate::store::namespace;
 use audit_model::schema::{attribution, contexts, sessions};
 
@@ -182,34 +184,22 @@ unsafe fn visit(
     // SAFETY: the partition stays open for the scan; the snapshot is that of the query.
     unsafe {
         // The lock stays to the end of the transaction, as that of a table in a query does.
-        let dictionary = pg_sys::table_open(parent, pg_sys::AccessShareLock as i32);
-        let partition = partition::holding(dictionary, id).partition;
-        pg_sys::table_close(dictionary, pg_sys::NoLock as i32);
+        let dictionary = Opened::table(parent, pg_sys::AccessShareLock);
+        let partition = partition::holding(dictionary.as_ptr(), id).partition;
+        drop(dictionary);
         if partition == Oid::INVALID {
             return false;
         }
-        let opened = pg_sys::table_open(partition, pg_sys::AccessShareLock as i32);
-        let index = scan::btree_over(opened, ID);
-        let mut key = pg_sys::ScanKeyData::default();
-        let equal = pg_sys::BTEqualStrategyNumber as u16;
-        pg_sys::ScanKeyInit(&mut key, ID, equal, Oid::from(pg_sys::F_INT8EQ), Datum::from(id));
-        let snapshot = pg_sys::GetActiveSnapshot();
-        let scan = pg_sys::systable_beginscan(opened, index, index != Oid::INVALID, snapshot, 1, &mut key);
-        let mut has_found = false;
-        while !has_found {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let mut is_null = false;
-            let node = pg_sys::heap_getattr(tuple, i32::from(NODE), (*opened).rd_att, &mut is_null);
-            if node.value() as i32 == node_id {
-                has_found = true;
-                found(tuple, (*opened).rd_att);
+        let opened = Opened::table(partition, pg_sys::AccessShareLock);
+        let index = scan::btree_over(opened.as_ptr(), ID);
+        let equal = Condition { attribute: ID, procedure: Oid::from(pg_sys::F_INT8EQ), value: Datum::from(id) };
+        for tuple in Scan::begin(opened.as_ptr(), index, pg_sys::GetActiveSnapshot(), &[equal]) {
+            let node = scan::attribute(tuple, NODE, opened.descriptor());
+            if node.is_some_and(|node| node.value() as i32 == node_id) {
+                found(tuple, opened.descriptor());
+                return true;
             }
         }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
-        has_found
+        false
     }
 }

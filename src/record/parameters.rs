@@ -174,42 +174,53 @@ fn is_document(type_id: Oid) -> bool {
 /// # Safety
 /// The type must exist.
 unsafe fn convert(type_id: Oid, item: &Item) -> Result<(), String> {
-    // SAFETY: catalog lookups of an existing type; an input function takes a NUL-terminated text.
+    // Arrays in arrays, as deep as jsonb can be.
+    // SAFETY: an ERROR where the stack is used up.
+    unsafe { pg_sys::check_stack_depth() };
+    let text = match item {
+        Item::Null => return Ok(()),
+        Item::Bool(value) => (if *value { c"true" } else { c"false" }).as_ptr().cast_mut(),
+        // SAFETY: the bytes are readable for their length; the copy ends with NUL.
+        Item::String(bytes) => unsafe { pg_sys::pnstrdup(bytes.as_ptr().cast(), bytes.len()) },
+        // SAFETY: a jsonb holds whole numerics.
+        Item::Number(number) => unsafe { number_text(number) },
+        Item::Array(container) | Item::Object(container) if is_document(type_id) => {
+            let bytes = container.bytes();
+            let length = i32::try_from(bytes.len()).unwrap_or(0);
+            // SAFETY: a copy of a whole container, aligned as PostgreSQL wants it.
+            unsafe { raw::JsonbToCString(core::ptr::null_mut(), datum::copy(bytes).cast_mut_ptr(), length) }
+        }
+        // SAFETY: the type exists.
+        Item::Array(container) => return unsafe { convert_elements(type_id, container) },
+        Item::Object(_) => return Err(String::new()),
+    };
+    let (mut function, mut parameter) = (Oid::INVALID, Oid::INVALID);
+    // SAFETY: the type exists; its input function takes a NUL-terminated text.
     unsafe {
-        // Arrays in arrays, as deep as jsonb can be.
-        pg_sys::check_stack_depth();
-        let text = match item {
-            Item::Null => return Ok(()),
-            Item::Bool(value) => (if *value { c"true" } else { c"false" }).as_ptr().cast_mut(),
-            Item::String(bytes) => pg_sys::pnstrdup(bytes.as_ptr().cast(), bytes.len()),
-            Item::Number(number) => number_text(number),
-            Item::Array(container) | Item::Object(container) if is_document(type_id) => {
-                let bytes = container.bytes();
-                let length = i32::try_from(bytes.len()).unwrap_or(0);
-                raw::JsonbToCString(core::ptr::null_mut(), datum::copy(bytes).cast_mut_ptr(), length)
-            }
-            Item::Array(container) => {
-                let element = pg_sys::get_element_type(type_id);
-                if element == Oid::INVALID {
-                    return Err(String::new());
-                }
-                for item in container.elements() {
-                    // An array in an array is another dimension of the same type.
-                    let is_nested = matches!(item, Item::Array(_));
-                    let expected = if is_nested { type_id } else { element };
-                    if !is_plain(expected, &item) {
-                        convert(expected, &item)?;
-                    }
-                }
-                return Ok(());
-            }
-            Item::Object(_) => return Err(String::new()),
-        };
-        let (mut function, mut parameter) = (Oid::INVALID, Oid::INVALID);
         pg_sys::getTypeInputInfo(type_id, &mut function, &mut parameter);
         pg_sys::OidInputFunctionCall(function, text, parameter, -1);
-        Ok(())
     }
+    Ok(())
+}
+
+/// # Safety
+/// As [`convert`].
+unsafe fn convert_elements(type_id: Oid, container: &Container) -> Result<(), String> {
+    // SAFETY: a catalog lookup, invalid for a type that is no array.
+    let element = unsafe { pg_sys::get_element_type(type_id) };
+    if element == Oid::INVALID {
+        return Err(String::new());
+    }
+    for item in container.elements() {
+        // An array in an array is another dimension of the same type.
+        let is_nested = matches!(item, Item::Array(_));
+        let expected = if is_nested { type_id } else { element };
+        if !is_plain(expected, &item) {
+            // SAFETY: an array's type and that of its elements exist.
+            unsafe { convert(expected, &item)? };
+        }
+    }
+    Ok(())
 }
 
 /// # Safety

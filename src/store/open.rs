@@ -134,12 +134,15 @@ fn ends(event: Event) {
 /// # Safety
 /// As [`table`].
 unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> {
-    // SAFETY: references and memory live as long as the top transaction; the indexes are those of the relation.
+    // A transaction that lasts through many partitions keeps none that it is done with.
+    // SAFETY: inside a transaction; nobody holds on to a table that is closed here.
     unsafe {
-        // A transaction that lasts through many partitions keeps none that it is done with.
-        if (*TABLES.as_ptr()).iter().all(Option::is_some) {
+        if TABLES.in_place().iter().all(Option::is_some) {
             close_all();
         }
+    }
+    // SAFETY: references and memory live as long as the top transaction.
+    let table = unsafe {
         let owner = pg_sys::CurrentResourceOwner;
         let context = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
@@ -159,10 +162,28 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             }
         }
 
+        let (indexes, has_plain_indexes, refuses_long_keys) = open_indexes(relation);
+        pg_sys::CurrentResourceOwner = owner;
+        pg_sys::MemoryContextSwitchTo(context);
+        Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }
+    };
+    // SAFETY: opening a table changes no other.
+    let tables = unsafe { TABLES.in_place() };
+    let free = tables.iter().position(Option::is_none).unwrap_or(0);
+    Some(tables[free].insert(table))
+}
+
+/// Opens the indexes of a partition; whether all are plain, and whether one refuses long keys.
+///
+/// # Safety
+/// `relation` must be open; what is opened and allocated belongs to the current resource owner and memory context.
+unsafe fn open_indexes(relation: pg_sys::Relation) -> (&'static [Index], bool, bool) {
+    let (mut has_plain_indexes, mut refuses_long_keys) = (true, false);
+    // SAFETY: the indexes are those of an open relation; the array has room for all of them.
+    let indexes = unsafe {
         let list = list::oids(pg_sys::RelationGetIndexList(relation));
         let count = list.len();
         let indexes = pg_sys::palloc(count.max(1) * size_of::<Index>()).cast::<Index>();
-        let (mut has_plain_indexes, mut refuses_long_keys) = (true, false);
         for (position, index) in list.enumerate() {
             let opened = pg_sys::index_open(index, pg_sys::RowExclusiveLock as i32);
             let info = pg_sys::BuildIndexInfo(opened);
@@ -172,14 +193,9 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             let keeps_pages = version::keeps_pages(opened);
             indexes.add(position).write(Index { relation: opened, info, required: condition.flatten(), keeps_pages });
         }
-        pg_sys::CurrentResourceOwner = owner;
-        pg_sys::MemoryContextSwitchTo(context);
-
-        let indexes = core::slice::from_raw_parts(indexes, count);
-        let tables = TABLES.in_place();
-        let free = tables.iter().position(Option::is_none).unwrap_or(0);
-        Some(tables[free].insert(Table { oid, relation, indexes, has_plain_indexes, refuses_long_keys }))
-    }
+        core::slice::from_raw_parts(indexes, count)
+    };
+    (indexes, has_plain_indexes, refuses_long_keys)
 }
 
 /// Whether a partition has closed: what comes late goes by way of the overflow, and so is counted

@@ -237,46 +237,68 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
     let mut known = Known { found: None, lineage: None };
     let mut by_name: Option<(i64, pgrx::Uuid)> = None;
     let mut by_oid: Option<(i64, pgrx::Uuid)> = None;
-    let key = (!version.key.is_empty()).then(|| version.key.clone());
-    // SAFETY: the attributes are those of audit_internal.relations in order.
-    unsafe {
-        dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
-            let attribute = |number| scan::attribute(tuple, number, descriptor);
-            let text = |number| attribute(number).and_then(|datum| String::from_datum(datum, false));
-            let Some(lineage) = attribute(LINEAGE).and_then(|datum| pgrx::Uuid::from_datum(datum, false)) else {
-                return true;
-            };
-            let is_here = attribute(NODE_ID).is_some_and(|node| node.value() as i32 == node_id);
-            let since = attribute(SINCE).map_or(0, |since| since.value() as i64);
-            let same_name = text(SCHEMA_NAME).as_deref() == Some(&version.schema)
-                && text(TABLE_NAME).as_deref() == Some(&version.table);
-            if is_here && attribute(RELATION_OID).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid) {
-                if by_oid.is_none_or(|(newest, _)| since >= newest) {
-                    by_oid = Some((since, lineage));
-                    let columns =
-                        attribute(COLUMNS).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
-                    let names = attribute(KEY_COLUMNS).and_then(|datum| Vec::<String>::from_datum(datum, false));
-                    let recorded = attribute(RECORDED_COLUMNS).map(|datum| scan::payload(datum));
-                    // Only the newest version counts: a name that comes back is a version again.
-                    let is_same = same_name
-                        && columns.as_ref() == Some(&version.columns)
-                        && names == key
-                        && version.recorded.as_ref().is_none_or(|names| recorded == names.get(4..));
-                    known.found = is_same
-                        .then(|| (attribute(RELATION_ID).map_or(0, |id| id.value() as i32), scan::pending(tuple)));
-                }
-            } else if same_name
-                && !is_here
-                && by_name.is_none_or(|(newest, _)| since >= newest)
-                && !attribute(NODE_ID).is_some_and(|node| remote::has(node.value() as i32))
-            {
-                by_name = Some((since, lineage));
+    let visit = |descriptor, tuple| {
+        let row = Recorded { descriptor, tuple };
+        let Some(lineage) = row.value::<pgrx::Uuid>(LINEAGE) else { return true };
+        let is_here = row.value(NODE_ID) == Some(node_id);
+        let since = row.attribute(SINCE).map_or(0, |since| since.value() as i64);
+        let same_name = row.value::<String>(SCHEMA_NAME).as_ref() == Some(&version.schema)
+            && row.value::<String>(TABLE_NAME).as_ref() == Some(&version.table);
+        if is_here && row.value(RELATION_OID) == Some(version.oid) {
+            if by_oid.is_none_or(|(newest, _)| since >= newest) {
+                by_oid = Some((since, lineage));
+                // Only the newest version counts: a name that comes back is a version again.
+                known.found = (same_name && row.says(version)).then(|| row.id());
             }
-            true
-        });
-    }
+        } else if same_name
+            && !is_here
+            && by_name.is_none_or(|(newest, _)| since >= newest)
+            // SAFETY: inside a transaction.
+            && !row.value(NODE_ID).is_some_and(|node| unsafe { remote::has(node) })
+        {
+            by_name = Some((since, lineage));
+        }
+        true
+    };
+    // SAFETY: inside a transaction; each row is read while it is visited.
+    unsafe { dictionary::rows(Parent::Relations, &[], visit) };
     known.lineage = by_oid.or(by_name).map(|(_, lineage)| lineage);
     known
+}
+
+/// A row of `audit_internal.relations` that is being visited.
+struct Recorded {
+    descriptor: pg_sys::TupleDesc,
+    tuple: pg_sys::HeapTuple,
+}
+
+impl Recorded {
+    fn attribute(&self, number: i16) -> Option<Datum> {
+        // SAFETY: the row is live, and of the table's columns.
+        unsafe { scan::attribute(self.tuple, number, self.descriptor) }
+    }
+
+    /// The value of a column that has this type.
+    fn value<T: FromDatum>(&self, number: i16) -> Option<T> {
+        // SAFETY: the type is the column's (sql/catalog/tables.sql).
+        self.attribute(number).and_then(|value| unsafe { T::from_datum(value, false) })
+    }
+
+    /// Whether it has the version's columns and key, and those recorded where the version names them.
+    fn says(&self, version: &Version) -> bool {
+        let key = self.value::<Vec<String>>(KEY_COLUMNS).unwrap_or_default();
+        // SAFETY: a jsonb, which is read at once.
+        let recorded = self.attribute(RECORDED_COLUMNS).map(|names| unsafe { scan::payload(names) });
+        self.value::<JsonB>(COLUMNS).is_some_and(|columns| columns.0 == version.columns)
+            && key == version.key
+            && version.recorded.as_ref().is_none_or(|names| recorded == names.get(4..))
+    }
+
+    /// Its id and the subtransaction that wrote it, 0 for one that is committed.
+    fn id(&self) -> (i32, u32) {
+        // SAFETY: the row is live.
+        (self.value(RELATION_ID).unwrap_or(0), unsafe { scan::pending(self.tuple) })
+    }
 }
 
 fn new_lineage() -> pgrx::Uuid {
