@@ -5,9 +5,9 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 
 use super::plan::Plan;
 use crate::context::{self, StatementUse};
-use crate::encode::jsonb::Writer;
 use crate::error::Error;
 use crate::event::Event;
+use crate::jsonb::Writer;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::trigger::Operation;

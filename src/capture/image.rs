@@ -6,8 +6,8 @@ use pgrx::varlena::{varsize_1b, varsize_any};
 
 use super::options::Level;
 use super::plan::{Column, Plan};
-use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::{key, large, value};
+use crate::jsonb::{Kind, Writer};
 use crate::pg::local::Local;
 use crate::pg::raw;
 use crate::settings;

@@ -9,7 +9,7 @@ use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::options::Options;
-use crate::encode::restore::reader::Item;
+use crate::jsonb::Item;
 use crate::pg::arguments::Arguments;
 use crate::pg::catalog;
 use crate::pg::guard::entry_point;

@@ -7,8 +7,8 @@ use pgrx::pg_sys;
 
 use super::text;
 use crate::encode::codec::Codec;
-use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::value;
+use crate::jsonb::{Kind, Writer};
 use crate::settings;
 
 /// Where in its text the active portal's statement stands.

@@ -9,7 +9,7 @@ use pgrx::pg_sys::{self, Datum};
 
 use super::client::{fresh_text, parameters, statement_text};
 use super::{StatementUse, text};
-use crate::encode::jsonb::Writer;
+use crate::jsonb::Writer;
 use crate::pg::datum;
 use crate::settings;
 use crate::store::dictionary;

@@ -8,8 +8,8 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::varlena::{varatt_is_1b_e, varatt_is_4b_c, varsize_any};
 use sha2::{Digest, Sha256};
 
-use super::jsonb::{Kind, Writer};
 use super::{marker, value};
+use crate::jsonb::{Kind, Writer};
 use crate::pg::opened::Opened;
 use crate::pg::raw;
 

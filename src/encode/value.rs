@@ -5,8 +5,8 @@ use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, vardata_any, varsize_any_exhdr
 
 use super::codec::{Codec, CompositeCodec};
 use super::digits::HEXADECIMAL;
-use super::jsonb::{Kind, Writer};
 use super::{array, foreign, irregular, json, marker, network, number, pin, query, time};
+use crate::jsonb::{Kind, Writer};
 use crate::pg::raw;
 
 /// Writes `value`, which is not NULL, and returns the type bits of its entry.

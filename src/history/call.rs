@@ -1,6 +1,6 @@
 //! Arguments of functions over jsonb and text.
 
-use super::reader::Container;
+use crate::jsonb::Container;
 use crate::pg::arguments::Arguments;
 
 /// An argument of type integer, 0 for NULL.

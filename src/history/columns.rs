@@ -4,10 +4,9 @@ use audit_model::{Changes, Side};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 
 use super::call;
-use super::reader::Value;
 use super::row::Row;
 use super::values::{self, side_of};
-use crate::encode::jsonb::Writer;
+use crate::jsonb::{Value, Writer};
 use crate::pg::arguments::Arguments;
 use crate::pg::datum;
 use crate::pg::guard::entry_point;

@@ -9,8 +9,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::call;
 use super::path::Path;
-use super::reader::{Container, Value};
-use crate::encode::jsonb::Writer;
+use crate::jsonb::{Container, Value, Writer};
 use crate::pg::arguments::Arguments;
 use crate::pg::datum;
 use crate::pg::guard::entry_point;

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
 
-use crate::encode::restore::reader::Item;
+use crate::jsonb::Item;
 use crate::pg::opened::Opened;
 use crate::pg::relation;
 use crate::store::relations;
@@ -60,7 +60,7 @@ fn hashes(options: &[u8], column: &[u8]) -> bool {
 
 fn member<'a>(item: Item<'a>, name: &[u8]) -> Option<Item<'a>> {
     let Item::Object(object) = item else { return None };
-    object.pairs().into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    object.pairs().find(|(key, _)| *key == name).map(|(_, value)| value.item())
 }
 
 /// What a person has to pass instead.

@@ -13,13 +13,12 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::keys;
 use crate::encode::codec::Codec;
-use crate::encode::jsonb::Writer;
 use crate::encode::key::{self, Keyed};
 use crate::encode::pin;
 use crate::encode::redact::{self, Redaction};
 use crate::encode::restore::key::KeyType;
-use crate::encode::restore::reader::Item;
 use crate::error::Error;
+use crate::jsonb::{Item, Writer};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::local::Local;
@@ -114,7 +113,7 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
             _ => {
                 document = parsed(entity_id);
                 match Item::of(document) {
-                    Item::Array(container) if container.elements().len() == columns.len() => container.elements(),
+                    Item::Array(container) if container.len() == columns.len() => container.items(),
                     _ => return Err(format!("the key of {} has {} columns", name_of(target), columns.len())),
                 }
             }

@@ -5,9 +5,8 @@ use audit_model::{Changes, EventType, Shape, Side, Source, merge};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::call;
-use super::reader::{Container, Value};
 use super::row::Row;
-use crate::encode::jsonb::{Kind, Writer};
+use crate::jsonb::{Container, Kind, Value, Writer};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::local::Local;

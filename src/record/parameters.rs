@@ -5,10 +5,9 @@ use pgrx::pg_sys::{self, Oid};
 use sha2::{Digest, Sha256};
 
 use super::declaration::{Declared, Parameter};
-use crate::encode::jsonb::{Kind, Writer};
-use crate::encode::restore::reader::{Container, Item};
 use crate::encode::{json, lookup, marker};
 use crate::error::Error;
+use crate::jsonb::{Container, Item, Kind, Writer};
 use crate::pg::{datum, error, raw};
 use crate::settings;
 
@@ -17,7 +16,7 @@ use crate::settings;
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn check(declared: &Declared, event: &[u8], given: Option<&[u8]>) {
-    let pairs = given.map(object).map(Container::pairs).unwrap_or_default();
+    let pairs = given.map(object).map(Container::members).unwrap_or_default();
     let event = String::from_utf8_lossy(event);
     for (name, item) in &pairs {
         let Some(parameter) = find(declared, name) else { refuse_unknown(declared, &event, name) };
@@ -41,7 +40,7 @@ pub unsafe fn check(declared: &Declared, event: &[u8], given: Option<&[u8]>) {
 /// Writes checked parameters as one object, sensitive ones masked and those over the cap by their digest. False
 /// where there are none.
 pub fn write(writer: &mut Writer, declared: &Declared, given: Option<&[u8]>) -> bool {
-    let pairs = given.map(object).map(Container::pairs).unwrap_or_default();
+    let pairs = given.map(object).map(Container::members).unwrap_or_default();
     if pairs.is_empty() {
         return false;
     }
@@ -211,7 +210,7 @@ unsafe fn convert_elements(type_id: Oid, container: &Container) -> Result<(), St
     if element == Oid::INVALID {
         return Err(String::new());
     }
-    for item in container.elements() {
+    for item in container.items() {
         // An array in an array is another dimension of the same type.
         let is_nested = matches!(item, Item::Array(_));
         let expected = if is_nested { type_id } else { element };
