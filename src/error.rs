@@ -86,7 +86,7 @@ impl Error {
             ),
             Error::ForeignPartition { partition } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("audit_internal.{partition} does not have the columns of the trail"),
+                format!("{partition} does not have the columns of the trail"),
                 None,
                 Some("Detach the table, then run CALL audit.maintain().".into()),
             ),

@@ -8,15 +8,16 @@ use core::ffi::{c_int, c_void};
 use pgrx::pg_sys::{self, Oid};
 
 use crate::pg::guard;
+use crate::pg::local::Local;
 use crate::protection::evidence;
 
-static mut PREV_OBJECT_ACCESS: pg_sys::object_access_hook_type = None;
+static PREV_OBJECT_ACCESS: Local<pg_sys::object_access_hook_type> = Local::new(None);
 
 /// Puts our hooks in front of those that are there.
 pub fn register() {
     // SAFETY: the library is being loaded; the frames of the hooks are plain.
     unsafe {
-        PREV_OBJECT_ACCESS = pg_sys::object_access_hook;
+        PREV_OBJECT_ACCESS.set(pg_sys::object_access_hook);
         pg_sys::object_access_hook = Some(object_access);
     }
 }
@@ -33,7 +34,7 @@ unsafe extern "C-unwind" fn object_access(
         if access == pg_sys::ObjectAccessType::OAT_DROP && sub_object == 0 {
             guard::run(|| evidence::refuse_drop(class, object));
         }
-        if let Some(prev) = PREV_OBJECT_ACCESS {
+        if let Some(prev) = PREV_OBJECT_ACCESS.get() {
             prev(access, class, object, sub_object, argument);
         }
     }

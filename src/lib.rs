@@ -2,7 +2,7 @@
 //!
 //! * [`capture`] sees what happens: row triggers, TRUNCATE; [`record`] takes what only the application knows.
 //! * [`protection`] keeps the evidence as it is, [`replication`] lets in that of other servers, [`hooks`] dispatches.
-//! * [`encode`] turns values into jsonb and back, losslessly.
+//! * [`encode`] turns values into jsonb and back, losslessly; [`jsonb`] is its binary form.
 //! * [`context`] knows who and why: session, roles, actor, trace, reason.
 //! * [`event`] is the record that captures make, of a type that [`audit_model`] lists, and [`store`] appends it to the open
 //!   partition.
@@ -28,6 +28,7 @@ mod error;
 mod event;
 mod history;
 mod hooks;
+mod jsonb;
 mod pg;
 mod protection;
 mod record;
@@ -44,6 +45,7 @@ pgrx::pg_module_magic!();
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
+    pg::transaction::attach();
     encode::register();
     store::register();
     context::register();

@@ -4,6 +4,7 @@
 //! variables, and a counter says when one of them was assigned: equal counters, equal texts.
 
 use core::ffi::{CStr, c_char, c_void};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -16,22 +17,63 @@ static PARTITION_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 << 10);
 #[cfg(feature = "testing")]
 static CLOCK_OFFSET: GucSetting<i32> = GucSetting::<i32>::new(0);
 #[cfg(feature = "testing")]
-static mut CRASH_AT: *mut c_char = core::ptr::null_mut();
+static CRASH_AT: Text = Text::new();
 static NAPTIME: GucSetting<i32> = GucSetting::<i32>::new(180);
 
-static mut ACTOR: *mut c_char = core::ptr::null_mut();
-static mut TRACE_ID: *mut c_char = core::ptr::null_mut();
-static mut REASON: *mut c_char = core::ptr::null_mut();
-static mut CONTEXT: *mut c_char = core::ptr::null_mut();
-static mut HASH_KEY_FILE: *mut c_char = core::ptr::null_mut();
-static mut SERVER_NAME: *mut c_char = core::ptr::null_mut();
-static mut ARCHIVE_LOCATION: *mut c_char = core::ptr::null_mut();
-static mut ARCHIVE_KEY_FILE: *mut c_char = core::ptr::null_mut();
-static mut ARCHIVE_OPTIONS: *mut c_char = core::ptr::null_mut();
-static mut ARCHIVE_PROGRAM: *mut c_char = core::ptr::null_mut();
-static mut TABLESPACE: *mut c_char = core::ptr::null_mut();
+static ACTOR: Text = Text::new();
+static TRACE_ID: Text = Text::new();
+static REASON: Text = Text::new();
+static CONTEXT: Text = Text::new();
+static HASH_KEY_FILE: Text = Text::new();
+static SERVER_NAME: Text = Text::new();
+static ARCHIVE_LOCATION: Text = Text::new();
+static ARCHIVE_KEY_FILE: Text = Text::new();
+static ARCHIVE_OPTIONS: Text = Text::new();
+static ARCHIVE_PROGRAM: Text = Text::new();
+static TABLESPACE: Text = Text::new();
 
-static mut ASSIGNMENTS: u64 = 0;
+static ASSIGNMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// A string setting: PostgreSQL's own variable, which it writes between calls and on the same thread. Atomic because a
+/// static has to be; a relaxed load is a plain one.
+struct Text(AtomicPtr<c_char>);
+
+impl Text {
+    const fn new() -> Text {
+        Text(AtomicPtr::new(core::ptr::null_mut()))
+    }
+
+    /// `None` where it is not set.
+    fn get(&self) -> Option<&'static CStr> {
+        // SAFETY: null or NUL-terminated until PostgreSQL assigns the setting again.
+        unsafe { text(self.0.load(Relaxed)) }
+    }
+
+    fn define(
+        &'static self,
+        name: &'static CStr,
+        description: &'static CStr,
+        context: pg_sys::GucContext::Type,
+        check: pg_sys::GucStringCheckHook,
+    ) {
+        let none = core::ptr::null();
+        // SAFETY: all that PostgreSQL keeps is 'static; called while the library is being loaded.
+        unsafe {
+            pg_sys::DefineCustomStringVariable(
+                name.as_ptr(),
+                description.as_ptr(),
+                none,
+                self.0.as_ptr(),
+                none,
+                context,
+                0,
+                check,
+                Some(assigned),
+                None,
+            );
+        }
+    }
+}
 
 /// Whether changes are recorded.
 pub fn enabled() -> bool {
@@ -60,66 +102,55 @@ pub fn naptime() -> u32 {
 
 /// Counts assignments of the settings below.
 pub fn assignments() -> u64 {
-    // SAFETY: a plain counter of a single-threaded process.
-    unsafe { ASSIGNMENTS }
+    ASSIGNMENTS.load(Relaxed)
 }
 
 /// The application user, where one is set.
 pub fn actor() -> Option<&'static CStr> {
-    // SAFETY: the variable is written by PostgreSQL between calls only.
-    unsafe { text(ACTOR) }
+    ACTOR.get()
 }
 
 pub fn trace_id() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(TRACE_ID) }
+    TRACE_ID.get()
 }
 
 pub fn reason() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(REASON) }
+    REASON.get()
 }
 
 /// A jsonb object as text; the check hook has seen that it is one.
 pub fn context() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(CONTEXT) }
+    CONTEXT.get()
 }
 
 /// The file that holds the key of hashed columns.
 pub fn hash_key_file() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(HASH_KEY_FILE) }
+    HASH_KEY_FILE.get()
 }
 
 /// The name of this server in the trail.
 pub fn server_name() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(SERVER_NAME) }
+    SERVER_NAME.get()
 }
 
 /// A directory or an s3:// address, where archives are written to.
 pub fn archive_location() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(ARCHIVE_LOCATION) }
+    ARCHIVE_LOCATION.get()
 }
 
 /// The file that holds the key of archives; without it they are not encrypted.
 pub fn archive_key_file() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(ARCHIVE_KEY_FILE) }
+    ARCHIVE_KEY_FILE.get()
 }
 
 /// How the store of archives is reached: a JSON object.
 pub fn archive_options() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(ARCHIVE_OPTIONS) }
+    ARCHIVE_OPTIONS.get()
 }
 
 /// The executable that writes and reads archives.
 pub fn archive_program() -> Option<&'static CStr> {
-    // SAFETY: as in `actor`.
-    unsafe { text(ARCHIVE_PROGRAM) }
+    ARCHIVE_PROGRAM.get()
 }
 
 /// A string setting; an empty one counts as unset, which is what a placeholder becomes after ROLLBACK.
@@ -195,81 +226,40 @@ pub fn define() {
         GucContext::Sighup,
         GucFlags::UNIT_S,
     );
-    // SAFETY: the variables are statics, the hooks plain functions; PostgreSQL keeps both for the process's life.
-    unsafe {
-        string(
-            c"audit.actor",
-            c"The application user on whose behalf this session works.",
-            &raw mut ACTOR,
-            pg_sys::GucContext::PGC_USERSET,
-            None,
-        );
-        string(
-            c"audit.trace_id",
-            c"The trace that the work belongs to.",
-            &raw mut TRACE_ID,
-            pg_sys::GucContext::PGC_USERSET,
-            None,
-        );
-        string(c"audit.reason", c"Why the work is done.", &raw mut REASON, pg_sys::GucContext::PGC_USERSET, None);
-        string(
-            c"audit.context",
-            c"Anything else worth recording, as a JSON object.",
-            &raw mut CONTEXT,
-            pg_sys::GucContext::PGC_USERSET,
-            Some(check_context),
-        );
-        string(
-            c"audit.hash_key_file",
-            c"The file that holds the key of hashed columns.",
-            &raw mut HASH_KEY_FILE,
-            pg_sys::GucContext::PGC_SIGHUP,
-            None,
-        );
-        string(
-            c"audit.server_name",
-            c"The name of this server in the trail; cluster_name or the host's name by default.",
-            &raw mut SERVER_NAME,
-            pg_sys::GucContext::PGC_SIGHUP,
-            None,
-        );
-        string(
-            c"audit.archive_location",
-            c"Where archives are written: a directory, or s3://bucket/prefix.",
-            &raw mut ARCHIVE_LOCATION,
-            pg_sys::GucContext::PGC_SIGHUP,
-            None,
-        );
-        string(
-            c"audit.archive_key_file",
-            c"The file that holds the key of archives, which are not encrypted without it.",
-            &raw mut ARCHIVE_KEY_FILE,
-            pg_sys::GucContext::PGC_SIGHUP,
-            None,
-        );
-        string(
-            c"audit.archive_options",
-            c"How an S3-compatible store is reached, as a JSON object: endpoint, region, credentials_file, allow_http.",
-            &raw mut ARCHIVE_OPTIONS,
-            pg_sys::GucContext::PGC_SIGHUP,
-            Some(check_context),
-        );
-        string(
-            c"audit.archive_program",
-            c"The executable that writes and reads archives; by default audit-archive beside the server's, else on its PATH.",
-            &raw mut ARCHIVE_PROGRAM,
-            pg_sys::GucContext::PGC_SIGHUP,
-            None,
-        );
-        string(
-            c"audit.tablespace",
-            c"The tablespace of new partitions of the trail.",
-            &raw mut TABLESPACE,
-            pg_sys::GucContext::PGC_SIGHUP,
-            None,
-        );
-        pg_sys::MarkGUCPrefixReserved(c"audit".as_ptr());
-    }
+    let (user, file) = (pg_sys::GucContext::PGC_USERSET, pg_sys::GucContext::PGC_SIGHUP);
+    ACTOR.define(c"audit.actor", c"The application user on whose behalf this session works.", user, None);
+    TRACE_ID.define(c"audit.trace_id", c"The trace that the work belongs to.", user, None);
+    REASON.define(c"audit.reason", c"Why the work is done.", user, None);
+    CONTEXT.define(c"audit.context", c"Anything else worth recording, as a JSON object.", user, Some(check_context));
+    HASH_KEY_FILE.define(c"audit.hash_key_file", c"The file that holds the key of hashed columns.", file, None);
+    SERVER_NAME.define(
+        c"audit.server_name",
+        c"The name of this server in the trail; cluster_name or the host's name by default.",
+        file,
+        None,
+    );
+    ARCHIVE_LOCATION.define(
+        c"audit.archive_location",
+        c"Where archives are written: a directory, or s3://bucket/prefix.",
+        file,
+        None,
+    );
+    ARCHIVE_KEY_FILE.define(
+        c"audit.archive_key_file",
+        c"The file that holds the key of archives, which are not encrypted without it.",
+        file,
+        None,
+    );
+    ARCHIVE_OPTIONS.define(
+        c"audit.archive_options",
+        c"How an S3-compatible store is reached, as a JSON object: endpoint, region, credentials_file, allow_http.",
+        file,
+        Some(check_context),
+    );
+    ARCHIVE_PROGRAM.define(c"audit.archive_program", c"The executable that writes and reads archives; by default audit-archive beside the server's, else on its PATH.", file, None);
+    TABLESPACE.define(c"audit.tablespace", c"The tablespace of new partitions of the trail.", file, None);
+    // SAFETY: the prefix is NUL-terminated.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"audit".as_ptr()) }
 }
 
 /// What only a build for tests has.
@@ -285,16 +275,8 @@ fn define_for_tests() {
         GucContext::Suset,
         GucFlags::UNIT_S,
     );
-    // SAFETY: the variable is a static.
-    unsafe {
-        string(
-            c"audit.test_crash_at",
-            c"The injection point at which the process kills itself.",
-            &raw mut CRASH_AT,
-            pg_sys::GucContext::PGC_SUSET,
-            None,
-        );
-    }
+    let superuser = pg_sys::GucContext::PGC_SUSET;
+    CRASH_AT.define(c"audit.test_crash_at", c"The injection point at which the process kills itself.", superuser, None);
 }
 
 /// In microseconds.
@@ -305,39 +287,11 @@ pub fn clock_offset() -> i64 {
 
 #[cfg(feature = "testing")]
 pub fn crash_at() -> String {
-    // SAFETY: as in `actor`.
-    unsafe { text(CRASH_AT) }.map(|point| point.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// # Safety
-/// `variable` must point to a static.
-unsafe fn string(
-    name: &'static CStr,
-    description: &'static CStr,
-    variable: *mut *mut c_char,
-    context: pg_sys::GucContext::Type,
-    check: pg_sys::GucStringCheckHook,
-) {
-    // SAFETY: all strings are 'static; called while the library is being loaded.
-    unsafe {
-        pg_sys::DefineCustomStringVariable(
-            name.as_ptr(),
-            description.as_ptr(),
-            core::ptr::null(),
-            variable,
-            core::ptr::null(),
-            context,
-            0,
-            check,
-            Some(assigned),
-            None,
-        );
-    }
+    CRASH_AT.get().map(|point| point.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 unsafe extern "C-unwind" fn assigned(_value: *const c_char, _extra: *mut c_void) {
-    // SAFETY: a plain counter of a single-threaded process.
-    unsafe { ASSIGNMENTS = ASSIGNMENTS.wrapping_add(1) }
+    ASSIGNMENTS.store(assignments().wrapping_add(1), Relaxed);
 }
 
 /// Accepts an empty text or a JSON object that jsonb can hold, so that a capture never fails on it.

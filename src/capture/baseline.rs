@@ -12,7 +12,8 @@ use super::row;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::relation;
+use crate::pg::opened::{self, Opened};
+use crate::pg::{heap, relation};
 
 entry_point!(audit_baseline, pg_finfo_audit_baseline, baseline);
 
@@ -34,14 +35,12 @@ unsafe fn baseline(arguments: FunctionCallInfo) -> Datum {
         let tables = relation::members(target, pg_sys::ShareLock);
         let is_partitioned = pg_sys::get_rel_relkind(target).cast_unsigned() == pg_sys::RELKIND_PARTITIONED_TABLE;
         let mut rows = 0_i64;
-        for position in 0..relation::list_length(tables) {
-            let table = relation::list_oid(tables, position);
+        for table in tables {
             // Children of plain inheritance are tables of their own.
             if table != target && !is_partitioned {
                 continue;
             }
-            let opened = pg_sys::table_open(table, pg_sys::ShareLock as i32);
-            match u8::try_from((*(*opened).rd_rel).relkind) {
+            opened::with(table, pg_sys::ShareLock, |opened| match u8::try_from((*(*opened).rd_rel).relkind) {
                 Ok(pg_sys::RELKIND_RELATION) => rows += images(opened, EventType::RowBaseline, i64::MAX),
                 Ok(pg_sys::RELKIND_PARTITIONED_TABLE) => {}
                 _ => Error::BadArgument {
@@ -49,8 +48,7 @@ unsafe fn baseline(arguments: FunctionCallInfo) -> Datum {
                     hint: "A baseline is taken of ordinary and partitioned tables.",
                 }
                 .raise(),
-            }
-            pg_sys::table_close(opened, pg_sys::NoLock as i32);
+            });
         }
         Datum::from(rows)
     }
@@ -59,13 +57,12 @@ unsafe fn baseline(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// The relation must exist.
 unsafe fn refuse_unaudited(target: Oid) {
-    // SAFETY: the relation is open between the two calls.
+    // SAFETY: inside a transaction; the relation is open while its plan is asked for.
     unsafe {
-        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
-        if !plans::of(opened).has_row_trigger() {
+        let opened = Opened::relation(target, pg_sys::AccessShareLock);
+        if !plans::of(opened.as_ptr()).has_row_trigger() {
             Error::NotAudited { table: crate::store::relations::entity_of(target) }.raise()
         }
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
     }
 }
 
@@ -74,18 +71,19 @@ unsafe fn refuse_unaudited(target: Oid) {
 /// # Safety
 /// The table must be open and locked against writers.
 pub unsafe fn images(table: pg_sys::Relation, event_type: EventType, most: i64) -> i64 {
-    // SAFETY: the scan ends before the snapshot does; the slot's tuple is read before the next one comes.
+    // SAFETY: the table is open.
+    let (descriptor, is_audited) = unsafe { ((*table).rd_att, plans::of(table).has_row_trigger()) };
+    if !is_audited {
+        // SAFETY: the table exists.
+        Error::NotAudited { table: unsafe { crate::store::relations::entity_of((*table).rd_id) } }.raise()
+    }
+    let mut rows = 0;
+    if most <= 0 {
+        return rows;
+    }
+    // SAFETY: the table is open; a slot's tuple is read before the next one comes.
     unsafe {
-        if !plans::of(table).has_row_trigger() {
-            Error::NotAudited { table: crate::store::relations::entity_of((*table).rd_id) }.raise()
-        }
-        let descriptor = (*table).rd_att;
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let slot = pg_sys::table_slot_create(table, core::ptr::null_mut());
-        let scan = pg_sys::table_beginscan(table, snapshot, 0, core::ptr::null_mut());
-        let mut rows = 0;
-        while rows < most && pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
-            pgrx::check_for_interrupts!();
+        heap::rows(table, |slot| {
             let mut should_free = false;
             let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
             let plan: &mut Plan = plans::of(table);
@@ -98,10 +96,8 @@ pub unsafe fn images(table: pg_sys::Relation, event_type: EventType, most: i64) 
                 pg_sys::heap_freetuple(tuple);
             }
             rows += 1;
-        }
-        pg_sys::table_endscan(scan);
-        pg_sys::ExecDropSingleTupleTableSlot(slot);
-        pg_sys::UnregisterSnapshot(snapshot);
-        rows
+            rows < most
+        });
     }
+    rows
 }

@@ -1,17 +1,17 @@
 //! Events that the extension's own SQL functions write, and the one that says that auditing was off.
 
 use audit_model::EventType;
-use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
+use pgrx::pg_sys::{Datum, FunctionCallInfo};
 
 use super::plan::Plan;
 use crate::context::{self, StatementUse};
-use crate::encode::jsonb::Writer;
 use crate::error::Error;
 use crate::event::Event;
+use crate::jsonb::Writer;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::raw;
 use crate::pg::trigger::Operation;
+use crate::pg::{datum, raw};
 use crate::store::unconfigured::{self, Recorded};
 use crate::store::{append, event_types, relations};
 
@@ -42,9 +42,7 @@ unsafe fn emit(arguments: FunctionCallInfo) -> Datum {
             ..Event::declared(declared.number, declared.category)
         };
         let id = append::write(&event, reference.context_id, reference.node_id);
-        let copy = pg_sys::palloc(id.len()).cast::<u8>();
-        copy.copy_from_nonoverlapping(id.as_ptr(), id.len());
-        Datum::from(copy)
+        datum::copy(&id)
     }
 }
 

@@ -6,8 +6,9 @@ use pgrx::varlena::{varsize_1b, varsize_any};
 
 use super::options::Level;
 use super::plan::{Column, Plan};
-use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::{key, large, value};
+use crate::jsonb::{Kind, Writer};
+use crate::pg::local::Local;
 use crate::pg::raw;
 use crate::settings;
 
@@ -37,7 +38,7 @@ pub struct Buffers {
     pub context: pg_sys::MemoryContext,
 }
 
-pub static mut BUFFERS: Buffers = Buffers {
+pub static BUFFERS: Local<Buffers> = Local::new(Buffers {
     old: Vec::new(),
     old_nulls: Vec::new(),
     new: Vec::new(),
@@ -51,7 +52,7 @@ pub static mut BUFFERS: Buffers = Buffers {
     has_new_key: false,
     label: Vec::new(),
     context: core::ptr::null_mut(),
-};
+});
 
 impl Buffers {
     /// # Safety

@@ -75,12 +75,36 @@ struct Wanted {
 /// # Safety
 /// Must run inside a transaction.
 unsafe fn write(wanted: &Wanted) {
-    // SAFETY: the statement is one as the parser makes it; all it points to lives as long as the memory context.
+    // SAFETY: inside a transaction.
+    let function = unsafe { catalog::trigger_function(c"audit", wanted.function) };
+    if function == Oid::INVALID {
+        Error::Internal { problem: format!("audit.{} is missing", wanted.function.to_string_lossy()) }.raise();
+    }
+    let none = Oid::INVALID;
+    // SAFETY: the statement is one as the parser makes it; what PostgreSQL does not get is null or invalid.
     unsafe {
-        let function = catalog::trigger_function(c"audit", wanted.function);
-        if function == Oid::INVALID {
-            Error::Internal { problem: format!("audit.{} is missing", wanted.function.to_string_lossy()) }.raise();
-        }
+        pg_sys::CreateTriggerFiringOn(
+            statement(wanted),
+            core::ptr::null(),
+            wanted.target,
+            none,
+            none,
+            none,
+            function,
+            none,
+            core::ptr::null_mut(),
+            false,
+            false,
+            pg_sys::TRIGGER_FIRES_ALWAYS.cast_signed(),
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// The statement in the current memory context.
+fn statement(wanted: &Wanted) -> *mut pg_sys::CreateTrigStmt {
+    // SAFETY: zeroed memory is a node without contents; the names end with NUL and are copied.
+    unsafe {
         let statement = pg_sys::palloc0(size_of::<pg_sys::CreateTrigStmt>()).cast::<pg_sys::CreateTrigStmt>();
         (*statement).type_ = pg_sys::NodeTag::T_CreateTrigStmt;
         (*statement).replace = true;
@@ -92,21 +116,7 @@ unsafe fn write(wanted: &Wanted) {
             let node = pg_sys::makeString(pg_sys::pstrdup(argument.as_ptr()));
             (*statement).args = pg_sys::lappend(core::ptr::null_mut(), node.cast());
         }
-        pg_sys::CreateTriggerFiringOn(
-            statement,
-            core::ptr::null(),
-            wanted.target,
-            Oid::INVALID,
-            Oid::INVALID,
-            Oid::INVALID,
-            function,
-            Oid::INVALID,
-            core::ptr::null_mut(),
-            false,
-            false,
-            pg_sys::TRIGGER_FIRES_ALWAYS.cast_signed(),
-        );
-        pg_sys::CommandCounterIncrement();
+        statement
     }
 }
 

@@ -3,7 +3,7 @@
 //! A trigger's argument is configuration in the hands of the table's owner, so nothing of it is believed but
 //! the redaction of a table that has no settings, as after a restore of that table alone: it can only hide.
 
-use crate::encode::restore::reader::{Container, Item};
+use crate::jsonb::{Container, Item};
 
 /// How much a row event holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -49,9 +49,9 @@ impl Options {
     pub fn read(item: Item<'_>) -> Options {
         let mut options = Options::unconfigured();
         let Item::Object(object) = item else { return options };
-        let pairs = object.pairs();
+        let pairs = object.members();
         let value = |key: &[u8]| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        let numbers = if let Some(Item::Object(numbers)) = value(b"columns") { numbers.pairs() } else { Vec::new() };
+        let numbers = if let Some(Item::Object(numbers)) = value(b"columns") { numbers.members() } else { Vec::new() };
         let column = |name: &[u8]| ColumnName {
             name: name.to_vec(),
             number: numbers
@@ -66,7 +66,7 @@ impl Options {
             _ => {}
         }
         if let Some(Item::Array(names)) = value(b"operations") {
-            options.operations = names.elements().iter().fold(0, |bits, item| bits | operation(item));
+            options.operations = names.items().iter().fold(0, |bits, item| bits | operation(item));
         }
         if let Some(Item::Array(names)) = value(b"ignore_columns") {
             options.ignored = strings(names).map(column).collect();
@@ -129,11 +129,11 @@ impl ColumnName {
 fn redaction(item: Item<'_>) -> Vec<(&[u8], &[u8])> {
     let Item::Object(columns) = item else { return Vec::new() };
     let method = |how| if let Item::String(how) = how { how } else { b"mask".as_slice() };
-    columns.pairs().into_iter().map(|(name, how)| (name, method(how))).collect()
+    columns.members().into_iter().map(|(name, how)| (name, method(how))).collect()
 }
 
 fn strings(array: Container<'_>) -> impl Iterator<Item = &[u8]> {
-    array.elements().into_iter().filter_map(|item| if let Item::String(text) = item { Some(text) } else { None })
+    array.items().into_iter().filter_map(|item| if let Item::String(text) = item { Some(text) } else { None })
 }
 
 /// The bit of an operation's name in `pg_trigger.tgtype`.

@@ -5,7 +5,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use crate::pg::arguments::Arguments;
 use crate::pg::catalog;
 use crate::pg::guard::entry_point;
-use crate::pg::relation;
+use crate::pg::list;
 use crate::pg::rows::Rows;
 
 entry_point!(audit_moved_partitions, pg_finfo_audit_moved_partitions, moved_partitions);
@@ -27,9 +27,8 @@ unsafe fn moved_partitions(arguments: FunctionCallInfo) -> Datum {
             return Datum::null();
         }
         let subcommands = command.d.alterTable.subcmds;
-        for position in 0..relation::list_length(subcommands) {
-            let subcommand = &*relation::list_pointer::<pg_sys::CollectedATSubcmd>(subcommands, position);
-            let kind = (*subcommand.parsetree.cast::<pg_sys::AlterTableCmd>()).subtype;
+        for subcommand in list::pointers::<pg_sys::CollectedATSubcmd>(subcommands) {
+            let kind = (*(*subcommand).parsetree.cast::<pg_sys::AlterTableCmd>()).subtype;
             let is_attached = match kind {
                 Kind::AT_AttachPartition => true,
                 Kind::AT_DetachPartition | Kind::AT_DetachPartitionFinalize => false,

@@ -7,10 +7,10 @@ use super::options::{ColumnName, Level, Options};
 use super::triggers::{self, Acting};
 use crate::context::StatementUse;
 use crate::encode::codec::Codec;
-use crate::encode::jsonb;
 use crate::encode::key::Keyed;
 use crate::encode::redact::{self, Redaction};
-use crate::encode::restore::reader::Item;
+use crate::jsonb;
+use crate::jsonb::Item;
 use crate::pg::relation::{self, Attribute};
 use crate::pg::trigger::Operation;
 use crate::settings;
@@ -137,94 +137,102 @@ impl Plan {
     /// # Safety
     /// The relation must be open, inside a transaction.
     pub unsafe fn make(target: pg_sys::Relation) -> Plan {
-        // SAFETY: the relation is open; the context belongs to the plan.
-        unsafe {
-            let context = pg_sys::AllocSetContextCreateExtended(
-                pg_sys::CacheMemoryContext,
-                c"audit plan".as_ptr(),
-                0,
-                1024,
-                8192,
-            );
-            let descriptor = (*target).rd_att;
+        // SAFETY: a context that nothing else knows; it is deleted with the plan.
+        let context = unsafe {
+            let (parent, name) = (pg_sys::CacheMemoryContext, c"audit plan".as_ptr());
+            pg_sys::AllocSetContextCreateExtended(parent, name, 0, 1024, 8192)
+        };
+        // SAFETY: the relation is open.
+        let (oid, descriptor, access_method) =
+            unsafe { ((*target).rd_id, (*target).rd_att, (*(*target).rd_rel).relam) };
+        // SAFETY: the relation is open, inside a transaction.
+        let (mut version, settings) = unsafe {
             let settings = enabled_tables::table(target);
-            let is_unconfigured = settings.is_none();
-            let enabled = match &settings {
-                Some(settings) => settings.table,
-                None => enabled_tables::origin(target).unwrap_or((*target).rd_id),
-            };
-            let mut version = relations::describe(enabled);
-            let options = match settings {
-                Some(settings) => Options::read(Item::of(&settings.options)),
-                None => without_settings(target, &version),
-            };
-            // Options name columns of the table that was enabled; a partition may number its own otherwise.
-            let named = |column: &ColumnName, attribute: &Attribute| {
-                let number =
-                    if enabled == (*target).rd_id { attribute.number } else { number_of(enabled, &attribute.name) };
-                column.is(&attribute.name, number)
-            };
-
-            let hash_key = settings::hash_key_file().and_then(|path| redact::key(path).ok());
-            let mut columns: Vec<Column> = relation::attributes(descriptor)
-                .filter(|attribute| !attribute.dropped && !attribute.unstored)
-                .filter(|attribute| !options.ignored.iter().any(|ignored| named(ignored, attribute)))
-                .map(|attribute| Column {
-                    index: attribute.index,
-                    redaction: options
-                        .redacted
-                        .iter()
-                        .find(|(column, _)| named(column, &attribute))
-                        .map(|(_, how)| Redaction::named(how, hash_key.as_deref())),
-                    codec: Codec::of(attribute.type_id, context),
-                    length: attribute.length,
-                    by_value: attribute.by_value,
-                    name: attribute.name,
-                })
-                .collect();
-            columns.sort_by(|one, other| key_order(&one.name, &other.name));
-
-            let label = options.label.as_ref().and_then(|label| {
-                let label =
-                    relation::attributes(descriptor).find(|attribute| !attribute.dropped && named(label, attribute))?;
-                columns.iter().position(|column| column.index == label.index && column.redaction.is_none())
-            });
-            let key = version
-                .key
-                .iter()
-                .map(|name| columns.iter().position(|column| column.name == name.as_bytes()))
-                .collect::<Option<Vec<usize>>>()
-                .unwrap_or_default();
-            let mut row_types = Vec::new();
-            columns.iter().for_each(|column| column.codec.row_types(&mut row_types));
-            version.recorded = Some(jsonb::strings(columns.iter().map(|column| &*column.name)));
-            let is_redacted = !options.redacted.is_empty();
-            Plan {
-                level: options.level,
-                statement_use: match (options.level, is_redacted) {
-                    (Level::Comprehensive, false) => StatementUse::Full,
-                    (Level::Comprehensive, true) => StatementUse::Redacted,
-                    _ => StatementUse::Omit,
-                },
-                key,
-                label,
-                attributes: usize::try_from((*descriptor).natts).unwrap_or(0),
-                is_heap: (*(*target).rd_rel).relam == pg_sys::HEAP_TABLE_AM_OID,
-                depends_on_settings: columns.iter().any(|column| column.codec.depends_on_settings()),
-                calls_foreign_code: columns.iter().any(|column| column.codec.calls_foreign_code()),
-                acting: acting(target, &options),
-                is_unconfigured,
-                recorded_unconfigured: None,
-                retention_id: options.retention_id,
-                row_types,
-                columns,
-                version,
-                written: None,
-                context,
-                suspended_in: 0,
-            }
+            let enabled = settings.as_ref().map(|settings| settings.table);
+            (relations::describe(enabled.or_else(|| enabled_tables::origin(target)).unwrap_or(oid)), settings)
+        };
+        let is_unconfigured = settings.is_none();
+        let options = match settings {
+            Some(settings) => Options::read(Item::of(&settings.options)),
+            // SAFETY: the relation is open, inside a transaction.
+            None => unsafe { without_settings(target, &version) },
+        };
+        // Options name columns of the table that was enabled; a partition may number its own otherwise.
+        let enabled = version.oid;
+        let named = |column: &ColumnName, attribute: &Attribute| {
+            let number = if enabled == oid { attribute.number } else { number_of(enabled, &attribute.name) };
+            column.is(&attribute.name, number)
+        };
+        let columns = columns(descriptor, &options, context, named);
+        let label = options.label.as_ref().and_then(|label| {
+            let label =
+                relation::attributes(descriptor).find(|attribute| !attribute.dropped && named(label, attribute))?;
+            columns.iter().position(|column| column.index == label.index && column.redaction.is_none())
+        });
+        let key = version
+            .key
+            .iter()
+            .map(|name| columns.iter().position(|column| column.name == name.as_bytes()))
+            .collect::<Option<Vec<usize>>>()
+            .unwrap_or_default();
+        let mut row_types = Vec::new();
+        columns.iter().for_each(|column| column.codec.row_types(&mut row_types));
+        version.recorded = Some(jsonb::strings(columns.iter().map(|column| &*column.name)));
+        let is_redacted = !options.redacted.is_empty();
+        Plan {
+            level: options.level,
+            statement_use: match (options.level, is_redacted) {
+                (Level::Comprehensive, false) => StatementUse::Full,
+                (Level::Comprehensive, true) => StatementUse::Redacted,
+                _ => StatementUse::Omit,
+            },
+            key,
+            label,
+            attributes: relation::attributes(descriptor).count(),
+            is_heap: access_method == pg_sys::HEAP_TABLE_AM_OID,
+            depends_on_settings: columns.iter().any(|column| column.codec.depends_on_settings()),
+            calls_foreign_code: columns.iter().any(|column| column.codec.calls_foreign_code()),
+            // SAFETY: the relation is open, inside a transaction.
+            acting: unsafe { acting(target, &options) },
+            is_unconfigured,
+            recorded_unconfigured: None,
+            retention_id: options.retention_id,
+            row_types,
+            columns,
+            version,
+            written: None,
+            context,
+            suspended_in: 0,
         }
     }
+}
+
+/// The columns that are recorded, in jsonb's key order, their codecs in the plan's memory.
+fn columns(
+    descriptor: pg_sys::TupleDesc,
+    options: &Options,
+    context: pg_sys::MemoryContext,
+    named: impl Fn(&ColumnName, &Attribute) -> bool,
+) -> Vec<Column> {
+    let hash_key = settings::hash_key_file().and_then(|path| redact::key(path).ok());
+    let redaction_of = |attribute: &Attribute| {
+        let (_, how) = options.redacted.iter().find(|(column, _)| named(column, attribute))?;
+        Some(Redaction::named(how, hash_key.as_deref()))
+    };
+    let mut columns: Vec<Column> = relation::attributes(descriptor)
+        .filter(|attribute| !attribute.dropped && !attribute.unstored)
+        .filter(|attribute| !options.ignored.iter().any(|ignored| named(ignored, attribute)))
+        .map(|attribute| Column {
+            index: attribute.index,
+            redaction: redaction_of(&attribute),
+            codec: Codec::of(attribute.type_id, context),
+            length: attribute.length,
+            by_value: attribute.by_value,
+            name: attribute.name,
+        })
+        .collect();
+    columns.sort_by(|one, other| key_order(&one.name, &other.name));
+    columns
 }
 
 /// The triggers that record what the options ask for: none on a temporary table, which is never enabled, and which any

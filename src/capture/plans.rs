@@ -7,12 +7,14 @@ use pgrx::pg_sys::{self, Oid};
 
 use super::plan::Plan;
 use crate::error::Error;
+use crate::pg::local::Local;
+use crate::pg::transaction::{self, Event, Step};
 
-static mut PLANS: Option<HashMap<Oid, Box<Plan>>> = None;
+static PLANS: Local<Option<HashMap<Oid, Box<Plan>>>> = Local::new(None);
 /// The plan used last and whether it still holds.
-static mut LAST: Option<(Oid, *mut Plan)> = None;
+static LAST: Local<Option<(Oid, *mut Plan)>> = Local::new(None);
 /// Plans that are out of date, freed when no row is being captured.
-static mut STALE: Vec<Oid> = Vec::new();
+static STALE: Local<Vec<Oid>> = Local::new(Vec::new());
 
 pub fn register() {
     // SAFETY: the callbacks are plain functions that live as long as the process.
@@ -28,9 +30,8 @@ pub fn register() {
             Some(schema_changed),
             pg_sys::Datum::from(0_usize),
         );
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
     }
+    transaction::register(Step::Plans, ends);
 }
 
 /// The plan for a relation, made if need be. It stays in place until the next call.
@@ -39,10 +40,10 @@ pub fn register() {
 /// The relation must be open, inside a transaction.
 #[inline]
 pub unsafe fn of(target: pg_sys::Relation) -> &'static mut Plan {
-    // SAFETY: plain variables of a single-threaded process.
+    // SAFETY: the relation is open; the plan used last is in its place as long as nothing has marked it stale.
     unsafe {
         let relation = (*target).rd_id;
-        if let Some((last, plan)) = LAST
+        if let Some((last, plan)) = LAST.get()
             && last == relation
         {
             return &mut *plan;
@@ -56,9 +57,9 @@ pub unsafe fn of(target: pg_sys::Relation) -> &'static mut Plan {
 unsafe fn find_or_make(key: Oid, target: pg_sys::Relation) -> &'static mut Plan {
     // SAFETY: no reference to a plan is held here, so stale ones can go.
     unsafe {
-        let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
-        LAST = None;
-        for stale in (*(&raw mut STALE)).drain(..) {
+        let plans = PLANS.in_place().get_or_insert_with(HashMap::new);
+        LAST.set(None);
+        for stale in STALE.in_place().drain(..) {
             if let Some(plan) = plans.remove(&stale) {
                 plan.free();
             }
@@ -66,12 +67,12 @@ unsafe fn find_or_make(key: Oid, target: pg_sys::Relation) -> &'static mut Plan 
         if !plans.contains_key(&key) {
             // Making a plan reads catalogs, which may mark others stale: nothing of the map is borrowed.
             let plan = Box::new(Plan::make(target));
-            (*(&raw mut PLANS)).get_or_insert_with(HashMap::new).insert(key, plan);
+            PLANS.in_place().get_or_insert_with(HashMap::new).insert(key, plan);
         }
-        let plans = (*(&raw mut PLANS)).get_or_insert_with(HashMap::new);
+        let plans = PLANS.in_place().get_or_insert_with(HashMap::new);
         let Some(plan) = plans.get_mut(&key) else { Error::Internal { problem: "a plan was lost".into() }.raise() };
         let plan: *mut Plan = &mut **plan;
-        LAST = Some((key, plan));
+        LAST.set(Some((key, plan)));
         &mut *plan
     }
 }
@@ -96,45 +97,29 @@ unsafe extern "C-unwind" fn schema_changed(_argument: pg_sys::Datum, _cache: i32
 
 /// Notes plans as out of date. They may be in use: they go at the next look-up.
 fn mark_stale(is_stale: impl Fn(&Oid, &Plan) -> bool) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        LAST = None;
-        let Some(plans) = &*(&raw const PLANS) else { return };
-        for (key, plan) in plans {
-            if is_stale(key, plan) && !(*(&raw const STALE)).contains(key) {
-                (*(&raw mut STALE)).push(*key);
-            }
+    LAST.set(None);
+    // SAFETY: PostgreSQL may call this while a plan is in use, which is only read here, and never while one is freed.
+    let (plans, stale) = unsafe { (&*PLANS.as_ptr(), STALE.in_place()) };
+    for (key, plan) in plans.iter().flatten() {
+        if is_stale(key, plan) && !stale.contains(key) {
+            stale.push(*key);
         }
     }
 }
 
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    use pg_sys::XactEvent::*;
+fn ends(event: Event) {
     match event {
-        XACT_EVENT_COMMIT => settle(|_| Some(0)),
-        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => settle(|pending| (pending == 0).then_some(0)),
-        _ => {}
-    }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        settle(|pending| (pending < subtransaction).then_some(pending));
+        Event::Commit => settle(|_| Some(0)),
+        Event::Prepare | Event::Abort => settle(|pending| (pending == 0).then_some(0)),
+        Event::SubAbort(subtransaction) => settle(|pending| (pending < subtransaction).then_some(pending)),
+        Event::Ending => {}
     }
 }
 
 /// Lets `keep` decide about every version's row by the subtransaction that wrote it.
 fn settle(keep: impl Fn(u32) -> Option<u32>) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        let Some(plans) = &mut *(&raw mut PLANS) else { return };
-        for plan in plans.values_mut() {
-            plan.settle(&keep);
-        }
+    // SAFETY: no row is being recorded when a transaction or a subtransaction ends.
+    for plan in unsafe { PLANS.in_place() }.iter_mut().flat_map(HashMap::values_mut) {
+        plan.settle(&keep);
     }
 }

@@ -15,7 +15,9 @@ use crate::encode::pin;
 use crate::error::Error;
 use crate::event::Event;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::raw;
+use crate::pg::transaction::{self, Event as End, Step};
 use crate::pg::trigger::{Call, Operation};
 use crate::settings;
 use crate::store::append;
@@ -24,35 +26,19 @@ entry_point!(audit_capture_row, pg_finfo_audit_capture_row, capture_row);
 
 /// Lets aborts end what an ERROR left unfinished.
 pub fn register() {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
+    transaction::register(Step::Row, ends);
 }
 
-unsafe extern "C-unwind" fn transaction_ends(_event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { BUSY = 0 }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe {
-        if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB && subtransaction <= BUSY {
-            BUSY = 0;
-        }
+fn ends(end: End) {
+    match end {
+        End::SubAbort(subtransaction) if subtransaction > BUSY.get() => {}
+        _ => BUSY.set(0),
     }
 }
 
 /// The subtransaction in which a row is being recorded whose types run foreign code, 0 for none. Such code
 /// could change audited rows, whose capture would overwrite the buffers.
-static mut BUSY: u32 = 0;
+static BUSY: Local<u32> = Local::new(0);
 
 /// # Safety
 /// Called by PostgreSQL.
@@ -85,16 +71,16 @@ unsafe fn capture_row(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// The tuples must be of `descriptor`, which must be the one that the plan was made for.
 pub unsafe fn record(plan: &mut Plan, descriptor: pg_sys::TupleDesc, row: Row) {
-    // SAFETY: the buffers are used by one thread and not across calls; no user code runs in between but
+    // SAFETY: the buffers are used in this call alone; no user code runs in between but
     // foreign output functions, which write nothing that is audited.
     unsafe {
-        if BUSY != 0 {
+        if BUSY.get() != 0 {
             Error::Internal { problem: "a type's output function changes audited tables".into() }.raise();
         }
         if plan.calls_foreign_code {
-            BUSY = raw::GetCurrentSubTransactionId();
+            BUSY.set(raw::GetCurrentSubTransactionId());
         }
-        let buffers = &mut *(&raw mut BUFFERS);
+        let buffers = BUFFERS.in_place();
         buffers.enter(plan.attributes);
         let caller = pg_sys::CurrentMemoryContext;
         pg_sys::CurrentMemoryContext = buffers.context;
@@ -106,7 +92,7 @@ pub unsafe fn record(plan: &mut Plan, descriptor: pg_sys::TupleDesc, row: Row) {
             buffers.encode(plan, &row);
         }
         pin::release();
-        BUSY = 0;
+        BUSY.set(0);
         if is_recorded {
             write(buffers, plan, &row);
         }

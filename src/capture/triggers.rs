@@ -9,10 +9,11 @@ use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::options::Options;
-use crate::encode::restore::reader::Item;
+use crate::jsonb::Item;
 use crate::pg::arguments::Arguments;
 use crate::pg::catalog;
 use crate::pg::guard::entry_point;
+use crate::pg::opened::Opened;
 use crate::pg::trigger::triggers;
 use crate::store::enabled;
 
@@ -91,27 +92,25 @@ unsafe fn current_states(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let arguments = Arguments::new(arguments);
         let target = arguments.oid(0).unwrap_or(Oid::INVALID);
-        let opened = pg_sys::try_relation_open(target, pg_sys::AccessShareLock as i32);
-        if opened.is_null() {
+        let Some(opened) = Opened::if_there(target, pg_sys::AccessShareLock).map(Opened::and_unlocks) else {
             return arguments.null();
-        }
-        let states = enabled::table(opened).map(|settings| {
+        };
+        let relation = opened.as_ptr();
+        let states = enabled::table(relation).map(|settings| {
             let asked = u32::from(Options::read(Item::of(&settings.options)).operations.cast_unsigned());
             let rows =
                 asked & (pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_DELETE | pg_sys::TRIGGER_TYPE_UPDATE);
-            let kind = u8::try_from((*(*opened).rd_rel).relkind).unwrap_or(0);
             // PostgreSQL 15 has no TRUNCATE triggers on foreign tables.
-            let takes_truncate = kind != pg_sys::RELKIND_FOREIGN_TABLE || cfg!(not(feature = "pg15"));
-            let row = if rows == 0 { 3 } else { state(opened, c"capture_row", rows | pg_sys::TRIGGER_TYPE_ROW) };
+            let takes_truncate = opened.kind() != pg_sys::RELKIND_FOREIGN_TABLE || cfg!(not(feature = "pg15"));
+            let row = if rows == 0 { 3 } else { state(relation, c"capture_row", rows | pg_sys::TRIGGER_TYPE_ROW) };
             let truncate = match asked & pg_sys::TRIGGER_TYPE_TRUNCATE {
                 wanted if wanted != 0 && takes_truncate => {
-                    state(opened, c"capture_truncate", wanted | pg_sys::TRIGGER_TYPE_BEFORE)
+                    state(relation, c"capture_truncate", wanted | pg_sys::TRIGGER_TYPE_BEFORE)
                 }
                 _ => 3,
             };
             vec![i32::from(row), i32::from(truncate)]
         });
-        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
         states.and_then(IntoDatum::into_datum).unwrap_or_else(|| arguments.null())
     }
 }

@@ -11,19 +11,20 @@ use super::options::Level;
 use super::plan::Plan;
 use super::plans;
 use crate::context;
-use crate::encode::jsonb::{Kind, Writer};
 use crate::error::Error;
 use crate::event::Event;
+use crate::jsonb::{Kind, Writer};
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::trigger::{Call, Operation};
-use crate::pg::{raw, relation};
+use crate::pg::{heap, opened, raw, relation};
 use crate::settings;
 use crate::store::append;
 
 entry_point!(audit_capture_truncate, pg_finfo_audit_capture_truncate, capture_truncate);
 
 /// The command whose TRUNCATE of a partitioned table has been recorded: transaction, command, table.
-static mut COVERED: Option<(u64, u32, Oid)> = None;
+static COVERED: Local<Option<(u64, u32, Oid)>> = Local::new(None);
 
 /// What a TRUNCATE takes away.
 #[derive(Default)]
@@ -55,22 +56,32 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
             return Datum::null();
         }
         let is_exact = plan.level == Level::Comprehensive;
-        let mut loss = Loss::default();
-        let members = relation::members((*target).rd_id, pg_sys::AccessExclusiveLock);
-        let is_partitioned = is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE);
-        for position in 0..relation::list_length(members) {
-            let member = relation::list_oid(members, position);
-            if member == (*target).rd_id || is_partitioned {
-                subtract(member, is_exact, &mut loss);
-            }
-        }
-        if is_partitioned {
-            COVERED = Some((command.0, command.1, (*target).rd_id));
+        let loss = loss(target, is_exact);
+        if is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE) {
+            COVERED.set(Some((command.0, command.1, (*target).rd_id)));
         }
         // Images of other tables came between.
         write(plans::of(target), is_exact, &loss);
     }
     Datum::null()
+}
+
+/// What the table and, where it is partitioned, its partitions hold.
+///
+/// # Safety
+/// The table must be open and locked exclusively.
+unsafe fn loss(target: pg_sys::Relation, is_exact: bool) -> Loss {
+    let mut loss = Loss::default();
+    // SAFETY: the table is open; its members are locked as it is.
+    unsafe {
+        let is_partitioned = is_kind(target, pg_sys::RELKIND_PARTITIONED_TABLE);
+        for member in relation::members((*target).rd_id, pg_sys::AccessExclusiveLock) {
+            if member == (*target).rd_id || is_partitioned {
+                subtract(member, is_exact, &mut loss);
+            }
+        }
+    }
+    loss
 }
 
 /// Whether an ancestor is being truncated by the same command and has said so.
@@ -80,12 +91,11 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
 unsafe fn is_covered(target: pg_sys::Relation, command: (u64, u32)) -> bool {
     // SAFETY: per the contract.
     unsafe {
-        let Some((transaction, number, root)) = COVERED else { return false };
+        let Some((transaction, number, root)) = COVERED.get() else { return false };
         if (transaction, number) != command || !(*(*target).rd_rel).relispartition {
             return false;
         }
-        let ancestors = raw::get_partition_ancestors((*target).rd_id);
-        (0..relation::list_length(ancestors)).any(|position| relation::list_oid(ancestors, position) == root)
+        relation::ancestors((*target).rd_id).any(|ancestor| ancestor == root)
     }
 }
 
@@ -94,10 +104,12 @@ unsafe fn is_covered(target: pg_sys::Relation, command: (u64, u32)) -> bool {
 /// # Safety
 /// The table must be locked exclusively.
 unsafe fn subtract(table: Oid, is_exact: bool, loss: &mut Loss) {
-    // SAFETY: the table is open between the two calls.
+    // SAFETY: inside a transaction; the table is open for the closure.
     unsafe {
-        let opened = pg_sys::table_open(table, pg_sys::AccessExclusiveLock as i32);
-        if is_kind(opened, pg_sys::RELKIND_RELATION) {
+        opened::with(table, pg_sys::AccessExclusiveLock, |opened| {
+            if !is_kind(opened, pg_sys::RELKIND_RELATION) {
+                return;
+            }
             let size = pgrx::direct_function_call::<i64>(pg_sys::pg_total_relation_size, &[Some(Datum::from(table))]);
             loss.bytes += size.unwrap_or(0);
             if is_exact {
@@ -109,29 +121,22 @@ unsafe fn subtract(table: Oid, is_exact: bool, loss: &mut Loss) {
             } else {
                 loss.rows += (f64::from((*(*opened).rd_rel).reltuples).max(0.0)) as i64;
             }
-        }
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        });
     }
 }
 
 /// # Safety
 /// The table must be open.
 unsafe fn count(table: pg_sys::Relation) -> i64 {
-    // SAFETY: the scan ends before the snapshot does.
+    let mut rows = 0;
+    // SAFETY: the table is open.
     unsafe {
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let slot = pg_sys::table_slot_create(table, core::ptr::null_mut());
-        let scan = pg_sys::table_beginscan(table, snapshot, 0, core::ptr::null_mut());
-        let mut rows = 0;
-        while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
-            pgrx::check_for_interrupts!();
+        heap::rows(table, |_| {
             rows += 1;
-        }
-        pg_sys::table_endscan(scan);
-        pg_sys::ExecDropSingleTupleTableSlot(slot);
-        pg_sys::UnregisterSnapshot(snapshot);
-        rows
+            true
+        });
     }
+    rows
 }
 
 /// # Safety

@@ -7,8 +7,8 @@ use pgrx::pg_sys;
 
 use super::text;
 use crate::encode::codec::Codec;
-use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::value;
+use crate::jsonb::{Kind, Writer};
 use crate::settings;
 
 /// Where in its text the active portal's statement stands.
@@ -29,12 +29,7 @@ pub fn has_comment() -> bool {
 /// The portal must be live.
 unsafe fn planned(portal: &pg_sys::PortalData) -> Option<&pg_sys::PlannedStmt> {
     // SAFETY: a portal's statements are PlannedStmt nodes.
-    unsafe {
-        if crate::pg::relation::list_length(portal.stmts) == 0 {
-            return None;
-        }
-        crate::pg::relation::list_pointer::<pg_sys::PlannedStmt>(portal.stmts, 0).as_ref()
-    }
+    unsafe { crate::pg::list::pointers::<pg_sys::PlannedStmt>(portal.stmts).next()?.as_ref() }
 }
 
 /// The text that the client sent for this execution; none for a named prepared statement.

@@ -9,7 +9,8 @@ use pgrx::pg_sys::{self, Datum};
 
 use super::client::{fresh_text, parameters, statement_text};
 use super::{StatementUse, text};
-use crate::encode::jsonb::Writer;
+use crate::jsonb::Writer;
+use crate::pg::datum;
 use crate::settings;
 use crate::store::dictionary;
 use crate::store::partition::Parent;
@@ -238,23 +239,10 @@ fn clip(text: &mut Vec<u8>, most: usize) {
     }
 }
 
-/// # Safety
-/// Allocates in the current memory context.
-unsafe fn text_datum(text: Option<&Vec<u8>>) -> Option<Datum> {
-    let text = text?;
-    let length = i32::try_from(text.len()).unwrap_or(0);
-    // SAFETY: the bytes are readable for their length.
-    Some(Datum::from(unsafe { pg_sys::cstring_to_text_with_len(text.as_ptr().cast(), length) }))
+fn text_datum(text: Option<&Vec<u8>>) -> Option<Datum> {
+    text.map(|text| datum::text(text))
 }
 
-/// # Safety
-/// Allocates in the current memory context.
-unsafe fn varlena_datum(bytes: Option<&Vec<u8>>) -> Option<Datum> {
-    let bytes = bytes?;
-    // SAFETY: the copy has room for all bytes and is aligned.
-    unsafe {
-        let copy = pg_sys::palloc(bytes.len()).cast::<u8>();
-        copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        Some(Datum::from(copy))
-    }
+fn varlena_datum(bytes: Option<&Vec<u8>>) -> Option<Datum> {
+    bytes.map(|bytes| datum::copy(bytes))
 }

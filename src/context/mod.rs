@@ -17,6 +17,8 @@ use core::ffi::{CStr, c_char};
 
 use pgrx::pg_sys::{self, Oid};
 
+use crate::pg::local::Local;
+use crate::pg::transaction::{self, Event, Step};
 use crate::pg::{clock, raw};
 use crate::settings;
 use content::Content;
@@ -74,18 +76,14 @@ struct Current {
     written_at: i64,
 }
 
-static mut CURRENT: [Option<Current>; 3] = [const { None }; 3];
-static mut REMEMBERED: Remembered = Remembered::new();
+static CURRENT: Local<[Option<Current>; 3]> = Local::new([const { None }; 3]);
+static REMEMBERED: Local<Remembered> = Local::new(Remembered::new());
 
 /// How long a context is used before it is written again, so that its partition may go soon after the events'.
 const LIFETIME: i64 = 86_400_000_000;
 
 pub fn register() {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
+    transaction::register(Step::Contexts, ends);
 }
 
 /// The context of what is being done now, written if need be.
@@ -94,11 +92,11 @@ pub fn register() {
 /// Must run inside a transaction that may write.
 #[inline]
 pub unsafe fn current(statement_use: StatementUse) -> Reference {
-    // SAFETY: plain variables of a single-threaded process, and functions that only read others.
+    // SAFETY: inside a transaction; the current context is used by nobody else until it is returned.
     unsafe {
         let fingerprint = fingerprint();
         let statement = statement();
-        if let Some(current) = &mut (*(&raw mut CURRENT))[statement_use as usize]
+        if let Some(current) = &mut CURRENT.in_place()[statement_use as usize]
             && current.fingerprint == fingerprint
         {
             if current.statement == statement {
@@ -127,7 +125,7 @@ unsafe fn find_or_write(statement_use: StatementUse, fingerprint: Fingerprint, s
         let session_id = session::current();
         let content = Content::gather(session_id, statement_use);
         let now = clock::now();
-        let remembered = &mut *(&raw mut REMEMBERED);
+        let remembered = REMEMBERED.in_place();
         let hash = content.hash();
         let (context_id, written_at) = match remembered.find(hash) {
             Some((id, written_at)) if now < written_at + LIFETIME => (id, written_at),
@@ -138,7 +136,7 @@ unsafe fn find_or_write(statement_use: StatementUse, fingerprint: Fingerprint, s
             }
         };
         let reference = Reference { context_id, node_id };
-        (*(&raw mut CURRENT))[statement_use as usize] = Some(Current {
+        CURRENT.in_place()[statement_use as usize] = Some(Current {
             fingerprint,
             statement,
             application_hash: content::application_hash(),
@@ -181,40 +179,24 @@ unsafe fn statement() -> Statement {
     }
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    use pg_sys::XactEvent::*;
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        match event {
-            XACT_EVENT_COMMIT => {
-                (*(&raw mut REMEMBERED)).commit();
-                session::commit();
-                expire();
-            }
-            // What a prepared transaction wrote may still be rolled back.
-            XACT_EVENT_ABORT | XACT_EVENT_PREPARE => forget(0),
-            _ => {}
+fn ends(event: Event) {
+    match event {
+        Event::Commit => {
+            // SAFETY: used by nobody else, and nothing of PostgreSQL's is called.
+            unsafe { REMEMBERED.in_place() }.commit();
+            session::commit();
+            expire();
         }
-    }
-}
-
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        forget(subtransaction);
+        Event::Prepare | Event::Abort => forget(0),
+        Event::SubAbort(subtransaction) => forget(subtransaction),
+        Event::Ending => {}
     }
 }
 
 /// Forgets contexts that are to be written again, also those of a procedure that commits for ever.
 fn expire() {
-    // SAFETY: plain variables of a single-threaded process.
-    for slot in unsafe { &mut *(&raw mut CURRENT) } {
+    // SAFETY: used by nobody else; the clock calls nothing of ours.
+    for slot in unsafe { CURRENT.in_place() } {
         if slot.as_ref().is_some_and(|current| clock::now() >= current.written_at + LIFETIME) {
             *slot = None;
         }
@@ -223,12 +205,10 @@ fn expire() {
 
 /// Forgets what was written in this subtransaction and those inside it, whose ids are higher.
 fn forget(subtransaction: u32) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        CURRENT = [const { None }; 3];
-        (*(&raw mut REMEMBERED)).abort(subtransaction);
-        session::abort(subtransaction);
-    }
+    CURRENT.set([const { None }; 3]);
+    // SAFETY: used by nobody else, and nothing of PostgreSQL's is called.
+    unsafe { REMEMBERED.in_place() }.abort(subtransaction);
+    session::abort(subtransaction);
 }
 
 /// A NUL-terminated text of PostgreSQL's, `None` where it is null or empty.

@@ -6,6 +6,7 @@ use core::ffi::CStr;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::{IntoDatum, direct_function_call_as_datum};
 
+use crate::pg::local::Local;
 use crate::pg::scan::{self, Condition};
 use crate::pg::{clock, raw, version};
 use crate::settings;
@@ -21,28 +22,23 @@ struct Known {
     pending: u32,
 }
 
-static mut NODE: Option<Known> = None;
-static mut SESSION: Option<Known> = None;
+static NODE: Local<Option<Known>> = Local::new(None);
+static SESSION: Local<Option<Known>> = Local::new(None);
 /// The partition that the row of the session is in, and when it was last seen there.
-static mut SEEN: (Oid, i64) = (Oid::INVALID, 0);
+static SEEN: Local<(Oid, i64)> = Local::new((Oid::INVALID, 0));
 
 /// The id of this server's incarnation.
 ///
 /// # Safety
 /// Must run inside a transaction that may write.
 pub unsafe fn node() -> i32 {
-    // SAFETY: plain variables of a single-threaded process; inside a transaction.
-    unsafe {
-        let known = match NODE {
-            Some(known) => known,
-            None => {
-                let known = find_or_write_node();
-                NODE = Some(known);
-                known
-            }
-        };
-        i32::try_from(known.id).unwrap_or(0)
-    }
+    let known = NODE.get().unwrap_or_else(|| {
+        // SAFETY: inside a transaction that may write.
+        let known = unsafe { find_or_write_node() };
+        NODE.set(Some(known));
+        known
+    });
+    i32::try_from(known.id).unwrap_or(0)
 }
 
 /// The id of this connection's row.
@@ -50,45 +46,38 @@ pub unsafe fn node() -> i32 {
 /// # Safety
 /// Must run inside a transaction that may write, after [`node`].
 pub unsafe fn current() -> i64 {
-    // SAFETY: as in `node`.
-    unsafe {
-        let now = clock::now();
-        if let Some(known) = SESSION {
-            // A context that is younger than that keeps it (sql/partition/dictionary.sql).
-            if now < SEEN.1 + super::LIFETIME {
-                return known.id;
-            }
-            if dictionary::hold_partition(Parent::Sessions, known.id) == SEEN.0 {
-                SEEN.1 = now;
-                return known.id;
-            }
+    let now = clock::now();
+    // SAFETY: inside a transaction that may write.
+    let partition_of = |id| unsafe { dictionary::hold_partition(Parent::Sessions, id) };
+    if let Some(known) = SESSION.get() {
+        let (partition, seen_at) = SEEN.get();
+        // A context that is younger than that keeps it (sql/partition/dictionary.sql).
+        if now < seen_at + super::LIFETIME {
+            return known.id;
         }
-        let id = write_session();
-        SEEN = (dictionary::hold_partition(Parent::Sessions, id), now);
-        SESSION = Some(Known { id, pending: raw::GetCurrentSubTransactionId() });
-        id
+        if partition_of(known.id) == partition {
+            SEEN.set((partition, now));
+            return known.id;
+        }
     }
+    // SAFETY: inside a transaction that may write.
+    let (id, pending) = unsafe { (write_session(), raw::GetCurrentSubTransactionId()) };
+    SEEN.set((partition_of(id), now));
+    SESSION.set(Some(Known { id, pending }));
+    id
 }
 
 pub fn commit() {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        for known in [&mut *(&raw mut NODE), &mut *(&raw mut SESSION)].into_iter().flatten() {
-            known.pending = 0;
-        }
+    for slot in [&NODE, &SESSION] {
+        slot.set(slot.get().map(|known| Known { pending: 0, ..known }));
     }
 }
 
 pub fn abort(subtransaction: u32) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        // With the context that kept the row of the session.
-        SEEN.1 = 0;
-        for slot in [&mut *(&raw mut NODE), &mut *(&raw mut SESSION)] {
-            if slot.is_some_and(|known| known.pending != 0 && known.pending >= subtransaction) {
-                *slot = None;
-            }
-        }
+    // With the context that kept the row of the session.
+    SEEN.set((SEEN.get().0, 0));
+    for slot in [&NODE, &SESSION] {
+        slot.set(slot.get().filter(|known| known.pending == 0 || known.pending < subtransaction));
     }
 }
 
@@ -98,57 +87,60 @@ pub fn abort(subtransaction: u32) {
 /// # Safety
 /// Must run inside a transaction that may write.
 unsafe fn find_or_write_node() -> Known {
-    // SAFETY: reading the control file's identity and our own tables.
-    unsafe {
-        let system = pg_sys::GetSystemIdentifier().cast_signed();
-        let database = pg_sys::MyDatabaseId;
+    // SAFETY: what the control file and this process say.
+    let (system, database, timeline) = unsafe {
         let timeline = pg_sys::GetWALInsertionTimeLine().cast_signed();
-        let mut found = None;
-        let conditions = [
-            Condition {
-                attribute: nodes::SYSTEM_IDENTIFIER,
-                procedure: Oid::from(pg_sys::F_INT8EQ),
-                value: Datum::from(system),
-            },
-            Condition {
-                attribute: nodes::DATABASE_OID,
-                procedure: Oid::from(pg_sys::F_OIDEQ),
-                value: Datum::from(database),
-            },
-            Condition {
-                attribute: nodes::TIMELINE,
-                procedure: Oid::from(pg_sys::F_INT4EQ),
-                value: Datum::from(timeline),
-            },
-        ];
+        (pg_sys::GetSystemIdentifier().cast_signed(), pg_sys::MyDatabaseId, timeline)
+    };
+    // SAFETY: inside a transaction.
+    if let Some(known) = unsafe { find_node(system, database, timeline) } {
+        return known;
+    }
+    let mut random = [0_u8; 4];
+    // SAFETY: the buffer has the length that is passed.
+    unsafe { pg_sys::pg_strong_random(random.as_mut_ptr().cast(), random.len()) };
+    let id = i32::from_ne_bytes(random) & i32::MAX | 1;
+    // SAFETY: the database is there, and its name ends with NUL.
+    let name = unsafe { CStr::from_ptr(pg_sys::get_database_name(database)) };
+    let values: [Option<Datum>; nodes::COUNT] = [
+        Some(Datum::from(id)),
+        server_name().into_datum(),
+        Some(Datum::from(system)),
+        Some(Datum::from(database)),
+        name.to_string_lossy().into_owned().into_datum(),
+        Some(Datum::from(timeline)),
+        Some(Datum::from(clock::now())),
+    ];
+    // SAFETY: the values are those of the columns in order, inside a transaction that may write.
+    unsafe {
+        dictionary::append(Parent::Nodes, i64::from(id), &values);
+        Known { id: i64::from(id), pending: raw::GetCurrentSubTransactionId() }
+    }
+}
+
+/// The node's row. A server that this cluster is a physical copy of may look alike.
+///
+/// # Safety
+/// Must run inside a transaction.
+unsafe fn find_node(system: i64, database: Oid, timeline: i32) -> Option<Known> {
+    let equal = |attribute, function, value| Condition { attribute, procedure: Oid::from(function), value };
+    let conditions = [
+        equal(nodes::SYSTEM_IDENTIFIER, pg_sys::F_INT8EQ, Datum::from(system)),
+        Condition::oid(nodes::DATABASE_OID, database),
+        equal(nodes::TIMELINE, pg_sys::F_INT4EQ, Datum::from(timeline)),
+    ];
+    let mut found = None;
+    // SAFETY: the conditions are of the columns' types; a row is read while it is visited.
+    unsafe {
         dictionary::rows(Parent::Nodes, &conditions, |descriptor, tuple| {
-            // A server that this cluster is a physical copy of may look alike.
             found = scan::attribute(tuple, nodes::NODE_ID, descriptor)
                 .map(|id| id.value() as i32)
                 .filter(|id| !remote::has(*id))
                 .map(|id| Known { id: i64::from(id), pending: scan::pending(tuple) });
             found.is_none()
         });
-        if let Some(known) = found {
-            return known;
-        }
-
-        let mut random = [0_u8; 4];
-        pg_sys::pg_strong_random(random.as_mut_ptr().cast(), random.len());
-        let id = i32::from_ne_bytes(random) & i32::MAX | 1;
-        let name = pg_sys::get_database_name(database);
-        let values: [Option<Datum>; nodes::COUNT] = [
-            Some(Datum::from(id)),
-            server_name().into_datum(),
-            Some(Datum::from(system)),
-            Some(Datum::from(database)),
-            CStr::from_ptr(name).to_string_lossy().into_owned().into_datum(),
-            Some(Datum::from(timeline)),
-            Some(Datum::from(clock::now())),
-        ];
-        dictionary::append(Parent::Nodes, i64::from(id), &values);
-        Known { id: i64::from(id), pending: raw::GetCurrentSubTransactionId() }
     }
+    found
 }
 
 /// The name in the settings, the cluster's, or the host's.

@@ -4,8 +4,8 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::varlena::varsize_any;
 
 use super::codec::ArrayCodec;
-use super::jsonb::{Kind, Writer};
 use super::{marker, value};
+use crate::jsonb::{Kind, Writer};
 use crate::pg::raw;
 
 /// Writes an array as a JSON array of its elements, or as its own text where that would not say all.

@@ -6,6 +6,7 @@ use pgrx::pg_sys::{self, Oid, PgOid};
 
 use super::lookup::{self, function, input_of, is_foreign, needs_names, output_of, text_type};
 use crate::error::Error;
+use crate::pg::local::Local;
 
 /// How values of one type become JSON.
 pub enum Codec {
@@ -238,19 +239,16 @@ impl Codec {
 /// otherwise take all memory there is.
 struct Part;
 
-static mut DEPTH: u32 = 0;
-static mut PARTS: u32 = 0;
+static DEPTH: Local<u32> = Local::new(0);
+static PARTS: Local<u32> = Local::new(0);
 /// Far more than any type that people make has.
 const MOST_PARTS: u32 = 20_000;
 
 impl Part {
     fn enter(type_id: Oid) -> Part {
-        // SAFETY: plain variables of a single-threaded process.
-        let parts = unsafe {
-            PARTS = if DEPTH == 0 { 1 } else { PARTS + 1 };
-            DEPTH += 1;
-            PARTS
-        };
+        let parts = if DEPTH.get() == 0 { 1 } else { PARTS.get() + 1 };
+        PARTS.set(parts);
+        DEPTH.set(DEPTH.get() + 1);
         let part = Part;
         if parts > MOST_PARTS {
             // SAFETY: format_type_be returns a NUL-terminated text for every OID.
@@ -263,7 +261,6 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // SAFETY: as above.
-        unsafe { DEPTH -= 1 }
+        DEPTH.set(DEPTH.get() - 1);
     }
 }

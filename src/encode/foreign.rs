@@ -6,8 +6,8 @@
 use pgrx::PgTryBuilder;
 use pgrx::pg_sys::{self, Datum, Oid};
 
-use super::jsonb::{Kind, Writer};
 use super::{marker, pin};
+use crate::jsonb::{Kind, Writer};
 use crate::pg::error;
 
 /// Writes the type's own text, or `{"$audit": {"unreadable": "<message>"}}` where its code failed.

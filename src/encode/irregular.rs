@@ -5,8 +5,8 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Datum, FmgrInfo};
 
-use super::jsonb::{Kind, Writer};
 use super::marker;
+use crate::jsonb::{Kind, Writer};
 use crate::pg::{raw, version};
 
 /// A `"char"` as charout prints it since 16: nothing for zero, `\ooo` for what is no ASCII character.

@@ -3,9 +3,9 @@
 use pgrx::pg_sys::{self, Datum};
 
 use super::codec::Codec;
-use super::jsonb::{Kind, Writer};
 use super::redact::{Redaction, hash};
 use super::value;
+use crate::jsonb::{Kind, Writer};
 use crate::pg::raw;
 
 /// A column that has a text: what [`write`] and [`text`] need of it.

@@ -8,8 +8,9 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::varlena::{varatt_is_1b_e, varatt_is_4b_c, varsize_any};
 use sha2::{Digest, Sha256};
 
-use super::jsonb::{Kind, Writer};
 use super::{marker, value};
+use crate::jsonb::{Kind, Writer};
+use crate::pg::opened::Opened;
 use crate::pg::raw;
 
 /// No image grows beyond this: jsonb containers end at 256 MB.
@@ -71,7 +72,7 @@ unsafe fn stored(header: *const pg_sys::varlena) -> Digested {
         let is_compressed = (stored_size as usize) < plain_size;
         let mut digester = Digester::new(is_compressed.then_some(pointer.va_extinfo), plain_size);
 
-        let toast = pg_sys::table_open(pointer.va_toastrelid, pg_sys::AccessShareLock as i32);
+        let toast = Opened::table(pointer.va_toastrelid, pg_sys::AccessShareLock).and_unlocks();
         let slice = pg_sys::palloc(SLICE as usize + 8).cast::<pg_sys::varlena>();
         let mut offset = 0;
         while offset < stored_size {
@@ -79,7 +80,7 @@ unsafe fn stored(header: *const pg_sys::varlena) -> Digested {
             // heap_fetch_toast_slice fills the payload of a varlena that is prepared for it.
             let header = length as u32 + 4;
             slice.cast::<u32>().write(if cfg!(target_endian = "little") { header << 2 } else { header });
-            fetch(toast, pointer.va_valueid, stored_size, offset, length, slice);
+            fetch(toast.as_ptr(), pointer.va_valueid, stored_size, offset, length, slice);
             // What TOAST holds of a compressed value begins with its size word (toast_save_datum).
             let skipped = if is_compressed && offset == 0 { 4 } else { 0 };
             let bytes = core::slice::from_raw_parts(slice.cast::<u8>().add(4), length as usize);
@@ -87,7 +88,6 @@ unsafe fn stored(header: *const pg_sys::varlena) -> Digested {
             offset += length;
         }
         pg_sys::pfree(slice.cast());
-        pg_sys::table_close(toast, pg_sys::AccessShareLock as i32);
         digester.finish()
     }
 }

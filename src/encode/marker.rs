@@ -1,7 +1,7 @@
 //! The one-key objects `{"$audit": …}` that stand where a plain JSON value would mislead.
 
 use super::digits::HEXADECIMAL;
-use super::jsonb::{Container, Kind, Writer};
+use crate::jsonb::{Kind, Open, Writer};
 
 /// The key that marks such an object.
 pub const KEY: &[u8] = b"$audit";
@@ -52,7 +52,7 @@ pub fn sent(writer: &mut Writer, text: &[u8], bytes: &[u8]) -> Kind {
 /// `{"$audit": {"capped": {"bytes": n, "sha256": "…"}}}`: a value over the cap, by its length and digest.
 pub fn capped(writer: &mut Writer, bytes: usize, digest: &[u8]) -> Kind {
     wrap(writer, b"capped", |writer| {
-        let mut object: Container = writer.object(2);
+        let mut object: Open = writer.object(2);
         writer.key(&mut object, b"bytes");
         writer.key(&mut object, b"sha256");
         super::number::integer(writer, i64::try_from(bytes).unwrap_or(i64::MAX));

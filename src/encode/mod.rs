@@ -2,8 +2,7 @@
 //!
 //! * [`codec`] decides once per column how its type is written, by what [`lookup`] finds; [`value`] writes one value,
 //!   [`array`] many.
-//! * [`jsonb`] is the binary writer; [`number`], [`time`] and [`network`] write binary forms without PostgreSQL's
-//!   output functions, with [`digits`].
+//! * [`number`], [`time`] and [`network`] write binary forms without PostgreSQL's output functions, with [`digits`].
 //! * [`json`] embeds the types json and jsonb, [`scanner`] reads the former; [`marker`] writes what a plain value cannot say.
 //! * [`irregular`] and [`query`] have the built-in types whose own text does not always read back.
 //! * [`foreign`] is the only place that calls output code which is not PostgreSQL's own.
@@ -16,7 +15,6 @@ mod digits;
 mod foreign;
 mod irregular;
 pub mod json;
-pub mod jsonb;
 pub mod key;
 pub mod large;
 pub mod lookup;
@@ -31,12 +29,14 @@ mod scanner;
 mod time;
 pub mod value;
 
+use crate::jsonb::Writer;
+
 /// Registers what PostgreSQL has to tell the encoder.
 pub fn register() {
     pin::register();
 }
 
 /// Writes an integer as a child of the container at hand.
-pub fn integer(writer: &mut jsonb::Writer, value: i64) {
+pub fn integer(writer: &mut Writer, value: i64) {
     number::integer(writer, value);
 }

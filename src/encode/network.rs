@@ -1,7 +1,7 @@
 //! The types inet and cidr.
 
 use super::digits::PAIRS;
-use super::jsonb::Writer;
+use crate::jsonb::Writer;
 
 /// The family of an IPv4 address (PGSQL_AF_INET of utils/inet.h), and the bits of a whole one.
 const IPV4: u8 = 2;

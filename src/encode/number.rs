@@ -3,7 +3,7 @@
 //! The format is that of src/backend/utils/adt/numeric.c: a header word, then base-10000 digits. The
 //! result is what `numeric_in` makes of the number's shortest text, digit for digit.
 
-use super::jsonb::Writer;
+use crate::jsonb::Writer;
 
 const SHORT: u16 = 0x8000;
 const SHORT_NEGATIVE: u16 = 0x2000;

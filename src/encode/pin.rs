@@ -7,7 +7,9 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use crate::pg::local::Local;
 use crate::pg::raw;
+use crate::pg::transaction::{self, Step};
 
 #[derive(Clone, Copy)]
 struct Saved {
@@ -18,8 +20,8 @@ struct Saved {
     time_zone: *mut pg_sys::pg_tz,
 }
 
-static mut SAVED: Option<Saved> = None;
-static mut UTC: *mut pg_sys::pg_tz = core::ptr::null_mut();
+static SAVED: Local<Option<Saved>> = Local::new(None);
+static UTC: Local<*mut pg_sys::pg_tz> = Local::new(core::ptr::null_mut());
 
 const ISO_DATES: i32 = 1;
 const POSTGRES_INTERVALS: i32 = 0;
@@ -27,67 +29,41 @@ const HEX: i32 = 1;
 
 /// Lets aborts put the settings back.
 pub fn register() {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
-}
-
-unsafe extern "C-unwind" fn transaction_ends(_event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    // SAFETY: on the backend's thread.
-    unsafe { release() }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    _subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut core::ffi::c_void,
-) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        // SAFETY: on the backend's thread.
-        unsafe { release() }
-    }
+    transaction::register(Step::Output, |_| release());
 }
 
 /// Pins the settings; [`release`] puts them back.
-///
-/// # Safety
-/// Must run on the backend's thread.
-pub unsafe fn hold() {
-    // SAFETY: plain variables of a single-threaded process.
+pub fn hold() {
+    if is_held() {
+        return;
+    }
+    if UTC.get().is_null() {
+        // SAFETY: the name is NUL-terminated; a time zone lives as long as the process.
+        UTC.set(unsafe { pg_sys::pg_tzset(c"UTC".as_ptr()) });
+    }
+    // SAFETY: variables of this process, set to values that their settings take.
     unsafe {
-        if is_held() {
-            return;
-        }
-        if UTC.is_null() {
-            UTC = pg_sys::pg_tzset(c"UTC".as_ptr());
-        }
-        SAVED = Some(Saved {
+        SAVED.set(Some(Saved {
             date_style: pg_sys::DateStyle,
             interval_style: pg_sys::IntervalStyle,
             extra_float_digits: pg_sys::extra_float_digits,
             bytea_output: raw::bytea_output,
             time_zone: pg_sys::session_timezone,
-        });
+        }));
         pg_sys::DateStyle = ISO_DATES;
         pg_sys::IntervalStyle = POSTGRES_INTERVALS;
         pg_sys::extra_float_digits = 1;
         raw::bytea_output = HEX;
-        pg_sys::session_timezone = UTC;
+        pg_sys::session_timezone = UTC.get();
     }
 }
 
 /// Puts the settings back. Harmless where nothing is pinned, as in an abort callback.
-///
-/// # Safety
-/// Must run on the backend's thread.
-pub unsafe fn release() {
-    // SAFETY: as in `hold`.
+pub fn release() {
+    let Some(saved) = SAVED.get() else { return };
+    SAVED.set(None);
+    // SAFETY: variables of this process, set to what they were.
     unsafe {
-        let Some(saved) = SAVED else { return };
-        SAVED = None;
         pg_sys::DateStyle = saved.date_style;
         pg_sys::IntervalStyle = saved.interval_style;
         pg_sys::extra_float_digits = saved.extra_float_digits;
@@ -98,8 +74,7 @@ pub unsafe fn release() {
 
 /// Whether [`hold`] is in force.
 pub fn is_held() -> bool {
-    // SAFETY: reading a plain variable of a single-threaded process.
-    unsafe { (*(&raw const SAVED)).is_some() }
+    SAVED.get().is_some()
 }
 
 /// What names and money are written under: names get their schema, unless it is pg_catalog.

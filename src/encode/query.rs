@@ -9,9 +9,9 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Datum, FmgrInfo, QueryItem, QueryOperand};
 
-use super::jsonb::{Kind, Writer};
 use super::marker;
 use super::value::packed;
+use crate::jsonb::{Kind, Writer};
 use crate::pg::raw;
 
 /// Writes a tsquery.

@@ -7,8 +7,8 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use sha2::Sha256;
 
 use super::codec::Codec;
-use super::jsonb::{Kind, Writer};
 use super::{marker, value};
+use crate::jsonb::{Kind, Writer};
 use crate::pg::guard::entry_point;
 
 entry_point!(audit_hash_key_is_readable, pg_finfo_audit_hash_key_is_readable, hash_key_is_readable);

@@ -4,8 +4,8 @@
 
 use audit_model::key_order;
 
-use super::jsonb::{Container, Kind, Writer};
 use super::{marker, number};
+use crate::jsonb::{Kind, Open, Writer};
 
 /// Nesting beyond this is kept as text.
 const DEPTH: usize = 48;
@@ -92,7 +92,7 @@ impl<'a> Scanner<'a> {
     fn array(&mut self, writer: &mut Writer, depth: usize) -> Option<()> {
         let count = self.children()?;
         self.at += 1;
-        let mut container: Container = writer.array(count);
+        let mut container: Open = writer.array(count);
         for index in 0..count {
             self.separator(index)?;
             let (kind, _) = self.value(writer, depth + 1)?;

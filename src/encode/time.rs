@@ -4,7 +4,7 @@
 //! read back by the type's own input function whatever the session's settings are.
 
 use super::digits::PAIRS;
-use super::jsonb::Writer;
+use crate::jsonb::Writer;
 
 const DAY: i64 = 86_400_000_000;
 /// Days of the 400 years after which the Gregorian calendar repeats itself.

@@ -11,7 +11,10 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::{partition, relation, scan};
+use crate::pg::local::Local;
+use crate::pg::opened::Opened;
+use crate::pg::scan::{self, Condition, Scan};
+use crate::pg::{partition, relation};
 use crate::store::layout;
 use crate::store::namespace;
 use crate::store::partition::Parent;
@@ -39,7 +42,7 @@ const SHOWN_OF_SESSION: [(usize, i16); 2] = [
 ];
 
 /// What the transaction has looked up, in its memory; null before the first.
-static mut KNOWN: *mut Known = ptr::null_mut();
+static KNOWN: Local<*mut Known> = Local::new(ptr::null_mut());
 
 struct Known {
     descriptor: pg_sys::TupleDesc,
@@ -100,9 +103,9 @@ unsafe fn copy(
 /// # Safety
 /// The call must be current, inside a transaction.
 unsafe fn known(call: FunctionCallInfo) -> *mut Known {
-    // SAFETY: a plain variable; zeroed memory is a Known that keeps nothing, and it is forgotten before it is freed.
+    // SAFETY: zeroed memory is a Known that keeps nothing, and it is forgotten before it is freed.
     unsafe {
-        if KNOWN.is_null() {
+        if KNOWN.get().is_null() {
             let memory = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
             let known = pg_sys::palloc0(size_of::<Known>()).cast::<Known>();
             let mut descriptor = ptr::null_mut();
@@ -111,15 +114,14 @@ unsafe fn known(call: FunctionCallInfo) -> *mut Known {
             (*known).forget.func = Some(forget);
             pg_sys::MemoryContextRegisterResetCallback(pg_sys::TopTransactionContext, &mut (*known).forget);
             pg_sys::MemoryContextSwitchTo(memory);
-            KNOWN = known;
+            KNOWN.set(known);
         }
-        KNOWN
+        KNOWN.get()
     }
 }
 
 unsafe extern "C-unwind" fn forget(_argument: *mut core::ffi::c_void) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { KNOWN = ptr::null_mut() }
+    KNOWN.set(ptr::null_mut());
 }
 
 /// Forms the row in the current memory context, which the executor resets for each.
@@ -177,34 +179,23 @@ unsafe fn visit(
     // SAFETY: the partition stays open for the scan; the snapshot is that of the query.
     unsafe {
         // The lock stays to the end of the transaction, as that of a table in a query does.
-        let dictionary = pg_sys::table_open(namespace::relation(&parent.name()), pg_sys::AccessShareLock as i32);
-        let partition = partition::holding(dictionary, id).partition;
-        pg_sys::table_close(dictionary, pg_sys::NoLock as i32);
+        let dictionary = Opened::table(namespace::relation(&parent.name()), pg_sys::AccessShareLock);
+        let partition = partition::holding(dictionary.as_ptr(), id).partition;
+        drop(dictionary);
         if partition == Oid::INVALID {
             return false;
         }
-        let opened = pg_sys::table_open(partition, pg_sys::AccessShareLock as i32);
-        layout::known(opened, parent);
-        let index = scan::btree_over(opened, ID);
-        let mut key = pg_sys::ScanKeyData::default();
-        let equal = pg_sys::BTEqualStrategyNumber as u16;
-        pg_sys::ScanKeyInit(&mut key, ID, equal, Oid::from(pg_sys::F_INT8EQ), Datum::from(id));
-        let snapshot = pg_sys::GetActiveSnapshot();
-        let scan = pg_sys::systable_beginscan(opened, index, index != Oid::INVALID, snapshot, 1, &mut key);
-        let mut has_found = false;
-        while !has_found {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let node = scan::attribute(tuple, NODE, (*opened).rd_att);
+        let opened = Opened::table(partition, pg_sys::AccessShareLock);
+        layout::known(opened.as_ptr(), parent);
+        let index = scan::btree_over(opened.as_ptr(), ID);
+        let equal = Condition { attribute: ID, procedure: Oid::from(pg_sys::F_INT8EQ), value: Datum::from(id) };
+        for tuple in Scan::begin(opened.as_ptr(), index, pg_sys::GetActiveSnapshot(), &[equal]) {
+            let node = scan::attribute(tuple, NODE, opened.descriptor());
             if node.is_some_and(|node| node.value() as i32 == node_id) {
-                has_found = true;
-                found(tuple, (*opened).rd_att);
+                found(tuple, opened.descriptor());
+                return true;
             }
         }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
-        has_found
+        false
     }
 }

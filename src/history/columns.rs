@@ -4,11 +4,11 @@ use audit_model::{Changes, Side};
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
 
 use super::call;
-use super::reader::Value;
 use super::row::Row;
 use super::values::{self, side_of};
-use crate::encode::jsonb::Writer;
+use crate::jsonb::{Value, Writer};
 use crate::pg::arguments::Arguments;
+use crate::pg::datum;
 use crate::pg::guard::entry_point;
 use crate::pg::rows::Rows;
 
@@ -29,7 +29,7 @@ unsafe fn column_changes(arguments: FunctionCallInfo) -> Datum {
         let mut writer = Writer::new();
         let mut push = |name: &[u8], old: Option<Value>, new: Option<Value>| {
             let [old, new] = [old, new].map(|value| value.map(|value| value.datum(&mut writer)));
-            rows.push([Some(call::text_value(name)), old, new]);
+            rows.push([Some(datum::text(name)), old, new]);
         };
         match values::held_by(call::integer(arguments, 0)) {
             Some(Changes::Columns) if changes.is_array() => changes.names().for_each(|name| push(name, None, None)),

@@ -9,9 +9,9 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::call;
 use super::path::Path;
-use super::reader::{Container, Value};
-use crate::encode::jsonb::Writer;
+use crate::jsonb::{Container, Value, Writer};
 use crate::pg::arguments::Arguments;
+use crate::pg::datum;
 use crate::pg::guard::entry_point;
 use crate::pg::rows::Rows;
 
@@ -90,7 +90,7 @@ impl Diff {
         }
         // SAFETY: the types are those of the result's columns; the values are copied into the result.
         unsafe {
-            let path = call::text_value(self.path.text());
+            let path = datum::text(self.path.text());
             let [old, new] = [old, new].map(|value| value.map(|value| value.datum(&mut self.writer)));
             self.rows.push([Some(path), old, new]);
             for value in [Some(path), old, new].into_iter().flatten() {

@@ -4,7 +4,8 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
 
-use crate::encode::restore::reader::Item;
+use crate::jsonb::Item;
+use crate::pg::opened::Opened;
 use crate::pg::relation;
 use crate::store::relations;
 use crate::store::settings as settings_of_tables;
@@ -33,25 +34,22 @@ impl Column {
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn columns(table: Oid) -> Vec<Column> {
-    // SAFETY: the relation is open while it is read.
-    unsafe {
-        let opened = pg_sys::relation_open(table, pg_sys::AccessShareLock as i32);
-        let options = settings_of_tables::options_of(table);
-        let attributes: Vec<_> = relation::attributes((*opened).rd_att).collect();
-        let columns = relations::key_numbers(opened)
-            .into_iter()
-            .filter_map(|number| attributes.iter().find(|attribute| attribute.number == number))
-            .map(|attribute| Column {
-                name: attribute.name.clone(),
-                number: attribute.number,
-                declared: attribute.type_id,
-                modifier: attribute.type_modifier,
-                is_hashed: options.as_deref().is_some_and(|options| hashes(options, &attribute.name)),
-            })
-            .collect();
-        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
-        columns
-    }
+    // SAFETY: inside a transaction.
+    let (opened, options) = unsafe {
+        (Opened::relation(table, pg_sys::AccessShareLock).and_unlocks(), settings_of_tables::options_of(table))
+    };
+    let attributes: Vec<_> = relation::attributes(opened.descriptor()).collect();
+    relations::key_numbers(&opened)
+        .into_iter()
+        .filter_map(|number| attributes.iter().find(|attribute| attribute.number == number))
+        .map(|attribute| Column {
+            name: attribute.name.clone(),
+            number: attribute.number,
+            declared: attribute.type_id,
+            modifier: attribute.type_modifier,
+            is_hashed: options.as_deref().is_some_and(|options| hashes(options, &attribute.name)),
+        })
+        .collect()
 }
 
 /// Whether the options of a table, a jsonb without its header, say that this column is hashed.
@@ -62,7 +60,7 @@ fn hashes(options: &[u8], column: &[u8]) -> bool {
 
 fn member<'a>(item: Item<'a>, name: &[u8]) -> Option<Item<'a>> {
     let Item::Object(object) = item else { return None };
-    object.pairs().into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    object.pairs().find(|(key, _)| *key == name).map(|(_, value)| value.item())
 }
 
 /// What a person has to pass instead.

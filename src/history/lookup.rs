@@ -11,19 +11,18 @@ use core::ffi::CStr;
 use pgrx::PgTryBuilder;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
-use super::call;
 use super::keys;
 use crate::encode::codec::Codec;
-use crate::encode::jsonb::Writer;
 use crate::encode::key::{self, Keyed};
 use crate::encode::pin;
 use crate::encode::redact::{self, Redaction};
 use crate::encode::restore::key::KeyType;
-use crate::encode::restore::reader::Item;
 use crate::error::Error;
+use crate::jsonb::{Item, Writer};
 use crate::pg::arguments::Arguments;
-use crate::pg::error;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
+use crate::pg::{datum, error};
 use crate::settings;
 use crate::store::enabled;
 
@@ -51,9 +50,9 @@ impl Keyed for Part {
 }
 
 /// Kept between calls, as an ERROR of PostgreSQL's frees nothing of Rust's.
-static mut PARTS: Vec<Part> = Vec::new();
-static mut TEXT: Vec<u8> = Vec::new();
-static mut SCRATCH: Writer = Writer::new();
+static PARTS: Local<Vec<Part>> = Local::new(Vec::new());
+static TEXT: Local<Vec<u8>> = Local::new(Vec::new());
+static SCRATCH: Local<Writer> = Local::new(Writer::new());
 
 const MOST: usize = pg_sys::INDEX_MAX_KEYS as usize;
 
@@ -62,20 +61,20 @@ const MOST: usize = pg_sys::INDEX_MAX_KEYS as usize;
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn key_of(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: these are the arguments of the current call; the statics are used by one thread and not across calls.
+    // SAFETY: these are the arguments of the current call; the buffers are used in this call alone.
     unsafe {
         let arguments = Arguments::new(arguments);
         let (Some(target), Some(entity_id)) = (arguments.oid(0), arguments.bytes(1)) else { return arguments.null() };
         let mut values = [Datum::null(); MOST];
         let mut nulls = [true; MOST];
-        let parts = &mut *(&raw mut PARTS);
+        let parts = PARTS.in_place();
         parts.clear();
         read(target, entity_id, parts, &mut values, &mut nulls);
-        let text = &mut *(&raw mut TEXT);
+        let text = TEXT.in_place();
         pin::hold();
-        key::write(text, &mut *(&raw mut SCRATCH), parts.iter(), &values, &nulls);
+        key::write(text, SCRATCH.in_place(), parts.iter(), &values, &nulls);
         pin::release();
-        call::text_value(text)
+        datum::text(text)
     }
 }
 
@@ -114,7 +113,7 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
             _ => {
                 document = parsed(entity_id);
                 match Item::of(document) {
-                    Item::Array(container) if container.elements().len() == columns.len() => container.elements(),
+                    Item::Array(container) if container.len() == columns.len() => container.items(),
                     _ => return Err(format!("the key of {} has {} columns", name_of(target), columns.len())),
                 }
             }
@@ -122,8 +121,7 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
         let mut found = Vec::with_capacity(columns.len());
         for ((column, key_type), item) in columns.iter().zip(&types).zip(items) {
             let is_digest = column.is_hashed && is_digest(&item);
-            // SAFETY: the digest is a text.
-            let value = if is_digest { Some(unsafe { digest_text(&item) }) } else { key_type.read(item)? };
+            let value = if is_digest { Some(digest_text(&item)) } else { key_type.read(item)? };
             found.push((value, is_digest));
         }
         Ok(found)
@@ -183,11 +181,9 @@ fn is_digest(item: &Item<'_>) -> bool {
     matches!(item, Item::String(text) if text.len() == 64 && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-/// # Safety
-/// Allocates in the current memory context.
-unsafe fn digest_text(item: &Item<'_>) -> Datum {
-    // SAFETY: per the contract.
-    unsafe { call::text_value(if let Item::String(text) = item { text } else { b"" }) }
+fn digest_text(item: &Item<'_>) -> Datum {
+    let Item::String(text) = item else { return datum::text(b"") };
+    datum::text(text)
 }
 
 /// Whether an error says something about a value: data exceptions, violated constraints, names that do not exist.

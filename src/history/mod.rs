@@ -8,7 +8,7 @@
 //! * [`search`] says whether an event contains a [`word`]; [`follow`] how far transaction ids have been given out;
 //! * [`server`] says how the library is loaded.
 //!
-//! All of it works on the binary form through [`reader`], whole rows through [`row`]: numbers keep their scale, nested values are copied.
+//! All of it works on the binary form through [`jsonb`](crate::jsonb), whole rows through [`row`]: numbers keep their scale, nested values are copied.
 
 mod attribution;
 mod call;
@@ -18,7 +18,6 @@ mod follow;
 mod keys;
 mod lookup;
 mod path;
-mod reader;
 mod row;
 mod search;
 mod server;

@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::reader::{Container, Value};
-use crate::encode::jsonb::Writer;
+use crate::jsonb::{Container, Value, Writer};
 
 /// The columns of the largest table (MaxTupleAttributeNumber).
 const MOST_COLUMNS: usize = 1664;

@@ -7,6 +7,7 @@ use pgrx::pg_sys::{Datum, FunctionCallInfo};
 use super::call;
 use super::values::held_by;
 use crate::pg::arguments::Arguments;
+use crate::pg::datum;
 use crate::pg::guard::entry_point;
 
 entry_point!(audit_summary, pg_finfo_audit_summary, summary);
@@ -26,6 +27,6 @@ unsafe fn summary(arguments: FunctionCallInfo) -> Datum {
         let mut sentence = Vec::with_capacity(128);
         let parts = Parts { actor, phrase, entity, entity_id, entity_label };
         summary::write(&mut sentence, parts, changes.map(|changes| (changes.len(), changes.names())));
-        call::text_value(&sentence)
+        datum::text(&sentence)
     }
 }

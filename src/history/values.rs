@@ -5,19 +5,19 @@ use audit_model::{Changes, EventType, Shape, Side, Source, merge};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
 use super::call;
-use super::reader::{Container, Value};
 use super::row::Row;
-use crate::encode::jsonb::{Kind, Writer};
+use crate::jsonb::{Container, Kind, Value, Writer};
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::raw;
+use crate::pg::local::Local;
+use crate::pg::{datum, raw};
 
 entry_point!(audit_changed_columns, pg_finfo_audit_changed_columns, changed_columns);
 entry_point!(audit_old_values, pg_finfo_audit_old_values, old_values);
 entry_point!(audit_new_values, pg_finfo_audit_new_values, new_values);
 
 /// Kept between calls, as an ERROR of PostgreSQL's frees nothing of Rust's.
-static mut WRITER: Writer = Writer::new();
+static WRITER: Local<Writer> = Local::new(Writer::new());
 
 /// Memory that the writer keeps after an unusually large value.
 const KEPT: usize = 1 << 20;
@@ -47,7 +47,7 @@ unsafe fn changed_columns(arguments: FunctionCallInfo) -> Datum {
         let count = changes.map_or(0, Container::len);
         let names = raw::palloc(count.max(1) * size_of::<Datum>()).cast::<Datum>();
         for (position, name) in changes.iter().flat_map(|changes| changes.names()).enumerate() {
-            names.add(position).write(call::text_value(name));
+            names.add(position).write(datum::text(name));
         }
         let mut length = i32::try_from(count).unwrap_or(0);
         let mut lower_bound = 1;
@@ -87,7 +87,7 @@ unsafe fn new_values(arguments: FunctionCallInfo) -> Datum {
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.
 unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
-    // SAFETY: the declarations in sql/read/values.sql; the static is used by one thread and not across calls.
+    // SAFETY: the declarations in sql/read/values.sql; the writer is used in this call alone.
     unsafe {
         let arguments = Arguments::new(arguments);
         let Some(held) = held_by(call::integer(arguments, 0)).filter(|held| held.has(side)) else {
@@ -96,7 +96,7 @@ unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
         let [changes, image, names] = [1, 2, 3].map(|position| call::jsonb(arguments, position));
         let row = |values| Row { values, names };
         let shape = changes.map(|changes| if changes.is_object() { Shape::Object } else { Shape::Array });
-        let writer = &mut *(&raw mut WRITER);
+        let writer = WRITER.in_place();
         match (held.source(side, shape, image.is_some()), changes, image) {
             (Some(Source::Row), Some(changes), _) => row(changes).write(writer),
             (Some(Source::Image), _, Some(image)) => row(image).write(writer),
@@ -104,7 +104,7 @@ unsafe fn values(arguments: FunctionCallInfo, side: Side) -> Datum {
             (Some(Source::Columns), Some(changes), _) => one_side(writer, changes, side),
             _ => return arguments.null(),
         }
-        let result = call::varlena_value(writer.finish());
+        let result = datum::copy(writer.finish());
         writer.shrink(KEPT);
         result
     }

@@ -9,10 +9,9 @@ use core::ffi::c_char;
 use memchr::{memchr2_iter, memmem};
 use pgrx::pg_sys;
 
-use super::reader::{Container, Value};
-use crate::encode::jsonb::{Kind, Writer};
 use crate::encode::marker;
 use crate::encode::number;
+use crate::jsonb::{Container, Kind, Value, Writer};
 
 /// The most digits of a word that is also a number.
 const DIGITS: usize = 30;

@@ -5,8 +5,12 @@ use core::ffi::CStr;
 use pgrx::bgworkers::BackgroundWorkerBuilder;
 use pgrx::pg_sys::{self, Oid};
 
-/// Requests maintenance where the library is preloaded; false where no launcher runs.
-static mut LAUNCHER: Option<fn(Oid) -> bool> = None;
+use super::local::Local;
+
+/// Requests maintenance of a database where the library is preloaded; false where no launcher runs.
+type Ask = fn(Oid) -> bool;
+
+static LAUNCHER: Local<Option<Ask>> = Local::new(None);
 
 /// A worker that this process has started.
 pub struct Worker {
@@ -89,15 +93,14 @@ pub fn register_permanent(name: &str, function: &str, restart: core::time::Durat
 }
 
 /// Says where maintenance is asked for. Called while the library is being preloaded.
-pub fn set_launcher(ask: fn(Oid) -> bool) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { LAUNCHER = Some(ask) }
+pub fn set_launcher(ask: Ask) {
+    LAUNCHER.set(Some(ask));
 }
 
 /// Asks the launcher for maintenance of the current database. False where there is none.
 pub fn ask_launcher() -> bool {
-    // SAFETY: plain variables of this process.
-    unsafe { LAUNCHER.is_some_and(|ask| ask(pg_sys::MyDatabaseId)) }
+    // SAFETY: a plain variable of this process.
+    LAUNCHER.get().is_some_and(|ask| ask(unsafe { pg_sys::MyDatabaseId }))
 }
 
 /// Has maintenance done in the current database: by the launcher, and where there is none by a worker that runs it

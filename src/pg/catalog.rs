@@ -4,6 +4,9 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
+use super::opened::Opened;
+use super::scan::{Condition, Scan};
+
 /// pg_inherits, its index over the parent and the numbers of its first two columns (catalog/pg_inherits.h), which pgrx does
 /// not bind.
 const INHERITS: u32 = 2611;
@@ -64,28 +67,19 @@ unsafe fn trigger_row(trigger: Oid) -> Option<(Oid, Oid)> {
     if trigger == Oid::INVALID {
         return None;
     }
-    // SAFETY: the catalog stays open and its row live for the scan (catalog/pg_trigger.h).
-    unsafe {
-        let opened = pg_sys::table_open(pg_sys::TriggerRelationId, pg_sys::AccessShareLock as i32);
-        let mut key = pg_sys::ScanKeyData::default();
-        pg_sys::ScanKeyInit(
-            &mut key,
-            i16::try_from(pg_sys::Anum_pg_trigger_oid).unwrap_or(1),
-            pg_sys::BTEqualStrategyNumber as u16,
-            Oid::from(pg_sys::F_OIDEQ),
-            Datum::from(trigger),
-        );
-        let index = Oid::from(pg_sys::TriggerOidIndexId);
-        let scan = pg_sys::systable_beginscan(opened, index, true, core::ptr::null_mut(), 1, &mut key);
-        let tuple = pg_sys::systable_getnext(scan);
-        let found = (!tuple.is_null()).then(|| {
-            let form = pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_trigger>(tuple);
-            ((*form).tgrelid, (*form).tgparentid)
-        });
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
-        found
-    }
+    let oid = i16::try_from(pg_sys::Anum_pg_trigger_oid).unwrap_or(1);
+    let index = Oid::from(pg_sys::TriggerOidIndexId);
+    // SAFETY: inside a transaction; the index is over the column, the snapshot the catalog's own.
+    let (_opened, mut scan) = unsafe {
+        let opened = Opened::table(pg_sys::TriggerRelationId, pg_sys::AccessShareLock).and_unlocks();
+        let scan = Scan::begin(opened.as_ptr(), index, core::ptr::null_mut(), &[Condition::oid(oid, trigger)]);
+        (opened, scan)
+    };
+    scan.next().map(|tuple| {
+        // SAFETY: a row of pg_trigger, live as long as the scan (catalog/pg_trigger.h).
+        let form = unsafe { &*pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_trigger>(tuple) };
+        (form.tgrelid, form.tgparentid)
+    })
 }
 
 /// The partition that this transaction attached to a table last, or detached from it last; `None` where it did not.
@@ -96,47 +90,44 @@ unsafe fn trigger_row(trigger: Oid) -> Option<(Oid, Oid)> {
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn moved_partition(parent: Oid, is_attached: bool) -> Option<Oid> {
-    let mut newest: Option<(u32, Oid)> = None;
-    // SAFETY: the catalog stays open and each row live while it is read; the command numbers are
-    // asked for rows of the current transaction only. Any row is looked at, deleted ones too.
-    unsafe {
-        let opened = pg_sys::table_open(Oid::from(INHERITS), pg_sys::AccessShareLock as i32);
-        let mut key = pg_sys::ScanKeyData::default();
-        pg_sys::ScanKeyInit(
-            &mut key,
-            INHERITS_PARENT,
-            pg_sys::BTEqualStrategyNumber as u16,
-            Oid::from(pg_sys::F_OIDEQ),
-            Datum::from(parent),
-        );
-        let index = Oid::from(INHERITS_PARENT_INDEX);
+    let index = Oid::from(INHERITS_PARENT_INDEX);
+    // SAFETY: inside a transaction; the index is over the column. Any row is looked at, deleted ones too.
+    let (opened, scan) = unsafe {
+        let opened = Opened::table(Oid::from(INHERITS), pg_sys::AccessShareLock).and_unlocks();
         let snapshot = &raw mut pg_sys::SnapshotAnyData;
-        let scan = pg_sys::systable_beginscan(opened, index, true, snapshot, 1, &mut key);
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let header = (*tuple).t_data;
-            let fields = (*header).t_choice.t_heap;
-            let mask = u32::from((*header).t_infomask);
-            let is_deleted = mask & pg_sys::HEAP_XMAX_INVALID == 0
-                && mask & pg_sys::HEAP_XMAX_IS_MULTI == 0
-                && pg_sys::TransactionIdIsCurrentTransactionId(fields.t_xmax);
-            let is_new =
-                mask & pg_sys::HEAP_XMIN_FROZEN == 0 && pg_sys::TransactionIdIsCurrentTransactionId(fields.t_xmin);
-            let command = match is_attached {
-                true if is_new && !is_deleted => super::raw::HeapTupleHeaderGetCmin(header),
-                false if is_deleted => super::raw::HeapTupleHeaderGetCmax(header),
-                _ => continue,
-            };
-            let child = super::scan::attribute(tuple, INHERITS_CHILD, (*opened).rd_att);
-            if let Some(child) = child.filter(|_| newest.is_none_or(|(latest, _)| command >= latest)) {
-                newest = Some((command, Oid::from(child.value() as u32)));
-            }
+        let scan = Scan::begin(opened.as_ptr(), index, snapshot, &[Condition::oid(INHERITS_PARENT, parent)]);
+        (opened, scan)
+    };
+    let mut newest: Option<(u32, Oid)> = None;
+    for tuple in scan {
+        // SAFETY: the row is live until the next one is read.
+        let Some(command) = (unsafe { command_of((*tuple).t_data, is_attached) }) else { continue };
+        // SAFETY: as above, and of the catalog's columns.
+        let child = unsafe { super::scan::attribute(tuple, INHERITS_CHILD, opened.descriptor()) };
+        if let Some(child) = child.filter(|_| newest.is_none_or(|(latest, _)| command >= latest)) {
+            newest = Some((command, Oid::from(child.value() as u32)));
         }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
     }
     newest.map(|(_, partition)| partition)
+}
+
+/// The command of this transaction that wrote the row and left it, or that deleted it; `None` where none did.
+///
+/// # Safety
+/// The row must be live.
+unsafe fn command_of(row: pg_sys::HeapTupleHeader, is_written: bool) -> Option<u32> {
+    // SAFETY: the row is live; the numbers of commands are asked for rows of the current transaction only.
+    unsafe {
+        let fields = (*row).t_choice.t_heap;
+        let mask = u32::from((*row).t_infomask);
+        let is_deleted = mask & pg_sys::HEAP_XMAX_INVALID == 0
+            && mask & pg_sys::HEAP_XMAX_IS_MULTI == 0
+            && pg_sys::TransactionIdIsCurrentTransactionId(fields.t_xmax);
+        let is_new = mask & pg_sys::HEAP_XMIN_FROZEN == 0 && pg_sys::TransactionIdIsCurrentTransactionId(fields.t_xmin);
+        match is_written {
+            true if is_new && !is_deleted => Some(super::raw::HeapTupleHeaderGetCmin(row)),
+            false if is_deleted => Some(super::raw::HeapTupleHeaderGetCmax(row)),
+            _ => None,
+        }
+    }
 }

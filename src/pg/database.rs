@@ -2,6 +2,9 @@
 
 use pgrx::pg_sys::{self, Oid};
 
+use super::opened::Opened;
+use super::scan::Scan;
+
 /// `datconnlimit` of a database whose DROP was interrupted (catalog/pg_database.h).
 const INVALID: i32 = -2;
 
@@ -51,27 +54,27 @@ pub struct Database {
 /// The databases that are no templates, take connections and are whole. In a transaction of its own.
 pub fn connectable() -> Vec<Database> {
     let mut found = Vec::new();
-    // SAFETY: a scan of a shared catalog, as the autovacuum launcher's (postmaster/autovacuum.c, get_database_list): its
-    // indexes are out of reach without a database.
-    unsafe {
-        pg_sys::StartTransactionCommand();
-        let databases = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock.cast_signed());
-        let scan =
-            pg_sys::systable_beginscan(databases, Oid::INVALID, false, core::ptr::null_mut(), 0, core::ptr::null_mut());
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let row = &*pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_database>(tuple);
+    // SAFETY: no transaction is under way.
+    unsafe { pg_sys::StartTransactionCommand() };
+    // A scan of a shared catalog, as the autovacuum launcher's (postmaster/autovacuum.c, get_database_list): its indexes are
+    // out of reach without a database.
+    {
+        // SAFETY: inside a transaction; the snapshot is the catalog's own.
+        let (_databases, scan) = unsafe {
+            let databases = Opened::table(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock).and_unlocks();
+            let scan = Scan::begin(databases.as_ptr(), Oid::INVALID, core::ptr::null_mut(), &[]);
+            (databases, scan)
+        };
+        for tuple in scan {
+            // SAFETY: a row of pg_database, live until the next one is read (catalog/pg_database.h).
+            let row = unsafe { &*pg_sys::heap_tuple_get_struct::<pg_sys::FormData_pg_database>(tuple) };
             if row.datallowconn && !row.datistemplate && row.datconnlimit != INVALID {
                 let name = String::from_utf8_lossy(super::relation::name(&row.datname)).into_owned();
                 found.push(Database { oid: row.oid, name });
             }
         }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(databases, pg_sys::AccessShareLock.cast_signed());
-        pg_sys::CommitTransactionCommand();
     }
+    // SAFETY: the transaction above, with nothing left open.
+    unsafe { pg_sys::CommitTransactionCommand() };
     found
 }

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::{self, Oid};
 
-use super::relation;
+use super::list;
 
 /// A partition, or the gap where one is missing.
 pub struct Holder {
@@ -109,10 +109,8 @@ unsafe fn only_value(datums: *const pg_sys::List) -> Option<Value> {
     // SAFETY: per the contract; the elements are PartitionRangeDatums (nodes/parsenodes.h), their values constants once the
     // bound is stored.
     unsafe {
-        if relation::list_length(datums) != 1 {
-            return None;
-        }
-        let datum = &*relation::list_pointer::<pg_sys::PartitionRangeDatum>(datums, 0);
+        let mut datums = list::pointers::<pg_sys::PartitionRangeDatum>(datums);
+        let datum = &*datums.next().filter(|_| datums.len() == 0)?;
         if datum.kind != pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_VALUE
             || datum.value.is_null()
             || (*datum.value).type_ != pg_sys::NodeTag::T_Const

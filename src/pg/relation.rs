@@ -2,7 +2,9 @@
 
 use core::ffi::CStr;
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::{self, Oid, ffi};
+
+use super::{list, raw};
 
 /// The languages of PostgreSQL's own C functions and of those in libraries (pg_language.dat).
 const INTERNAL_LANGUAGE: u32 = 12;
@@ -133,51 +135,40 @@ fn quoted(identifier: &CStr) -> String {
     String::from_utf8_lossy(quoted.to_bytes()).into_owned()
 }
 
-/// The length of a list, which may be NIL.
-///
-/// # Safety
-/// `list` must be null or a live list.
-pub unsafe fn list_length(list: *const pg_sys::List) -> usize {
-    // SAFETY: per the contract.
-    unsafe { list.as_ref() }.map_or(0, |list| usize::try_from(list.length).unwrap_or(0))
-}
-
-/// An element of a list of OIDs.
-///
-/// # Safety
-/// `position` must be below the list's length.
-pub unsafe fn list_oid(list: *const pg_sys::List, position: usize) -> Oid {
-    // SAFETY: per the contract.
-    unsafe { (*(*list).elements.add(position)).oid_value }
-}
-
-/// An element of a list of pointers.
-///
-/// # Safety
-/// `position` must be below the list's length, whose elements are of type `T`.
-pub unsafe fn list_pointer<T>(list: *const pg_sys::List, position: usize) -> *mut T {
-    // SAFETY: per the contract.
-    unsafe { (*(*list).elements.add(position)).ptr_value.cast() }
-}
-
 /// A relation and everything that inherits from it, locked.
 ///
 /// # Safety
 /// Must run inside a transaction.
-pub unsafe fn members(target: Oid, lock: u32) -> *mut pg_sys::List {
+pub unsafe fn members(target: Oid, lock: u32) -> impl Iterator<Item = Oid> {
     let lock = lock.cast_signed();
-    // SAFETY: per the contract; the boundary carries an ERROR.
-    unsafe {
-        pg_sys::ffi::pg_guard_ffi_boundary(|| super::raw::find_all_inheritors(target, lock, core::ptr::null_mut()))
-    }
+    // SAFETY: inside a transaction; the boundary carries an ERROR.
+    unsafe { list::oids(ffi::pg_guard_ffi_boundary(|| raw::find_all_inheritors(target, lock, core::ptr::null_mut()))) }
 }
 
 /// The direct children of a relation, locked.
 ///
 /// # Safety
 /// Must run inside a transaction.
-pub unsafe fn children(target: Oid, lock: u32) -> *mut pg_sys::List {
+pub unsafe fn children(target: Oid, lock: u32) -> impl Iterator<Item = Oid> {
     let lock = lock.cast_signed();
-    // SAFETY: per the contract; the boundary carries an ERROR.
-    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| super::raw::find_inheritance_children(target, lock)) }
+    // SAFETY: inside a transaction; the boundary carries an ERROR.
+    unsafe { list::oids(ffi::pg_guard_ffi_boundary(|| raw::find_inheritance_children(target, lock))) }
+}
+
+/// The partitioned tables that a partition belongs to, its own parent first.
+///
+/// # Safety
+/// Must run inside a transaction; the relation must be a partition.
+pub unsafe fn ancestors(target: Oid) -> impl DoubleEndedIterator<Item = Oid> {
+    // SAFETY: inside a transaction; the boundary carries an ERROR.
+    unsafe { list::oids(ffi::pg_guard_ffi_boundary(|| raw::get_partition_ancestors(target))) }
+}
+
+/// The indexes of an open table.
+///
+/// # Safety
+/// The table must be open.
+pub unsafe fn indexes(table: pg_sys::Relation) -> impl Iterator<Item = Oid> {
+    // SAFETY: the table is open; the list is a copy in the current memory context.
+    unsafe { list::oids(pg_sys::RelationGetIndexList(table)) }
 }

@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
+use super::opened::Opened;
 use super::relation;
 
 /// One equality condition: attribute number and value. `procedure` is the equality function of its type.
@@ -11,6 +12,64 @@ pub struct Condition {
     pub value: Datum,
 }
 
+impl Condition {
+    /// That a column of type oid has this value.
+    pub fn oid(attribute: i16, value: Oid) -> Condition {
+        Condition { attribute, procedure: Oid::from(pg_sys::F_OIDEQ), value: Datum::from(value) }
+    }
+
+    fn key(&self) -> pg_sys::ScanKeyData {
+        let mut key = pg_sys::ScanKeyData::default();
+        let equal = u16::try_from(pg_sys::BTEqualStrategyNumber).unwrap_or(3);
+        // SAFETY: fills in the key, with what the procedure's row in pg_proc says.
+        unsafe { pg_sys::ScanKeyInit(&mut key, self.attribute, equal, self.procedure, self.value) };
+        key
+    }
+}
+
+/// The rows of a scan, each live until the next is asked for. The scan ends with it, and after an ERROR as [`Opened`] says.
+pub struct Scan(pg_sys::SysScanDesc);
+
+impl Scan {
+    /// Along the index, where that is valid.
+    ///
+    /// # Safety
+    /// The relation must stay open as long as the scan, the index be one of its own and over the conditions' columns,
+    /// whose types the conditions must be of. The snapshot must be live or null, which stands for the catalogs' own.
+    pub unsafe fn begin(
+        relation: pg_sys::Relation,
+        index: Oid,
+        snapshot: pg_sys::Snapshot,
+        conditions: &[Condition],
+    ) -> Scan {
+        let mut keys: Vec<_> = conditions.iter().map(Condition::key).collect();
+        let count = i32::try_from(keys.len()).unwrap_or(0);
+        // SAFETY: the relation is open; the keys are copied (access/index/genam.c).
+        Scan(unsafe {
+            pg_sys::systable_beginscan(relation, index, index != Oid::INVALID, snapshot, count, keys.as_mut_ptr())
+        })
+    }
+}
+
+impl Iterator for Scan {
+    type Item = pg_sys::HeapTuple;
+
+    fn next(&mut self) -> Option<pg_sys::HeapTuple> {
+        // SAFETY: the scan has not ended.
+        let tuple = unsafe { pg_sys::systable_getnext(self.0) };
+        (!tuple.is_null()).then_some(tuple)
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: the scan has not ended, and its relation is open.
+            unsafe { pg_sys::systable_endscan(self.0) }
+        }
+    }
+}
+
 /// Calls `visit` with each visible row that meets the conditions, until it returns false.
 ///
 /// # Safety
@@ -18,43 +77,10 @@ pub struct Condition {
 pub unsafe fn rows(
     table: Oid,
     conditions: &[Condition],
-    mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
+    visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
 ) {
-    // SAFETY: the relation stays open and the snapshot registered for the whole scan.
-    unsafe {
-        let opened = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        // Not an MVCC snapshot, which would take predicate locks: bookkeeping of ours must not make SERIALIZABLE
-        // transactions of others fail. What this transaction has written is seen at once.
-        let snapshot = &raw mut pg_sys::SnapshotSelfData;
-        let mut keys: Vec<pg_sys::ScanKeyData> = Vec::with_capacity(conditions.len());
-        for condition in conditions {
-            let mut key = pg_sys::ScanKeyData::default();
-            pg_sys::ScanKeyInit(
-                &mut key,
-                condition.attribute,
-                u16::try_from(pg_sys::BTEqualStrategyNumber).unwrap_or(3),
-                condition.procedure,
-                condition.value,
-            );
-            keys.push(key);
-        }
-        let scan = pg_sys::systable_beginscan(
-            opened,
-            Oid::INVALID,
-            false,
-            snapshot,
-            i32::try_from(keys.len()).unwrap_or(0),
-            keys.as_mut_ptr(),
-        );
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() || !visit((*opened).rd_att, tuple) {
-                break;
-            }
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
-    }
+    // SAFETY: inside a transaction; the conditions are of the table's columns.
+    unsafe { visit_rows(&Opened::table(table, pg_sys::AccessShareLock), Oid::INVALID, conditions, visit) }
 }
 
 /// As [`rows`], along the table's B-tree over the column, where it has one.
@@ -64,25 +90,32 @@ pub unsafe fn rows(
 pub unsafe fn along_index(
     table: Oid,
     condition: &Condition,
+    visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
+) {
+    // SAFETY: inside a transaction; the condition is of the table's column, which the index is over.
+    unsafe {
+        let opened = Opened::table(table, pg_sys::AccessShareLock);
+        let index = btree_over(opened.as_ptr(), condition.attribute);
+        visit_rows(&opened, index, core::slice::from_ref(condition), visit);
+    }
+}
+
+/// # Safety
+/// As [`Scan::begin`].
+unsafe fn visit_rows(
+    opened: &Opened,
+    index: Oid,
+    conditions: &[Condition],
     mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
 ) {
-    // SAFETY: as in `rows`.
-    unsafe {
-        let opened = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let index = btree_over(opened, condition.attribute);
-        let mut key = pg_sys::ScanKeyData::default();
-        let equal = pg_sys::BTEqualStrategyNumber as u16;
-        pg_sys::ScanKeyInit(&mut key, condition.attribute, equal, condition.procedure, condition.value);
-        let snapshot = &raw mut pg_sys::SnapshotSelfData;
-        let scan = pg_sys::systable_beginscan(opened, index, index != Oid::INVALID, snapshot, 1, &mut key);
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() || !visit((*opened).rd_att, tuple) {
-                break;
-            }
+    // Not an MVCC snapshot, which would take predicate locks: bookkeeping of ours must not make SERIALIZABLE transactions
+    // of others fail. What this transaction has written is seen at once.
+    let snapshot = &raw mut pg_sys::SnapshotSelfData;
+    // SAFETY: the relation outlives the scan; the snapshot is a variable of PostgreSQL's; the rest is the caller's word.
+    for tuple in unsafe { Scan::begin(opened.as_ptr(), index, snapshot, conditions) } {
+        if !visit(opened.descriptor(), tuple) {
+            break;
         }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
     }
 }
 
@@ -91,24 +124,18 @@ pub unsafe fn along_index(
 /// # Safety
 /// `table` must be open.
 pub unsafe fn btree_over(table: pg_sys::Relation, attribute: i16) -> Oid {
-    // SAFETY: the indexes are those of an open relation.
-    unsafe {
-        let list = pg_sys::RelationGetIndexList(table);
-        for position in 0..relation::list_length(list) {
-            let oid = relation::list_oid(list, position);
-            let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as i32);
-            let description = &*(*index).rd_index;
-            let serves = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
-                && description.indisvalid
-                && description.indkey.values.as_slice(1)[0] == attribute
-                && pg_sys::RelationGetIndexPredicate(index).is_null();
-            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
-            if serves {
-                return oid;
-            }
-        }
-        Oid::INVALID
-    }
+    // SAFETY: the table is open.
+    let mut indexes = unsafe { relation::indexes(table) };
+    indexes
+        .find(|oid| {
+            // SAFETY: the indexes of an open table are there.
+            let index = unsafe { Opened::index(*oid, pg_sys::AccessShareLock) }.and_unlocks();
+            index.class().relam == pg_sys::BTREE_AM_OID
+                && index.key().is_some_and(|(row, columns)| row.indisvalid && columns.first() == Some(&attribute))
+                // SAFETY: the index is open.
+                && unsafe { pg_sys::RelationGetIndexPredicate(index.as_ptr()) }.is_null()
+        })
+        .unwrap_or(Oid::INVALID)
 }
 
 /// An attribute of a tuple, `None` for NULL and for a column that the table does not have, as in a catalog that is older than

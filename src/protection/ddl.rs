@@ -11,7 +11,7 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use super::evidence;
 use crate::error::Error;
 use crate::pg::guard::entry_point;
-use crate::pg::relation;
+use crate::pg::list;
 use crate::store::open;
 
 entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
@@ -61,8 +61,7 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
         if statement.removeType != pg_sys::ObjectType::OBJECT_EXTENSION {
             return;
         }
-        let names_us = (0..relation::list_length(statement.objects))
-            .map(|position| relation::list_pointer::<pg_sys::String>(statement.objects, position))
+        let names_us = list::pointers::<pg_sys::String>(statement.objects)
             .any(|name| core::ffi::CStr::from_ptr((*name).sval) == c"audit");
         if names_us {
             evidence::refuse_extension();
@@ -92,9 +91,8 @@ unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
     ];
     // SAFETY: the commands are AlterTableCmd nodes.
     unsafe {
-        let is_refused = (0..relation::list_length(statement.cmds)).any(|position| {
-            REFUSED.contains(&(*relation::list_pointer::<pg_sys::AlterTableCmd>(statement.cmds, position)).subtype)
-        });
+        let is_refused = list::pointers::<pg_sys::AlterTableCmd>(statement.cmds)
+            .any(|command| REFUSED.contains(&(*command).subtype));
         if is_refused {
             evidence::refuse_alteration(look_up(statement.relation));
         }
@@ -111,8 +109,7 @@ unsafe fn refuse_trigger(statement: &pg_sys::DropStmt) {
         if statement.removeType != pg_sys::ObjectType::OBJECT_TRIGGER {
             return;
         }
-        for position in 0..relation::list_length(statement.objects) {
-            let name = relation::list_pointer::<pg_sys::List>(statement.objects, position);
+        for name in list::pointers::<pg_sys::List>(statement.objects) {
             let length = (*name).length - 1;
             if length > 0 {
                 let table = pg_sys::makeRangeVarFromNameList(pg_sys::list_truncate(pg_sys::list_copy(name), length));

@@ -6,7 +6,7 @@
 //! object access hook, which sees every object of a cascade: it is in place once the library is loaded,
 //! which the event trigger on ddl_command_start sees to.
 
-use core::ffi::{CStr, c_void};
+use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
@@ -14,6 +14,9 @@ use pgrx::spi::Spi;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
+use crate::pg::opened::Opened;
+use crate::pg::transaction::{self, Event, Step};
 use crate::pg::trigger::{Call, Operation};
 use crate::pg::{relation, version};
 use crate::store::{namespace, open};
@@ -22,37 +25,23 @@ entry_point!(audit_reject_change, pg_finfo_audit_reject_change, reject_change);
 entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_permitted);
 
 /// The subtransaction whose command may change evidence, because retention or uninstall runs it; 0 for none.
-static mut PERMITTED_IN: u32 = 0;
+static PERMITTED_IN: Local<u32> = Local::new(0);
 
-/// Whether rows that the executor inserts into a table are let in: those of a subscription's first copy.
-static mut ADMITS: Option<unsafe fn(Oid) -> bool> = None;
+/// Says whether rows that the executor inserts into a table are let in: those of a subscription's first copy.
+type Admits = unsafe fn(Oid) -> bool;
+
+static ADMITS: Local<Option<Admits>> = Local::new(None);
 
 /// As [`super::register`].
-pub fn register(admits: unsafe fn(Oid) -> bool) {
-    // SAFETY: the callbacks are plain functions that live as long as the process.
-    unsafe {
-        ADMITS = Some(admits);
-        pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut());
-        pg_sys::RegisterSubXactCallback(Some(subtransaction_ends), core::ptr::null_mut());
-    }
+pub fn register(admits: Admits) {
+    ADMITS.set(Some(admits));
+    transaction::register(Step::Permission, ends);
 }
 
-unsafe extern "C-unwind" fn transaction_ends(_event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { PERMITTED_IN = 0 }
-}
-
-unsafe extern "C-unwind" fn subtransaction_ends(
-    event: pg_sys::SubXactEvent::Type,
-    subtransaction: pg_sys::SubTransactionId,
-    _parent: pg_sys::SubTransactionId,
-    _argument: *mut c_void,
-) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe {
-        if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB && subtransaction <= PERMITTED_IN {
-            PERMITTED_IN = 0;
-        }
+fn ends(event: Event) {
+    match event {
+        Event::SubAbort(subtransaction) if subtransaction > PERMITTED_IN.get() => {}
+        _ => PERMITTED_IN.set(0),
     }
 }
 
@@ -123,10 +112,8 @@ pub unsafe fn refuse_alteration(target: Oid) {
         {
             return;
         }
-        let members = relation::members(target, pg_sys::AccessShareLock);
-        let holds_evidence = (0..relation::list_length(members))
-            .map(|position| relation::list_oid(members, position))
-            .any(|member| is_evidence(member) && has_rows(member));
+        let mut members = relation::members(target, pg_sys::AccessShareLock);
+        let holds_evidence = members.any(|member| is_evidence(member) && has_rows(member));
         if holds_evidence {
             Error::Evidence { action: "alter", object: format!("table {}", namespace::qualified_name(target)) }.raise();
         }
@@ -143,27 +130,20 @@ unsafe fn is_evidence(table: Oid) -> bool {
             return false;
         }
         let extension = pg_sys::get_extension_oid(c"audit".as_ptr(), true);
-        let ancestors = crate::pg::raw::get_partition_ancestors(table);
         extension != Oid::INVALID
-            && (0..relation::list_length(ancestors)).any(|position| {
-                let ancestor = relation::list_oid(ancestors, position);
-                pg_sys::getExtensionOfObject(pg_sys::RelationRelationId, ancestor) == extension
-            })
+            && relation::ancestors(table)
+                .any(|ancestor| pg_sys::getExtensionOfObject(pg_sys::RelationRelationId, ancestor) == extension)
     }
 }
 
 /// Whether a table has had rows: its file is not empty. Cheap, and errs to the safe side.
 unsafe fn has_rows(table: Oid) -> bool {
-    // SAFETY: the relation is opened without waiting for more than the drop itself holds.
-    unsafe {
-        let opened = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
-        if opened.is_null() {
-            return false;
-        }
-        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(opened, pg_sys::ForkNumber::MAIN_FORKNUM);
-        pg_sys::relation_close(opened, pg_sys::NoLock as i32);
-        blocks > 0
-    }
+    // SAFETY: inside a transaction; the lock is no more than the drop itself holds.
+    let opened = unsafe { Opened::if_there(table, pg_sys::AccessShareLock) };
+    opened.is_some_and(|opened| {
+        // SAFETY: the relation is open, and is one that has a file.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(opened.as_ptr(), pg_sys::ForkNumber::MAIN_FORKNUM) > 0 }
+    })
 }
 
 /// Whether any partition of events, or the overflow, has had rows.
@@ -175,9 +155,7 @@ unsafe fn has_evidence() -> bool {
             if parent == Oid::INVALID {
                 return false;
             }
-            let members = relation::members(parent, pg_sys::AccessShareLock);
-            (0..relation::list_length(members)).any(|position| {
-                let member = relation::list_oid(members, position);
+            relation::members(parent, pg_sys::AccessShareLock).any(|member| {
                 pg_sys::get_rel_relkind(member).cast_unsigned() == pg_sys::RELKIND_RELATION && has_rows(member)
             })
         })
@@ -185,8 +163,7 @@ unsafe fn has_evidence() -> bool {
 }
 
 fn is_permitted() -> bool {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { PERMITTED_IN != 0 }
+    PERMITTED_IN.get() != 0
 }
 
 /// `audit_internal.execute_permitted(command text) returns void`: runs one command that evidence is protected against. The
@@ -199,11 +176,10 @@ unsafe fn execute_permitted(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: inside a transaction. Partitions that are open here could not be dropped.
     unsafe {
         let command = Arguments::new(arguments).text(0).unwrap_or_default();
-        let before = PERMITTED_IN;
-        PERMITTED_IN = crate::pg::raw::GetCurrentSubTransactionId();
+        let before = PERMITTED_IN.replace(crate::pg::raw::GetCurrentSubTransactionId());
         open::close_all();
         let done = Spi::run(&command);
-        PERMITTED_IN = before;
+        PERMITTED_IN.set(before);
         if let Err(problem) = done {
             Error::Internal { problem: problem.to_string() }.raise();
         }
@@ -220,7 +196,7 @@ unsafe fn reject_change(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let Some(call) = Call::of(arguments) else { Error::NotATrigger { function: "reject_change" }.raise() };
         let table = (*call.data.tg_relation).rd_id;
-        if is_permitted() || call.operation == Operation::Insert && ADMITS.is_some_and(|admits| admits(table)) {
+        if is_permitted() || call.operation == Operation::Insert && ADMITS.get().is_some_and(|admits| admits(table)) {
             return Datum::null();
         }
         Error::EvidenceChanged { table: namespace::qualified_name(table), operation: call.operation.name() }.raise()

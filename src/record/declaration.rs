@@ -13,6 +13,7 @@ use crate::encode::{lookup, pin};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
 use crate::pg::scan::{self, Condition};
 use crate::store::{event_types, namespace};
 use audit_model::schema::event_parameters;
@@ -45,9 +46,9 @@ pub struct Parameter {
     pub is_sensitive: bool,
 }
 
-static mut KNOWN: Option<HashMap<Vec<u8>, Rc<Declared>>> = None;
+static KNOWN: Local<Option<HashMap<Vec<u8>, Rc<Declared>>>> = Local::new(None);
 /// The tables that it was read from.
-static mut TABLES: [Oid; 2] = [Oid::INVALID; 2];
+static TABLES: Local<[Oid; 2]> = Local::new([Oid::INVALID; 2]);
 
 pub fn register() {
     // SAFETY: the callbacks are plain functions that live as long as the process.
@@ -62,24 +63,18 @@ pub fn register() {
 }
 
 unsafe extern "C-unwind" fn table_changed(_argument: Datum, relation: Oid) {
-    // SAFETY: plain variables of a single-threaded process.
-    unsafe {
-        if relation == Oid::INVALID || (*(&raw const TABLES)).contains(&relation) {
-            forget();
-        }
+    if relation == Oid::INVALID || TABLES.get().contains(&relation) {
+        forget();
     }
 }
 
 unsafe extern "C-unwind" fn type_changed(_argument: Datum, _cache: i32, _hash: u32) {
-    // SAFETY: as above.
-    unsafe { forget() }
+    forget();
 }
 
-/// # Safety
-/// Must run on the backend's thread. What is in use meanwhile is kept by its user.
-unsafe fn forget() {
-    // SAFETY: per the contract.
-    unsafe { KNOWN = None }
+/// What is in use meanwhile is kept by its user.
+fn forget() {
+    KNOWN.set(None);
 }
 
 /// The event type of that name; an error where there is none.
@@ -87,17 +82,17 @@ unsafe fn forget() {
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn named(name: &[u8]) -> Rc<Declared> {
-    // SAFETY: plain variables of a single-threaded process; nothing of the map is borrowed while catalogs are read.
+    // SAFETY: inside a transaction; nothing of the map is borrowed while catalogs are read.
     unsafe {
-        if let Some(declared) = (*(&raw const KNOWN)).as_ref().and_then(|known| known.get(name)) {
+        if let Some(declared) = KNOWN.in_place().as_ref().and_then(|known| known.get(name)) {
             return Rc::clone(declared);
         }
-        TABLES = [namespace::relation(c"event_types"), namespace::relation(c"event_parameters")];
+        TABLES.set([namespace::relation(c"event_types"), namespace::relation(c"event_parameters")]);
         let Some(declared) = read(name) else {
             Error::UnknownEventType { name: String::from_utf8_lossy(name).into_owned() }.raise()
         };
         let declared = Rc::new(declared);
-        (*(&raw mut KNOWN)).get_or_insert_with(HashMap::new).insert(name.to_vec(), Rc::clone(&declared));
+        KNOWN.in_place().get_or_insert_with(HashMap::new).insert(name.to_vec(), Rc::clone(&declared));
         declared
     }
 }
@@ -114,7 +109,7 @@ unsafe fn read(name: &[u8]) -> Option<Declared> {
             procedure: Oid::from(pg_sys::F_INT4EQ),
             value: Datum::from(event_type.number),
         };
-        scan::rows(TABLES[1], &[condition], |descriptor, tuple| {
+        scan::rows(TABLES.get()[1], &[condition], |descriptor, tuple| {
             let attribute = |number| scan::attribute(tuple, number, descriptor);
             let is_true = |number| attribute(number).is_some_and(|value| value.value() as u8 != 0);
             let type_name = attribute(event_parameters::DATA_TYPE).and_then(|name| String::from_datum(name, false));

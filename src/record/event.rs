@@ -9,18 +9,19 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 use super::declaration;
 use super::parameters;
 use crate::context::{self, StatementUse};
-use crate::encode::jsonb::Writer;
 use crate::error::Error;
 use crate::event::Event;
+use crate::jsonb::Writer;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
-use crate::pg::raw;
+use crate::pg::local::Local;
+use crate::pg::{datum, raw};
 use crate::store::append;
 
 entry_point!(audit_record, pg_finfo_audit_record, record);
 
 /// Kept between calls, as an ERROR of PostgreSQL's frees nothing of Rust's.
-static mut WRITER: Writer = Writer::new();
+static WRITER: Local<Writer> = Local::new(Writer::new());
 
 /// Memory that the writer keeps after unusually large parameters.
 const KEPT: usize = 1 << 20;
@@ -30,44 +31,49 @@ const KEPT: usize = 1 << 20;
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn record(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the arguments are of the types in the declaration; the static is used by one thread, and what checking a
-    // parameter may call (an input function of the user's own that records an event) comes before it is written to.
-    unsafe {
-        let arguments = Arguments::new(arguments);
-        let (Some(name), Some(result), Some(autonomous)) = (arguments.bytes(0), arguments.bytes(4), arguments.datum(5))
-        else {
-            Error::NullArgument {
-                names: "event, result and autonomous",
-                hint: "Name an event type of audit.event_types.",
-            }
+    // SAFETY: those of the current call.
+    let arguments = unsafe { Arguments::new(arguments) };
+    let (Some(name), Some(result), Some(autonomous)) = (arguments.bytes(0), arguments.bytes(4), arguments.datum(5))
+    else {
+        Error::NullArgument { names: "event, result and autonomous", hint: "Name an event type of audit.event_types." }
             .raise()
-        };
-        if autonomous.value() as u8 != 0 {
-            Error::Autonomous.raise();
+    };
+    if autonomous.value() as u8 != 0 {
+        Error::Autonomous.raise();
+    }
+    if !matches!(result, b"success" | b"failure") {
+        Error::BadArgument {
+            problem: format!("unknown result \"{}\"", String::from_utf8_lossy(result)),
+            hint: "The results are success and failure.",
         }
-        if !matches!(result, b"success" | b"failure") {
-            Error::BadArgument {
-                problem: format!("unknown result \"{}\"", String::from_utf8_lossy(result)),
-                hint: "The results are success and failure.",
-            }
-            .raise();
-        }
+        .raise();
+    }
+    // SAFETY: an ERROR where the transaction may not write.
+    unsafe {
         pg_sys::PreventCommandIfReadOnly(c"audit.record()".as_ptr());
         pg_sys::PreventCommandIfParallelMode(c"audit.record()".as_ptr());
+    }
 
-        let declared = declaration::named(name);
-        let built_in = EventType::numbered(declared.event_type.number);
-        if declared.event_type.is_built_in && !built_in.is_some_and(EventType::is_recordable) {
-            Error::CapturedEventType { name: String::from_utf8_lossy(name).into_owned() }.raise();
-        }
-        let given = arguments.bytes(1);
+    // SAFETY: inside a transaction.
+    let declared = unsafe { declaration::named(name) };
+    let built_in = EventType::numbered(declared.event_type.number);
+    if declared.event_type.is_built_in && !built_in.is_some_and(EventType::is_recordable) {
+        Error::CapturedEventType { name: String::from_utf8_lossy(name).into_owned() }.raise();
+    }
+    let given = arguments.bytes(1);
+    // SAFETY: what checking a parameter may call, an input function of the user's own that records an event, has returned
+    // before the writer is used, which is then in use in this call alone.
+    let writer = unsafe {
         parameters::check(&declared, name, given);
-        let writer = &mut *(&raw mut WRITER);
-        let has_parameters = parameters::write(writer, &declared, given);
+        WRITER.in_place()
+    };
+    let has_parameters = parameters::write(writer, &declared, given);
 
-        let (number, category) = (declared.event_type.number, declared.event_type.category);
-        // From here on an ERROR jumps over this frame, which must own nothing.
-        drop(declared);
+    let (number, category) = (declared.event_type.number, declared.event_type.category);
+    // From here on an ERROR jumps over this frame, which must own nothing.
+    drop(declared);
+    // SAFETY: inside a transaction that may write.
+    let id = unsafe {
         let reference = context::current(StatementUse::Omit);
         let event = Event {
             command_id: raw::GetCurrentCommandId(false),
@@ -77,10 +83,8 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
             failed: result == b"failure" || built_in.is_some_and(EventType::is_failure),
             ..Event::declared(number, category)
         };
-        let id = append::write(&event, reference.context_id, reference.node_id);
-        (*(&raw mut WRITER)).shrink(KEPT);
-        let copy = pg_sys::palloc(id.len()).cast::<u8>();
-        copy.copy_from_nonoverlapping(id.as_ptr(), id.len());
-        Datum::from(copy)
-    }
+        append::write(&event, reference.context_id, reference.node_id)
+    };
+    writer.shrink(KEPT);
+    datum::copy(&id)
 }

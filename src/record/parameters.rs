@@ -1,15 +1,14 @@
 //! The parameters of an event that an application records: checked against their declarations, then written.
 
 use pgrx::PgTryBuilder;
-use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::pg_sys::{self, Oid};
 use sha2::{Digest, Sha256};
 
 use super::declaration::{Declared, Parameter};
-use crate::encode::jsonb::{Kind, Writer};
-use crate::encode::restore::reader::{Container, Item};
 use crate::encode::{json, lookup, marker};
 use crate::error::Error;
-use crate::pg::{error, raw};
+use crate::jsonb::{Container, Item, Kind, Writer};
+use crate::pg::{datum, error, raw};
 use crate::settings;
 
 /// Refuses what is not an object, not declared, missing or no value of its type. `given` is a jsonb without header.
@@ -17,7 +16,7 @@ use crate::settings;
 /// # Safety
 /// Must run inside a transaction.
 pub unsafe fn check(declared: &Declared, event: &[u8], given: Option<&[u8]>) {
-    let pairs = given.map(object).map(Container::pairs).unwrap_or_default();
+    let pairs = given.map(object).map(Container::members).unwrap_or_default();
     let event = String::from_utf8_lossy(event);
     for (name, item) in &pairs {
         let Some(parameter) = find(declared, name) else { refuse_unknown(declared, &event, name) };
@@ -41,7 +40,7 @@ pub unsafe fn check(declared: &Declared, event: &[u8], given: Option<&[u8]>) {
 /// Writes checked parameters as one object, sensitive ones masked and those over the cap by their digest. False
 /// where there are none.
 pub fn write(writer: &mut Writer, declared: &Declared, given: Option<&[u8]>) -> bool {
-    let pairs = given.map(object).map(Container::pairs).unwrap_or_default();
+    let pairs = given.map(object).map(Container::members).unwrap_or_default();
     if pairs.is_empty() {
         return false;
     }
@@ -174,55 +173,61 @@ fn is_document(type_id: Oid) -> bool {
 /// # Safety
 /// The type must exist.
 unsafe fn convert(type_id: Oid, item: &Item) -> Result<(), String> {
-    // SAFETY: catalog lookups of an existing type; an input function takes a NUL-terminated text.
+    // Arrays in arrays, as deep as jsonb can be.
+    // SAFETY: an ERROR where the stack is used up.
+    unsafe { pg_sys::check_stack_depth() };
+    let text = match item {
+        Item::Null => return Ok(()),
+        Item::Bool(value) => (if *value { c"true" } else { c"false" }).as_ptr().cast_mut(),
+        // SAFETY: the bytes are readable for their length; the copy ends with NUL.
+        Item::String(bytes) => unsafe { pg_sys::pnstrdup(bytes.as_ptr().cast(), bytes.len()) },
+        // SAFETY: a jsonb holds whole numerics.
+        Item::Number(number) => unsafe { number_text(number) },
+        Item::Array(container) | Item::Object(container) if is_document(type_id) => {
+            let bytes = container.bytes();
+            let length = i32::try_from(bytes.len()).unwrap_or(0);
+            // SAFETY: a copy of a whole container, aligned as PostgreSQL wants it.
+            unsafe { raw::JsonbToCString(core::ptr::null_mut(), datum::copy(bytes).cast_mut_ptr(), length) }
+        }
+        // SAFETY: the type exists.
+        Item::Array(container) => return unsafe { convert_elements(type_id, container) },
+        Item::Object(_) => return Err(String::new()),
+    };
+    let (mut function, mut parameter) = (Oid::INVALID, Oid::INVALID);
+    // SAFETY: the type exists; its input function takes a NUL-terminated text.
     unsafe {
-        // Arrays in arrays, as deep as jsonb can be.
-        pg_sys::check_stack_depth();
-        let text = match item {
-            Item::Null => return Ok(()),
-            Item::Bool(value) => (if *value { c"true" } else { c"false" }).as_ptr().cast_mut(),
-            Item::String(bytes) => pg_sys::pnstrdup(bytes.as_ptr().cast(), bytes.len()),
-            Item::Number(number) => number_text(number),
-            Item::Array(container) | Item::Object(container) if is_document(type_id) => {
-                let bytes = container.bytes();
-                let copy = pg_sys::palloc(bytes.len()).cast::<u8>();
-                copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-                let length = i32::try_from(bytes.len()).unwrap_or(0);
-                raw::JsonbToCString(core::ptr::null_mut(), copy.cast(), length)
-            }
-            Item::Array(container) => {
-                let element = pg_sys::get_element_type(type_id);
-                if element == Oid::INVALID {
-                    return Err(String::new());
-                }
-                for item in container.elements() {
-                    // An array in an array is another dimension of the same type.
-                    let is_nested = matches!(item, Item::Array(_));
-                    let expected = if is_nested { type_id } else { element };
-                    if !is_plain(expected, &item) {
-                        convert(expected, &item)?;
-                    }
-                }
-                return Ok(());
-            }
-            Item::Object(_) => return Err(String::new()),
-        };
-        let (mut function, mut parameter) = (Oid::INVALID, Oid::INVALID);
         pg_sys::getTypeInputInfo(type_id, &mut function, &mut parameter);
         pg_sys::OidInputFunctionCall(function, text, parameter, -1);
-        Ok(())
     }
+    Ok(())
+}
+
+/// # Safety
+/// As [`convert`].
+unsafe fn convert_elements(type_id: Oid, container: &Container) -> Result<(), String> {
+    // SAFETY: a catalog lookup, invalid for a type that is no array.
+    let element = unsafe { pg_sys::get_element_type(type_id) };
+    if element == Oid::INVALID {
+        return Err(String::new());
+    }
+    for item in container.items() {
+        // An array in an array is another dimension of the same type.
+        let is_nested = matches!(item, Item::Array(_));
+        let expected = if is_nested { type_id } else { element };
+        if !is_plain(expected, &item) {
+            // SAFETY: an array's type and that of its elements exist.
+            unsafe { convert(expected, &item)? };
+        }
+    }
+    Ok(())
 }
 
 /// # Safety
 /// `number` must be a whole numeric.
 unsafe fn number_text(number: &[u8]) -> *mut core::ffi::c_char {
-    // SAFETY: per the contract; the copy is aligned as PostgreSQL wants it.
-    unsafe {
-        let copy = pg_sys::palloc(number.len()).cast::<u8>();
-        copy.copy_from_nonoverlapping(number.as_ptr(), number.len());
-        raw::DirectFunctionCall1Coll(Some(raw::numeric_out), Oid::INVALID, Datum::from(copy)).cast_mut_ptr()
-    }
+    let copy = datum::copy(number);
+    // SAFETY: a whole numeric, aligned as PostgreSQL wants it.
+    unsafe { raw::DirectFunctionCall1Coll(Some(raw::numeric_out), Oid::INVALID, copy).cast_mut_ptr() }
 }
 
 /// A name of a parameter in a message.

@@ -10,6 +10,7 @@ use super::archiver::Archiver;
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::opened::Opened;
 use crate::pg::scan;
 use crate::store::partition::{self, Parent};
 use crate::store::{append, open};
@@ -74,38 +75,38 @@ fn events_query() -> String {
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn read_archive(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the arguments are of the types in the declaration.
-    unsafe {
-        let arguments = Arguments::new(arguments);
-        let request = arguments.datum(0).and_then(|request| JsonB::from_datum(request, false));
-        let (Some(request), Some(destination), Some(retention_id)) = (request, arguments.oid(1), arguments.datum(2))
-        else {
-            Error::Internal { problem: "read_archive takes no null".into() }.raise()
-        };
-        let mut archiver = Archiver::start("read", &request.0);
-        archiver.close();
-        let mut loader = Loader {
-            destination,
-            retention_id: retention_id.value() as i32,
-            lines: Vec::new(),
-            events_query: events_query(),
-            of: None,
-        };
-        let mut events = 0_i64;
-        while let Some(line) = archiver.line() {
-            let kind = kind_of(line);
-            if loader.of != Some(kind) || loader.lines.len() >= BATCH {
-                loader.load();
-                loader.of = Some(kind);
-            }
-            if kind != Kind::Other {
-                events += i64::from(kind == Kind::Event);
-                loader.lines.push(line.to_vec());
-            }
+    // SAFETY: those of the current call.
+    let arguments = unsafe { Arguments::new(arguments) };
+    // SAFETY: the first argument is a jsonb.
+    let request = arguments.datum(0).and_then(|request| unsafe { JsonB::from_datum(request, false) });
+    let (Some(request), Some(destination), Some(retention_id)) = (request, arguments.oid(1), arguments.datum(2)) else {
+        Error::Internal { problem: "read_archive takes no null".into() }.raise()
+    };
+    let mut archiver = Archiver::start("read", &request.0);
+    archiver.close();
+    let mut loader = Loader {
+        destination,
+        retention_id: retention_id.value() as i32,
+        lines: Vec::new(),
+        events_query: events_query(),
+        of: None,
+    };
+    let mut events = 0_i64;
+    while let Some(line) = archiver.line() {
+        let kind = kind_of(line);
+        if loader.of != Some(kind) || loader.lines.len() >= BATCH {
+            // SAFETY: inside a transaction that may write.
+            unsafe { loader.load() };
+            loader.of = Some(kind);
         }
-        loader.load();
-        events.into_datum().unwrap_or(Datum::null())
+        if kind != Kind::Other {
+            events += i64::from(kind == Kind::Event);
+            loader.lines.push(line.to_vec());
+        }
     }
+    // SAFETY: inside a transaction that may write.
+    unsafe { loader.load() };
+    events.into_datum().unwrap_or(Datum::null())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,9 +188,8 @@ unsafe fn insert_rows(
                         append::insert_with(partition.relation, partition.oid, tuple, options);
                     }
                     (destination, None) => {
-                        let opened = pg_sys::table_open(destination, pg_sys::RowExclusiveLock as i32);
-                        append::insert_with(opened, destination, tuple, options);
-                        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+                        let opened = Opened::table(destination, pg_sys::RowExclusiveLock);
+                        append::insert_with(opened.as_ptr(), destination, tuple, options);
                     }
                 }
             }

@@ -9,12 +9,13 @@ use super::partition::Parent;
 use super::tuple::{Former, Stamp};
 use crate::error::Error;
 use crate::event::Event;
+use crate::pg::local::Local;
 use crate::pg::{clock, raw, version};
 
 /// A key that a B-tree, which takes a third of a page, may refuse.
 const LONG: usize = 2000;
 
-static mut FORMER: Former = Former::new();
+static FORMER: Local<Former> = Local::new(Former::new());
 
 /// Writes `event` in the current transaction and returns its id. `context_id` and `node_id` are rows of the
 /// dictionaries that this transaction, or one before it, has written.
@@ -22,7 +23,7 @@ static mut FORMER: Former = Former::new();
 /// # Safety
 /// Must run inside a transaction that may write. Raw: an ERROR leaves by longjmp.
 pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
-    // SAFETY: inside a transaction; the statics are used by one thread and not across calls.
+    // SAFETY: inside a transaction; the former is used in this call alone.
     unsafe {
         let now = clock::now();
         let parent = event.retention_id.map_or(Parent::Events(event.category), Parent::Dedicated);
@@ -39,7 +40,7 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
             context_id,
             node_id,
         };
-        let former = &mut *(&raw mut FORMER);
+        let former = FORMER.in_place();
         let mut tuple = former.form(event, &stamp, table.columns);
         // Nothing is ever freed in a partition, so that its end is the only place to look for room.
         let options = options() | pg_sys::HEAP_INSERT_SKIP_FSM.cast_signed();

@@ -9,7 +9,9 @@ use super::{append, namespace};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::opened::Opened;
 use crate::pg::relation;
+use crate::pg::scan::{self, Condition};
 
 entry_point!(audit_upsert_config, pg_finfo_audit_upsert_config, upsert_config);
 entry_point!(audit_delete_config, pg_finfo_audit_delete_config, delete_config);
@@ -23,11 +25,11 @@ unsafe fn upsert_config(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the argument is a row of a configuration table, which is open to the end.
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
-        delete(table, &mut tuple);
+        delete(table.as_ptr(), &mut tuple);
         let copy = pg_sys::heap_copytuple(&mut tuple);
-        append::insert(table, (*table).rd_id, copy);
-        announce(table, &mut tuple);
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        append::insert(table.as_ptr(), table.oid(), copy);
+        announce(table.as_ptr(), &mut tuple);
+        drop(table);
         pg_sys::CommandCounterIncrement();
     }
     Datum::null()
@@ -41,9 +43,9 @@ unsafe fn delete_config(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: as in `upsert_config`.
     unsafe {
         let (table, mut tuple) = row(Arguments::new(arguments));
-        delete(table, &mut tuple);
-        announce(table, &mut tuple);
-        pg_sys::table_close(table, pg_sys::NoLock as i32);
+        delete(table.as_ptr(), &mut tuple);
+        announce(table.as_ptr(), &mut tuple);
+        drop(table);
         pg_sys::CommandCounterIncrement();
     }
     Datum::null()
@@ -68,9 +70,9 @@ unsafe fn current_row(arguments: FunctionCallInfo) -> Datum {
         }
         let object = arguments.oid(1).unwrap_or(pg_sys::Oid::INVALID);
         let equal = pg_sys::Oid::from(pg_sys::F_OIDEQ);
-        let condition = crate::pg::scan::Condition { attribute: number, procedure: equal, value: Datum::from(object) };
+        let condition = Condition { attribute: number, procedure: equal, value: Datum::from(object) };
         let mut found = None;
-        crate::pg::scan::along_index(table, &condition, |descriptor, row| {
+        scan::along_index(table, &condition, |descriptor, row| {
             found = Some(pg_sys::heap_copy_tuple_as_datum(row, descriptor));
             false
         });
@@ -91,7 +93,7 @@ unsafe fn announce(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
     unsafe {
         pg_sys::CacheInvalidateRelcache(table);
         let number = pg_sys::get_attnum((*table).rd_id, OBJECT.as_ptr());
-        let about = (number != 0).then(|| crate::pg::scan::attribute(tuple, number, (*table).rd_att)).flatten();
+        let about = (number != 0).then(|| scan::attribute(tuple, number, (*table).rd_att)).flatten();
         if let Some(about) = about.map(|oid| pg_sys::Oid::from(oid.value() as u32))
             && pg_sys::get_rel_relkind(about) != 0
         {
@@ -104,7 +106,7 @@ unsafe fn announce(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
 ///
 /// # Safety
 /// The arguments must be those of the current call.
-unsafe fn row(arguments: Arguments) -> (pg_sys::Relation, pg_sys::HeapTupleData) {
+unsafe fn row(arguments: Arguments) -> (Opened, pg_sys::HeapTupleData) {
     // SAFETY: a composite datum has a tuple's header.
     unsafe {
         let relation = pg_sys::get_typ_typrelid(arguments.type_of(0));
@@ -117,7 +119,7 @@ unsafe fn row(arguments: Arguments) -> (pg_sys::Relation, pg_sys::HeapTupleData)
             t_data: header,
             ..Default::default()
         };
-        (pg_sys::table_open(relation, pg_sys::RowExclusiveLock as i32), tuple)
+        (Opened::table(relation, pg_sys::RowExclusiveLock), tuple)
     }
 }
 
@@ -126,35 +128,40 @@ unsafe fn row(arguments: Arguments) -> (pg_sys::Relation, pg_sys::HeapTupleData)
 /// # Safety
 /// The table must be open and the tuple be of its type.
 unsafe fn delete(table: pg_sys::Relation, tuple: pg_sys::HeapTuple) {
-    // SAFETY: the index is the table's primary key, whose columns the conditions compare with their type's equality.
-    unsafe {
+    // SAFETY: the table is open; its list of indexes says which is the primary key.
+    let index = unsafe {
         pg_sys::RelationGetIndexList(table);
-        let index = pg_sys::index_open((*table).rd_pkindex, pg_sys::AccessShareLock as i32);
-        let columns = usize::try_from((*(*index).rd_index).indnkeyatts).unwrap_or(0);
-        let numbers = (*(*index).rd_index).indkey.values.as_slice(columns).to_vec();
-        pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
+        Opened::index((*table).rd_pkindex, pg_sys::AccessShareLock).and_unlocks()
+    };
+    let numbers = index.key().map(|(_, numbers)| numbers.to_vec()).unwrap_or_default();
+    drop(index);
 
-        let descriptor = (*table).rd_att;
-        let attributes: Vec<_> = relation::attributes(descriptor).collect();
-        let conditions: Vec<crate::pg::scan::Condition> = numbers
-            .iter()
-            .filter_map(|number| {
-                let type_id = attributes.iter().find(|attribute| attribute.number == *number)?.type_id;
-                let entry = pg_sys::lookup_type_cache(type_id, pg_sys::TYPECACHE_EQ_OPR_FINFO.cast_signed());
-                let value = crate::pg::scan::attribute(tuple, *number, descriptor)?;
-                Some(crate::pg::scan::Condition { attribute: *number, procedure: (*entry).eq_opr_finfo.fn_oid, value })
-            })
-            .collect();
-        if conditions.len() != columns {
-            Error::Internal { problem: "a configuration row needs its whole key".into() }.raise();
-        }
-        let mut found = Vec::new();
-        crate::pg::scan::rows((*table).rd_id, &conditions, |_, row| {
+    // SAFETY: the table is open.
+    let descriptor = unsafe { (*table).rd_att };
+    let attributes: Vec<_> = relation::attributes(descriptor).collect();
+    let condition = |number: &i16| {
+        let type_id = attributes.iter().find(|attribute| attribute.number == *number)?.type_id;
+        // SAFETY: the type of a column is there; the cache keeps its entries. The tuple is of the descriptor.
+        let (procedure, value) = unsafe {
+            let entry = pg_sys::lookup_type_cache(type_id, pg_sys::TYPECACHE_EQ_OPR_FINFO.cast_signed());
+            ((*entry).eq_opr_finfo.fn_oid, scan::attribute(tuple, *number, descriptor)?)
+        };
+        Some(Condition { attribute: *number, procedure, value })
+    };
+    let conditions: Vec<_> = numbers.iter().filter_map(condition).collect();
+    if conditions.len() != numbers.len() {
+        Error::Internal { problem: "a configuration row needs its whole key".into() }.raise();
+    }
+    let mut found = Vec::new();
+    // SAFETY: the conditions compare the columns with their types' equality.
+    unsafe {
+        scan::rows((*table).rd_id, &conditions, |_, row| {
             found.push((*row).t_self);
             true
         });
-        for mut position in found {
-            pg_sys::simple_heap_delete(table, &mut position);
-        }
+    }
+    for mut position in found {
+        // SAFETY: the row is there: no other session writes the configuration of the same object.
+        unsafe { pg_sys::simple_heap_delete(table, &mut position) };
     }
 }

@@ -9,6 +9,7 @@ use super::{layout, namespace, open};
 use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::heap;
 
 entry_point!(audit_copy_partition, pg_finfo_audit_copy_partition, copy_partition);
 entry_point!(audit_delete_rows, pg_finfo_audit_delete_rows, delete_rows);
@@ -29,23 +30,17 @@ unsafe fn copy_partition(arguments: FunctionCallInfo) -> Datum {
         }
         let bulk = pg_sys::GetBulkInsertState();
         let options = (pg_sys::HEAP_INSERT_NO_LOGICAL | pg_sys::HEAP_INSERT_SKIP_FSM).cast_signed();
-        let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let slot = pg_sys::table_slot_create(from, core::ptr::null_mut());
-        let scan = pg_sys::table_beginscan(from, snapshot, 0, core::ptr::null_mut());
         let command = pg_sys::GetCurrentCommandId(true);
         let mut copied = 0_i64;
-        while pg_sys::table_scan_getnextslot(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
-            pgrx::check_for_interrupts!();
+        heap::rows(from, |slot| {
             let mut should_free = false;
             let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
             let copy = detached(tuple, descriptor);
             pg_sys::heap_insert(to, copy, command, options, bulk);
             pg_sys::heap_freetuple(copy);
             copied += 1;
-        }
-        pg_sys::table_endscan(scan);
-        pg_sys::ExecDropSingleTupleTableSlot(slot);
-        pg_sys::UnregisterSnapshot(snapshot);
+            true
+        });
         pg_sys::FreeBulkInsertState(bulk);
         pg_sys::table_close(to, pg_sys::NoLock as i32);
         pg_sys::table_close(from, pg_sys::NoLock as i32);

@@ -71,8 +71,7 @@ pub unsafe fn rows(
     unsafe {
         let partitions = crate::pg::relation::children(namespace::relation(&parent.name()), pg_sys::AccessShareLock);
         let mut go_on = true;
-        for position in 0..crate::pg::relation::list_length(partitions) {
-            let partition: Oid = crate::pg::relation::list_oid(partitions, position);
+        for partition in partitions {
             scan::rows(partition, conditions, |descriptor, tuple| {
                 go_on = visit(descriptor, tuple);
                 go_on

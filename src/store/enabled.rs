@@ -5,8 +5,9 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use super::settings;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
+use crate::pg::opened::Opened;
 use crate::pg::trigger::triggers;
-use crate::pg::{catalog, raw, relation};
+use crate::pg::{catalog, relation};
 
 entry_point!(audit_enabled_table, pg_finfo_audit_enabled_table, enabled_table);
 
@@ -15,20 +16,17 @@ entry_point!(audit_enabled_table, pg_finfo_audit_enabled_table, enabled_table);
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn enabled_table(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the argument is a regclass; the relation is open between the two calls, and may be gone.
+    // SAFETY: the argument is a regclass; the relation may be gone.
     unsafe {
         let arguments = Arguments::new(arguments);
         let target = arguments.oid(0).unwrap_or(Oid::INVALID);
         if pg_sys::get_rel_relkind(target) == 0 {
             return arguments.null();
         }
-        let opened = pg_sys::try_relation_open(target, pg_sys::AccessShareLock as i32);
-        if opened.is_null() {
+        let Some(opened) = Opened::if_there(target, pg_sys::AccessShareLock).map(Opened::and_unlocks) else {
             return arguments.null();
-        }
-        let enabled = table(opened).map(|enabled| enabled.table);
-        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
-        enabled.map_or_else(|| arguments.null(), Datum::from)
+        };
+        table(opened.as_ptr()).map_or_else(|| arguments.null(), |enabled| Datum::from(enabled.table))
     }
 }
 
@@ -48,9 +46,7 @@ pub unsafe fn table(target: pg_sys::Relation) -> Option<Enabled> {
     unsafe {
         let mut candidates = Vec::new();
         if (*(*target).rd_rel).relispartition {
-            let ancestors = raw::get_partition_ancestors((*target).rd_id);
-            candidates
-                .extend((0..relation::list_length(ancestors)).rev().map(|place| relation::list_oid(ancestors, place)));
+            candidates.extend(relation::ancestors((*target).rd_id).rev());
         }
         candidates.extend(origin(target));
         candidates.push((*target).rd_id);
@@ -76,12 +72,11 @@ pub unsafe fn origin(target: pg_sys::Relation) -> Option<Oid> {
 /// # Safety
 /// The relation must exist, inside a transaction.
 pub unsafe fn above(target: Oid) -> Oid {
-    // SAFETY: the relation is open between the two calls.
+    // SAFETY: inside a transaction; the relation is open while it is asked about.
     unsafe {
-        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
-        let enabled = table(opened).map(|enabled| enabled.table).or_else(|| origin(opened)).unwrap_or(target);
-        // Not to the end of the transaction: reading the trail must not block ALTER TABLE.
-        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
-        enabled
+        // The lock is released: reading the trail must not block ALTER TABLE.
+        let opened = Opened::relation(target, pg_sys::AccessShareLock).and_unlocks();
+        let relation = opened.as_ptr();
+        table(relation).map(|enabled| enabled.table).or_else(|| origin(relation)).unwrap_or(target)
     }
 }

@@ -16,8 +16,9 @@ use pgrx::pg_sys::{
 };
 
 use super::partition::Parent;
-use super::tuple;
+use super::{namespace, tuple};
 use crate::error::Error;
+use crate::pg::local::Local;
 use crate::pg::{relation, version};
 
 /// The columns of a table that holds evidence, in order: the names are the model's.
@@ -77,9 +78,9 @@ const RELATIONS: Layout = Layout {
 const REMEMBERED: usize = 16;
 
 /// Partitions that have been checked since they were last invalidated, and how many of the known columns each has.
-static mut CHECKED: [(Oid, usize); REMEMBERED] = [(Oid::INVALID, 0); REMEMBERED];
+static CHECKED: Local<[(Oid, usize); REMEMBERED]> = Local::new([(Oid::INVALID, 0); REMEMBERED]);
 /// The place of the next one.
-static mut NEXT: usize = 0;
+static NEXT: Local<usize> = Local::new(0);
 
 pub fn register() {
     // SAFETY: the callback is a plain function that lives as long as the process.
@@ -87,8 +88,8 @@ pub fn register() {
 }
 
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, relation: Oid) {
-    // SAFETY: a plain variable of a single-threaded process.
-    for checked in unsafe { (*(&raw mut CHECKED)).iter_mut() } {
+    // SAFETY: nothing is called while the entries are walked.
+    for checked in unsafe { CHECKED.in_place() } {
         if relation == Oid::INVALID || relation == checked.0 {
             *checked = (Oid::INVALID, 0);
         }
@@ -100,20 +101,20 @@ unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, relation: Oid) {
 /// # Safety
 /// The relation must be open and locked.
 pub unsafe fn known(partition: pg_sys::Relation, parent: Parent) -> usize {
-    // SAFETY: plain variables of a single-threaded process; the relation is open.
-    unsafe {
-        let oid = (*partition).rd_id;
-        if let Some((_, columns)) = (*(&raw const CHECKED)).iter().find(|checked| checked.0 == oid) {
-            return *columns;
-        }
-        let Some(columns) = common((*partition).rd_att, &layout(parent)) else {
-            let name = relation::name(&(*(*partition).rd_rel).relname);
-            Error::ForeignPartition { partition: String::from_utf8_lossy(name).into_owned() }.raise()
-        };
-        CHECKED[NEXT] = (oid, columns);
-        NEXT = (NEXT + 1) % REMEMBERED;
-        columns
+    // SAFETY: the relation is open.
+    let (oid, descriptor) = unsafe { ((*partition).rd_id, (*partition).rd_att) };
+    // SAFETY: nothing is called while the entries are searched.
+    if let Some((_, columns)) = unsafe { CHECKED.in_place() }.iter().find(|checked| checked.0 == oid) {
+        return *columns;
     }
+    // SAFETY: the descriptor is that of the open relation.
+    let Some(columns) = (unsafe { common(descriptor, &layout(parent)) }) else {
+        Error::ForeignPartition { partition: namespace::qualified_name(oid) }.raise()
+    };
+    // SAFETY: nothing is called while the entry is written, whose place is below their number.
+    unsafe { CHECKED.in_place()[NEXT.get()] = (oid, columns) };
+    NEXT.set((NEXT.get() + 1) % REMEMBERED);
+    columns
 }
 
 const fn layout(parent: Parent) -> Layout {

@@ -6,8 +6,10 @@ use core::ffi::CStr;
 
 use pgrx::pg_sys::{self, Oid};
 
+use crate::pg::local::Local;
+
 /// Their OIDs, `audit` first; invalid where they have not been looked up, or are not there.
-static mut SCHEMAS: [Oid; 2] = [Oid::INVALID; 2];
+static SCHEMAS: Local<[Oid; 2]> = Local::new([Oid::INVALID; 2]);
 const NAMES: [&CStr; 2] = [c"audit", c"audit_internal"];
 
 pub fn register() {
@@ -16,21 +18,17 @@ pub fn register() {
 }
 
 unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, _relation: Oid) {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { SCHEMAS = [Oid::INVALID; 2] }
+    SCHEMAS.set([Oid::INVALID; 2]);
 }
 
 fn schemas() -> [Oid; 2] {
-    // SAFETY: catalog lookups by NUL-terminated names; the variable is reset with the relation cache.
-    unsafe {
-        let known = SCHEMAS;
-        if !known.contains(&Oid::INVALID) {
-            return known;
-        }
-        let found = NAMES.map(|name| pg_sys::get_namespace_oid(name.as_ptr(), true));
-        SCHEMAS = found;
-        found
+    let mut schemas = SCHEMAS.get();
+    if schemas.contains(&Oid::INVALID) {
+        // SAFETY: catalog lookups by NUL-terminated names; the variable is reset with the relation cache.
+        schemas = NAMES.map(|name| unsafe { pg_sys::get_namespace_oid(name.as_ptr(), true) });
+        SCHEMAS.set(schemas);
     }
+    schemas
 }
 
 /// Whether a schema is one of the two. Must be called inside a transaction.

@@ -9,6 +9,9 @@ use pgrx::pg_sys::{self, Oid};
 use super::partition::Parent;
 use super::{layout, partition};
 use crate::error::Error;
+use crate::pg::list;
+use crate::pg::local::Local;
+use crate::pg::transaction::{self, Event, Step};
 use crate::pg::{catalog, trigger, version};
 
 /// pg_trigger.tgtype of a statement trigger that fires before INSERT (catalog/pg_trigger.h).
@@ -44,11 +47,10 @@ pub const PLAIN_COLUMNS: usize = 8;
 /// One that goes through more partitions closes them all and begins anew.
 const MOST: usize = 12;
 
-static mut TABLES: [Option<Table>; MOST] = [const { None }; MOST];
+static TABLES: Local<[Option<Table>; MOST]> = Local::new([const { None }; MOST]);
 
 pub fn register() {
-    // SAFETY: the callback is a plain function that lives as long as the process.
-    unsafe { pg_sys::RegisterXactCallback(Some(transaction_ends), core::ptr::null_mut()) }
+    transaction::register(Step::Partitions, ends);
 }
 
 /// The open partition of `parent` for `key`.
@@ -58,7 +60,7 @@ pub fn register() {
 #[inline]
 pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
     loop {
-        // SAFETY: inside a transaction; the statics are used by one thread.
+        // SAFETY: inside a transaction.
         unsafe {
             let (oid, is_late) = partition::find(parent, key);
             let table = match opened(oid) {
@@ -82,8 +84,8 @@ pub unsafe fn table(parent: Parent, key: i64) -> &'static Table {
 /// # Safety
 /// As [`table`].
 unsafe fn opened(oid: Oid) -> Option<&'static Table> {
-    // SAFETY: the statics are used by one thread.
-    unsafe { (*(&raw const TABLES)).iter().flatten().find(|table| table.oid == oid) }
+    // SAFETY: a table that is open is changed by nothing until all are closed.
+    unsafe { (*TABLES.as_ptr()).iter().flatten().find(|table| table.oid == oid) }
 }
 
 /// The partition for what `parent`'s own cannot take now.
@@ -106,7 +108,7 @@ pub unsafe fn close_all() {
     unsafe {
         let owner = pg_sys::CurrentResourceOwner;
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
-        for slot in (*(&raw mut TABLES)).iter_mut() {
+        for slot in TABLES.in_place().iter_mut() {
             if let Some(table) = slot.take() {
                 for index in table.indexes {
                     version::index_insert_cleanup(index.relation, index.info);
@@ -119,15 +121,14 @@ pub unsafe fn close_all() {
     }
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
-    use pg_sys::XactEvent::*;
+fn ends(event: Event) {
     match event {
         // SAFETY: still inside the transaction.
-        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => unsafe { close_all() },
-        // SAFETY: the resource owner has released, or is about to release, what the entries point to.
-        XACT_EVENT_ABORT => unsafe { *(&raw mut TABLES) = [const { None }; MOST] },
-        _ => {}
+        Event::Ending => unsafe { close_all() },
+        // The resource owner has released, or is about to release, what the entries point to.
+        Event::Commit | Event::Prepare | Event::Abort => TABLES.set([const { None }; MOST]),
+        // The tables are the top transaction's.
+        Event::SubAbort(_) => {}
     }
 }
 
@@ -136,12 +137,15 @@ unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _ar
 /// # Safety
 /// As [`table`].
 unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> {
-    // SAFETY: references and memory live as long as the top transaction; the indexes are those of the relation.
+    // A transaction that lasts through many partitions keeps none that it is done with.
+    // SAFETY: inside a transaction; nobody holds on to a table that is closed here.
     unsafe {
-        // A transaction that lasts through many partitions keeps none that it is done with.
-        if (*(&raw const TABLES)).iter().all(Option::is_some) {
+        if TABLES.in_place().iter().all(Option::is_some) {
             close_all();
         }
+    }
+    // SAFETY: references and memory live as long as the top transaction.
+    let table = unsafe {
         let owner = pg_sys::CurrentResourceOwner;
         let context = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
@@ -159,12 +163,29 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             return None;
         }
 
-        let list = pg_sys::RelationGetIndexList(relation);
-        let count = crate::pg::relation::list_length(list);
+        let (indexes, has_plain_indexes, refuses_long_keys) = open_indexes(relation);
+        pg_sys::CurrentResourceOwner = owner;
+        pg_sys::MemoryContextSwitchTo(context);
+        Table { oid, relation, columns, indexes, has_plain_indexes, refuses_long_keys }
+    };
+    // SAFETY: opening a table changes no other.
+    let tables = unsafe { TABLES.in_place() };
+    let free = tables.iter().position(Option::is_none).unwrap_or(0);
+    Some(tables[free].insert(table))
+}
+
+/// Opens the indexes of a partition; whether all are plain, and whether one refuses long keys.
+///
+/// # Safety
+/// `relation` must be open; what is opened and allocated belongs to the current resource owner and memory context.
+unsafe fn open_indexes(relation: pg_sys::Relation) -> (&'static [Index], bool, bool) {
+    let (mut has_plain_indexes, mut refuses_long_keys) = (true, false);
+    // SAFETY: the indexes are those of an open relation; the array has room for all of them.
+    let indexes = unsafe {
+        let list = list::oids(pg_sys::RelationGetIndexList(relation));
+        let count = list.len();
         let indexes = pg_sys::palloc(count.max(1) * size_of::<Index>()).cast::<Index>();
-        let (mut has_plain_indexes, mut refuses_long_keys) = (true, false);
-        for position in 0..count {
-            let index = crate::pg::relation::list_oid(list, position);
+        for (position, index) in list.enumerate() {
             let opened = pg_sys::index_open(index, pg_sys::RowExclusiveLock as i32);
             let info = pg_sys::BuildIndexInfo(opened);
             let condition = condition(&*info);
@@ -173,14 +194,9 @@ unsafe fn open(oid: Oid, parent: Parent, waits: bool) -> Option<&'static Table> 
             let keeps_pages = version::keeps_pages(opened);
             indexes.add(position).write(Index { relation: opened, info, required: condition.flatten(), keeps_pages });
         }
-        pg_sys::CurrentResourceOwner = owner;
-        pg_sys::MemoryContextSwitchTo(context);
-
-        let indexes = core::slice::from_raw_parts(indexes, count);
-        let tables = &mut *(&raw mut TABLES);
-        let free = tables.iter().position(Option::is_none).unwrap_or(0);
-        Some(tables[free].insert(Table { oid, relation, columns, indexes, has_plain_indexes, refuses_long_keys }))
-    }
+        core::slice::from_raw_parts(indexes, count)
+    };
+    (indexes, has_plain_indexes, refuses_long_keys)
 }
 
 /// Whether a partition has closed: what comes late reaches it by way of the overflow, and so is counted
@@ -231,10 +247,10 @@ fn has_text(info: &pg_sys::IndexInfo) -> bool {
 unsafe fn condition(info: &pg_sys::IndexInfo) -> Option<Option<Column>> {
     // SAFETY: a predicate is a list of expressions, whose tags say what they are.
     unsafe {
-        match crate::pg::relation::list_length(info.ii_Predicate) {
-            0 => Some(None),
-            1 => {
-                let test = crate::pg::relation::list_pointer::<pg_sys::NullTest>(info.ii_Predicate, 0);
+        let mut tests = list::pointers::<pg_sys::NullTest>(info.ii_Predicate);
+        match (tests.next(), tests.len()) {
+            (None, _) => Some(None),
+            (Some(test), 0) => {
                 let is_null_test = (*test).xpr.type_ == pg_sys::NodeTag::T_NullTest
                     && (*test).nulltesttype == pg_sys::NullTestType::IS_NOT_NULL
                     && (*(*test).arg).type_ == pg_sys::NodeTag::T_Var;

@@ -14,6 +14,7 @@ use super::{dictionary, remote};
 use crate::pg::arguments::Arguments;
 use crate::pg::clock;
 use crate::pg::guard::entry_point;
+use crate::pg::opened::Opened;
 use crate::pg::raw;
 use crate::pg::relation;
 use crate::pg::scan;
@@ -95,44 +96,42 @@ pub struct Version {
 /// # Safety
 /// Must run inside a transaction; the table must exist.
 pub unsafe fn describe(target: Oid) -> Version {
-    // SAFETY: the relation is open while its description is read.
-    unsafe {
-        let opened = pg_sys::relation_open(target, pg_sys::AccessShareLock as i32);
-        let schema = CStr::from_ptr(pg_sys::get_namespace_name((*(*opened).rd_rel).relnamespace)).to_owned();
-        let table = CStr::from_ptr((*(*opened).rd_rel).relname.data.as_ptr()).to_owned();
-        let attributes: Vec<_> =
-            relation::attributes((*opened).rd_att).filter(|attribute| !attribute.dropped).collect();
-        let columns = attributes
-            .iter()
-            .map(|attribute| {
-                let type_name = pg_sys::format_type_extended(
-                    attribute.type_id,
-                    attribute.type_modifier,
-                    u16::try_from(pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY).unwrap_or(0),
-                );
-                json!({
-                    "number": attribute.number,
-                    "name": String::from_utf8_lossy(&attribute.name),
-                    "type": CStr::from_ptr(type_name).to_string_lossy(),
-                })
-            })
-            .collect();
-        let key = key_numbers(opened)
-            .into_iter()
-            .filter_map(|number| attributes.iter().find(|attribute| attribute.number == number))
-            .map(|attribute| String::from_utf8_lossy(&attribute.name).into_owned())
-            .collect();
-        pg_sys::relation_close(opened, pg_sys::AccessShareLock as i32);
-        Version {
-            oid: target,
-            entity: relation::qualified_name(&schema, &table),
-            schema: schema.to_string_lossy().into_owned(),
-            table: table.to_string_lossy().into_owned(),
-            columns,
-            key,
-            recorded: None,
-        }
+    // SAFETY: inside a transaction.
+    let opened = unsafe { Opened::relation(target, pg_sys::AccessShareLock) }.and_unlocks();
+    // SAFETY: the schema of a relation that is open is there, and its name ends with NUL.
+    let schema = unsafe { CStr::from_ptr(pg_sys::get_namespace_name(opened.class().relnamespace)) };
+    // SAFETY: a name ends with NUL.
+    let table = unsafe { CStr::from_ptr(opened.class().relname.data.as_ptr()) };
+    let attributes: Vec<_> = relation::attributes(opened.descriptor()).filter(|attribute| !attribute.dropped).collect();
+    let key = key_numbers(&opened)
+        .into_iter()
+        .filter_map(|number| attributes.iter().find(|attribute| attribute.number == number))
+        .map(|attribute| String::from_utf8_lossy(&attribute.name).into_owned())
+        .collect();
+    Version {
+        oid: target,
+        entity: relation::qualified_name(schema, table),
+        schema: schema.to_string_lossy().into_owned(),
+        table: table.to_string_lossy().into_owned(),
+        columns: attributes.iter().map(description).collect(),
+        key,
+        recorded: None,
     }
+}
+
+/// A column as `audit_internal.relations` has it.
+fn description(attribute: &relation::Attribute) -> Value {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+    // SAFETY: a NUL-terminated text for every type and modifier.
+    let type_name = unsafe {
+        let flags = u16::try_from(flags).unwrap_or(0);
+        CStr::from_ptr(pg_sys::format_type_extended(attribute.type_id, attribute.type_modifier, flags))
+    };
+    json!({
+        "number": attribute.number,
+        "name": String::from_utf8_lossy(&attribute.name),
+        "type": type_name.to_string_lossy(),
+    })
 }
 
 /// The qualified name of a relation.
@@ -145,35 +144,23 @@ pub unsafe fn entity_of(target: Oid) -> String {
 }
 
 /// Attribute numbers of the primary key, or else of the replica identity's index; empty without either.
-///
-/// # Safety
-/// The relation must be open.
-pub unsafe fn key_numbers(opened: pg_sys::Relation) -> Vec<i16> {
-    // SAFETY: RelationGetIndexList fills in the two OIDs; the index is open while it is read.
-    unsafe {
-        let kind = u8::try_from((*(*opened).rd_rel).relkind).unwrap_or(0);
-        if !matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE) {
-            return Vec::new();
-        }
-        // Not rd_pkindex, which leaves out a deferrable key: that is a key to people all the same.
-        let list = pg_sys::RelationGetIndexList(opened);
-        let mut identity = Vec::new();
-        for position in 0..relation::list_length(list) {
-            let index = pg_sys::index_open(relation::list_oid(list, position), pg_sys::AccessShareLock as i32);
-            let form = &*(*index).rd_index;
-            let count = usize::try_from(form.indnkeyatts).unwrap_or(0);
-            let numbers = form.indkey.values.as_slice(count).to_vec();
-            let (is_primary, is_identity) = (form.indisprimary, form.indisreplident);
-            pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
-            if is_primary {
-                return numbers;
-            }
-            if is_identity {
-                identity = numbers;
-            }
-        }
-        identity
+pub fn key_numbers(opened: &Opened) -> Vec<i16> {
+    if !matches!(opened.kind(), pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE) {
+        return Vec::new();
     }
+    let mut identity = Vec::new();
+    // Not rd_pkindex, which leaves out a deferrable key: that is a key to people all the same.
+    // SAFETY: the table is open.
+    for index in unsafe { relation::indexes(opened.as_ptr()) } {
+        // SAFETY: the indexes of an open table are there.
+        let index = unsafe { Opened::index(index, pg_sys::AccessShareLock) }.and_unlocks();
+        match index.key() {
+            Some((row, numbers)) if row.indisprimary => return numbers.to_vec(),
+            Some((row, numbers)) if row.indisreplident => identity = numbers.to_vec(),
+            _ => {}
+        }
+    }
+    identity
 }
 
 /// The id of the version's row, and the subtransaction that wrote it, 0 for one that was there.
@@ -250,46 +237,68 @@ unsafe fn look_up(version: &Version, node_id: i32) -> Known {
     let mut known = Known { found: None, lineage: None };
     let mut by_name: Option<(i64, pgrx::Uuid)> = None;
     let mut by_oid: Option<(i64, pgrx::Uuid)> = None;
-    let key = (!version.key.is_empty()).then(|| version.key.clone());
-    // SAFETY: the attributes are those of audit_internal.relations in order.
-    unsafe {
-        dictionary::rows(Parent::Relations, &[], |descriptor, tuple| {
-            let attribute = |number| scan::attribute(tuple, number, descriptor);
-            let text = |number| attribute(number).and_then(|datum| String::from_datum(datum, false));
-            let Some(lineage) = attribute(LINEAGE).and_then(|datum| pgrx::Uuid::from_datum(datum, false)) else {
-                return true;
-            };
-            let is_here = attribute(NODE_ID).is_some_and(|node| node.value() as i32 == node_id);
-            let since = attribute(SINCE).map_or(0, |since| since.value() as i64);
-            let same_name = text(SCHEMA_NAME).as_deref() == Some(&version.schema)
-                && text(TABLE_NAME).as_deref() == Some(&version.table);
-            if is_here && attribute(RELATION_OID).is_some_and(|oid| Oid::from(oid.value() as u32) == version.oid) {
-                if by_oid.is_none_or(|(newest, _)| since >= newest) {
-                    by_oid = Some((since, lineage));
-                    let columns =
-                        attribute(COLUMNS).and_then(|datum| JsonB::from_datum(datum, false)).map(|columns| columns.0);
-                    let names = attribute(KEY_COLUMNS).and_then(|datum| Vec::<String>::from_datum(datum, false));
-                    let recorded = attribute(RECORDED_COLUMNS).map(|datum| scan::payload(datum));
-                    // Only the newest version counts: a name that comes back is a version again.
-                    let is_same = same_name
-                        && columns.as_ref() == Some(&version.columns)
-                        && names == key
-                        && version.recorded.as_ref().is_none_or(|names| recorded == names.get(4..));
-                    known.found = is_same
-                        .then(|| (attribute(RELATION_ID).map_or(0, |id| id.value() as i32), scan::pending(tuple)));
-                }
-            } else if same_name
-                && !is_here
-                && by_name.is_none_or(|(newest, _)| since >= newest)
-                && !attribute(NODE_ID).is_some_and(|node| remote::has(node.value() as i32))
-            {
-                by_name = Some((since, lineage));
+    let visit = |descriptor, tuple| {
+        let row = Recorded { descriptor, tuple };
+        let Some(lineage) = row.value::<pgrx::Uuid>(LINEAGE) else { return true };
+        let is_here = row.value(NODE_ID) == Some(node_id);
+        let since = row.attribute(SINCE).map_or(0, |since| since.value() as i64);
+        let same_name = row.value::<String>(SCHEMA_NAME).as_ref() == Some(&version.schema)
+            && row.value::<String>(TABLE_NAME).as_ref() == Some(&version.table);
+        if is_here && row.value(RELATION_OID) == Some(version.oid) {
+            if by_oid.is_none_or(|(newest, _)| since >= newest) {
+                by_oid = Some((since, lineage));
+                // Only the newest version counts: a name that comes back is a version again.
+                known.found = (same_name && row.says(version)).then(|| row.id());
             }
-            true
-        });
-    }
+        } else if same_name
+            && !is_here
+            && by_name.is_none_or(|(newest, _)| since >= newest)
+            // SAFETY: inside a transaction.
+            && !row.value(NODE_ID).is_some_and(|node| unsafe { remote::has(node) })
+        {
+            by_name = Some((since, lineage));
+        }
+        true
+    };
+    // SAFETY: inside a transaction; each row is read while it is visited.
+    unsafe { dictionary::rows(Parent::Relations, &[], visit) };
     known.lineage = by_oid.or(by_name).map(|(_, lineage)| lineage);
     known
+}
+
+/// A row of `audit_internal.relations` that is being visited.
+struct Recorded {
+    descriptor: pg_sys::TupleDesc,
+    tuple: pg_sys::HeapTuple,
+}
+
+impl Recorded {
+    fn attribute(&self, number: i16) -> Option<Datum> {
+        // SAFETY: the row is live, and of the table's columns.
+        unsafe { scan::attribute(self.tuple, number, self.descriptor) }
+    }
+
+    /// The value of a column that has this type.
+    fn value<T: FromDatum>(&self, number: i16) -> Option<T> {
+        // SAFETY: the type is the column's (sql/catalog/tables.sql).
+        self.attribute(number).and_then(|value| unsafe { T::from_datum(value, false) })
+    }
+
+    /// Whether it has the version's columns and key, and those recorded where the version names them.
+    fn says(&self, version: &Version) -> bool {
+        let key = self.value::<Vec<String>>(KEY_COLUMNS).unwrap_or_default();
+        // SAFETY: a jsonb, which is read at once.
+        let recorded = self.attribute(RECORDED_COLUMNS).map(|names| unsafe { scan::payload(names) });
+        self.value::<JsonB>(COLUMNS).is_some_and(|columns| columns.0 == version.columns)
+            && key == version.key
+            && version.recorded.as_ref().is_none_or(|names| recorded == names.get(4..))
+    }
+
+    /// Its id and the subtransaction that wrote it, 0 for one that is committed.
+    fn id(&self) -> (i32, u32) {
+        // SAFETY: the row is live.
+        (self.value(RELATION_ID).unwrap_or(0), unsafe { scan::pending(self.tuple) })
+    }
 }
 
 fn new_lineage() -> pgrx::Uuid {

@@ -23,8 +23,10 @@ mod state;
 /// How long after its end the launcher is started anew.
 const RESTART: Duration = Duration::from_secs(5);
 
-/// Registers the launcher where the library is being preloaded. pg_upgrade wants no process that writes.
+/// Registers what commits do, and where the library is being preloaded the launcher. pg_upgrade wants no process that
+/// writes.
 pub fn register() {
+    state::register();
     // SAFETY: plain variables of this process.
     let is_wanted = unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade };
     if is_wanted {

@@ -13,6 +13,7 @@ use pgrx::pg_sys::{self, Oid};
 use super::shared;
 use crate::pg::background::{self, State, Worker};
 use crate::pg::database::{self, Admission};
+use crate::pg::local::Local;
 use crate::pg::{process, raw};
 
 /// How often the launcher checks for sessions that need the database. They wait for five seconds.
@@ -32,7 +33,7 @@ pub enum Run {
 }
 
 /// The worker under way, for the launcher's end.
-static mut CURRENT: *mut pg_sys::BackgroundWorkerHandle = core::ptr::null_mut();
+static CURRENT: Local<*mut pg_sys::BackgroundWorkerHandle> = Local::new(core::ptr::null_mut());
 
 /// Runs maintenance in a database.
 pub fn perform(oid: Oid) -> Run {
@@ -47,22 +48,19 @@ pub fn perform(oid: Oid) -> Run {
     background::report_activity(true, &activity);
     shared::begin_run(oid);
     let Some(worker) = Worker::start("audit_worker_main", oid) else { return Run::NoSlot };
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { CURRENT = worker.handle() };
+    CURRENT.set(worker.handle());
     let outcome = watch(&worker, oid, admission);
-    // SAFETY: as above.
-    unsafe { CURRENT = core::ptr::null_mut() };
+    CURRENT.set(core::ptr::null_mut());
     shared::end_run(oid, outcome);
     Run::Ended(outcome)
 }
 
 /// Terminates a worker that the launcher would leave behind, which could then block other sessions.
 pub fn abandon() {
-    // SAFETY: plain variables of a single-threaded process; the handle is live while it is set.
-    unsafe {
-        if !CURRENT.is_null() {
-            pg_sys::TerminateBackgroundWorker(CURRENT);
-        }
+    let handle = CURRENT.get();
+    if !handle.is_null() {
+        // SAFETY: the handle is live while it is set.
+        unsafe { pg_sys::TerminateBackgroundWorker(handle) }
     }
 }
 

@@ -9,6 +9,7 @@ use audit_schedule::Outcome;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init};
 
+use crate::pg::local::Local;
 use crate::pg::raw;
 
 /// How many databases may have requests pending; with more of them the launcher runs in all.
@@ -22,9 +23,9 @@ static STATE: PgLwLock<State> = {
     // SAFETY: no other library uses this name for a lock or memory.
     unsafe { PgLwLock::new(c"audit") }
 };
-static mut IS_READY: bool = false;
+static IS_READY: Local<bool> = Local::new(false);
 /// How often this postmaster has made shared memory: at its start, and after each crash of a process.
-static mut BEGINNINGS: u32 = 0;
+static BEGINNINGS: Local<u32> = Local::new(0);
 
 #[derive(Clone, Copy)]
 struct State {
@@ -133,18 +134,16 @@ pub fn register() {
 
 /// The memory as it begins.
 fn begin() -> State {
-    // SAFETY: plain variables of a single-threaded process; those who are forked later inherit them.
-    unsafe {
-        IS_READY = true;
-        BEGINNINGS += 1;
-        State::new(BEGINNINGS - 1)
-    }
+    // Variables of the postmaster, which the processes that are forked later inherit.
+    IS_READY.set(true);
+    let crashes = BEGINNINGS.get();
+    BEGINNINGS.set(crashes + 1);
+    State::new(crashes)
 }
 
 /// Whether there is such memory: the library is preloaded.
 pub fn is_ready() -> bool {
-    // SAFETY: a plain variable of a single-threaded process.
-    unsafe { IS_READY }
+    IS_READY.get()
 }
 
 /// Requests a run in a database now. False where no launcher runs.

@@ -1,12 +1,14 @@
 //! What SQL asks of and about the launcher.
 
 use audit_schedule::Outcome;
+use pgrx::IntoDatum;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
-use pgrx::{IntoDatum, PgXactCallbackEvent};
 
 use super::shared;
 use crate::pg::background;
 use crate::pg::guard::entry_point;
+use crate::pg::local::Local;
+use crate::pg::transaction::{self, Event, Step};
 use crate::settings;
 
 entry_point!(audit_worker_state, pg_finfo_audit_worker_state, worker_state);
@@ -71,8 +73,19 @@ fn name(outcome: Outcome) -> &'static str {
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.
 unsafe fn request_run(_call: FunctionCallInfo) -> Datum {
-    pgrx::register_xact_callback(PgXactCallbackEvent::Commit, || {
-        background::ask_launcher();
-    });
+    IS_REQUESTED.set(true);
     Datum::null()
+}
+
+/// Whether the transaction has requested a run.
+static IS_REQUESTED: Local<bool> = Local::new(false);
+
+/// Lets a commit pass the request on.
+pub fn register() {
+    transaction::register(Step::Request, |event| match event {
+        Event::Commit if IS_REQUESTED.take() => _ = background::ask_launcher(),
+        Event::Abort => IS_REQUESTED.set(false),
+        // A prepared transaction's request waits for this backend's next commit, of COMMIT PREPARED as a rule.
+        _ => {}
+    });
 }

@@ -3,14 +3,14 @@
 use pgrx::pg_sys::{self, Datum};
 
 use super::super::codec::ArrayCodec;
-use super::reader::Container;
 use super::target::Target;
 use super::{Problem, memory, value};
+use crate::jsonb::Container;
 
 /// A one-dimensional array that counts from 1, or an empty one.
 pub fn from_elements(codec: &ArrayCodec, target: &Target, elements: Container<'_>) -> Result<Datum, Problem> {
     let (mut values, mut nulls) = (Vec::new(), Vec::new());
-    for item in elements.elements() {
+    for item in elements.items() {
         let element = value::nullable(&codec.element, &target.parts[0], item)?;
         nulls.push(element.is_none());
         values.push(element.unwrap_or(Datum::null()));

@@ -5,15 +5,15 @@ use pgrx::pg_sys::{self, Datum};
 
 use super::super::codec::CompositeCodec;
 use super::super::lookup;
-use super::reader::Container;
 use super::target::Target;
 use super::{Problem, value};
+use crate::jsonb::Container;
 
 /// The row that the object describes. An attribute that it lacks is NULL: it is younger than the image.
 pub fn read(codec: &CompositeCodec, target: &Target, object: Container<'_>) -> Result<Datum, Problem> {
     lookup::check_depth();
     let mut row = Row::empty(codec.descriptor);
-    for (name, item) in object.pairs() {
+    for (name, item) in object.members() {
         let Ok(found) = codec.fields.binary_search_by(|(_, field, _)| key_order(field, name)) else {
             return Err(Problem::Mismatch(format!(
                 "an attribute \"{}\" that its type lacks",

@@ -5,11 +5,11 @@ use core::ffi::CStr;
 use pgrx::pg_sys::{self, Datum};
 
 use super::memory;
-use super::reader::Item;
+use crate::jsonb::layout::{ARRAY, HAS_OFFSET, SCALAR};
+use crate::jsonb::{Item, Kind};
 
-/// The header of the one-element array that holds a scalar: JB_FARRAY, JB_FSCALAR and the count.
-const SCALAR_ROOT: u32 = 0x5000_0001;
-const HAS_OFFSET: u32 = 0x8000_0000;
+/// The header of the one-element array that holds a scalar.
+const SCALAR_ROOT: u32 = ARRAY | SCALAR | 1;
 
 /// A jsonb datum of its own.
 pub fn binary(item: Item<'_>) -> Datum {
@@ -35,16 +35,16 @@ pub fn text(item: Item<'_>) -> Datum {
 fn payload(item: Item<'_>) -> Vec<u8> {
     match item {
         Item::Array(container) | Item::Object(container) => container.bytes().to_vec(),
-        Item::Null => scalar(0x4000_0000, b""),
-        Item::Bool(false) => scalar(0x2000_0000, b""),
-        Item::Bool(true) => scalar(0x3000_0000, b""),
-        Item::String(text) => scalar(0, text),
-        Item::Number(numeric) => scalar(0x1000_0000, numeric),
+        Item::Null => scalar(Kind::Null, b""),
+        Item::Bool(false) => scalar(Kind::False, b""),
+        Item::Bool(true) => scalar(Kind::True, b""),
+        Item::String(text) => scalar(Kind::String, text),
+        Item::Number(numeric) => scalar(Kind::Number, numeric),
     }
 }
 
 /// A scalar stands as the only element of an array that is marked so.
-fn scalar(kind: u32, data: &[u8]) -> Vec<u8> {
-    let entry = kind | HAS_OFFSET | u32::try_from(data.len()).unwrap_or(0);
+fn scalar(kind: Kind, data: &[u8]) -> Vec<u8> {
+    let entry = kind as u32 | HAS_OFFSET | u32::try_from(data.len()).unwrap_or(0);
     [&SCALAR_ROOT.to_ne_bytes(), &entry.to_ne_bytes(), data].concat()
 }

@@ -5,9 +5,9 @@ use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::super::codec::Codec;
 use super::super::{lookup, pin};
-use super::reader::Item;
 use super::target::{Purpose, Target};
 use super::{Problem, value};
+use crate::jsonb::Item;
 
 /// How values of one column of a key are read.
 pub struct KeyType {

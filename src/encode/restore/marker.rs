@@ -2,7 +2,7 @@
 
 use super::super::marker::KEY;
 use super::Problem;
-use super::reader::Item;
+use crate::jsonb::Item;
 
 /// A marker that stands for a value.
 pub enum Marker<'a> {
@@ -21,10 +21,10 @@ pub enum Marker<'a> {
 /// The marker that `item` is, if it is one.
 pub fn read<'a>(item: &Item<'a>) -> Result<Option<Marker<'a>>, Problem> {
     let Item::Object(object) = item else { return Ok(None) };
-    let [(KEY, content)] = object.pairs()[..] else { return Ok(None) };
+    let [(KEY, content)] = object.members()[..] else { return Ok(None) };
     let pairs = match content {
         Item::String(word) => return Err(hidden(word)),
-        Item::Object(inner) => inner.pairs(),
+        Item::Object(inner) => inner.members(),
         _ => return Err(unknown()),
     };
     match pairs[..] {

@@ -15,7 +15,6 @@ pub mod key;
 mod marker;
 mod memory;
 mod plan;
-pub mod reader;
 mod target;
 mod text;
 mod value;
@@ -25,8 +24,8 @@ use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use self::composite::Row;
 use self::plan::Plan;
-use self::reader::Item;
 use crate::error::Error;
+use crate::jsonb::Item;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 
@@ -75,7 +74,7 @@ unsafe fn row(fcinfo: FunctionCallInfo) -> Datum {
         // SAFETY: the row carries the type that the plan was made for, and lives as long as the call.
         unsafe { row.fill(header) };
     }
-    let pairs = object.pairs();
+    let pairs = object.members();
     plan.pinned(|| {
         for (name, item) in &pairs {
             let column = plan.column(name);

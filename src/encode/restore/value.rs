@@ -7,9 +7,9 @@ use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::super::codec::Codec;
 use super::marker::{self, Marker};
-use super::reader::Item;
 use super::target::Target;
 use super::{Problem, array, composite, document, memory, text};
+use crate::jsonb::Item;
 
 /// The datum that `item` describes, `None` for NULL.
 pub fn nullable(codec: &Codec, target: &Target, item: Item<'_>) -> Result<Option<Datum>, Problem> {

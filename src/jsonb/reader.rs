@@ -1,19 +1,13 @@
-//! Reads PostgreSQL's binary jsonb where it lies, without building anything.
+//! Reads a jsonb value where it lies, without building anything. A value is kept with its exact bytes, so that what is copied
+//! from one document to another stays what it was.
 //!
-//! The layout is that of src/include/utils/jsonb.h, which `encode::jsonb` writes. A value is kept with its
-//! exact bytes, so that what is copied from one document to another stays what it was.
+//! Nothing here trusts a count or an offset: what points outside reads as empty.
 
 use pgrx::pg_sys::Datum;
 
-use super::call;
-use crate::encode::jsonb::{Kind, Writer};
-
-const COUNT: u32 = 0x0FFF_FFFF;
-const SCALAR: u32 = 0x1000_0000;
-const OBJECT: u32 = 0x2000_0000;
-const ARRAY: u32 = 0x4000_0000;
-const HAS_OFFSET: u32 = 0x8000_0000;
-const KIND: u32 = 0x7000_0000;
+use super::layout::{ARRAY, COUNT, HAS_OFFSET, Kind, LENGTH, OBJECT, SCALAR, word};
+use super::writer::Writer;
+use crate::pg::datum;
 
 /// An object, an array, or the array of one that stands for a scalar document.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,10 +23,27 @@ pub struct Value<'a> {
     bytes: &'a [u8],
 }
 
+/// A value by its kind.
+#[derive(Clone, Copy)]
+pub enum Item<'a> {
+    Null,
+    Bool(bool),
+    String(&'a [u8]),
+    /// A whole numeric, its varlena header included.
+    Number(&'a [u8]),
+    Array(Container<'a>),
+    Object(Container<'a>),
+}
+
 impl<'a> Container<'a> {
     /// The container at the root of a jsonb value, given without its varlena header.
     pub fn root(bytes: &'a [u8]) -> Container<'a> {
         Container { bytes, header: word(bytes, 0) }
+    }
+
+    /// The container as it stands: header, entries and children.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
     }
 
     pub fn is_object(self) -> bool {
@@ -43,9 +54,10 @@ impl<'a> Container<'a> {
         self.header & ARRAY != 0 && self.header & SCALAR == 0
     }
 
-    /// How many pairs or elements it has.
+    /// How many pairs or elements it has: of a damaged header no more than there is room for.
     pub fn len(self) -> usize {
-        usize::try_from(self.header & COUNT).unwrap_or(0)
+        let room = self.bytes.len() / if self.is_object() { 8 } else { 4 };
+        usize::try_from(self.header & COUNT).unwrap_or(0).min(room)
     }
 
     /// The whole document as one value.
@@ -72,6 +84,16 @@ impl<'a> Container<'a> {
         let children = if self.is_object() { self.len() * 2 } else { self.len() };
         Children::new(self, children).take(self.len()).map(|name| name.bytes)
     }
+
+    /// As [`Container::elements`], to be looked at more than once.
+    pub fn items(self) -> Vec<Item<'a>> {
+        self.elements().map(Value::item).collect()
+    }
+
+    /// As [`Container::pairs`], to be looked at more than once.
+    pub fn members(self) -> Vec<(&'a [u8], Item<'a>)> {
+        self.pairs().map(|(name, value)| (name, value.item())).collect()
+    }
 }
 
 impl<'a> Value<'a> {
@@ -85,34 +107,61 @@ impl<'a> Value<'a> {
         (self.kind == Kind::Container).then(|| Container::root(self.bytes))
     }
 
+    pub fn item(self) -> Item<'a> {
+        match self.kind {
+            Kind::Null => Item::Null,
+            Kind::False => Item::Bool(false),
+            Kind::True => Item::Bool(true),
+            Kind::String => Item::String(self.bytes),
+            Kind::Number => Item::Number(self.bytes),
+            Kind::Container => match Container::root(self.bytes) {
+                object if object.is_object() => Item::Object(object),
+                array => Item::Array(array),
+            },
+        }
+    }
+
     /// Writes the value as a child and returns the type bits of its entry.
     pub fn write(self, writer: &mut Writer) -> Kind {
-        if matches!(self.kind, Kind::Number | Kind::Container) {
+        if self.kind.is_padded() {
             writer.pad();
         }
         writer.push(self.bytes);
         self.kind
     }
 
-    /// The value as a jsonb of its own.
-    ///
-    /// # Safety
-    /// Allocates in the current memory context. `writer` is overwritten.
-    pub unsafe fn datum(self, writer: &mut Writer) -> Datum {
+    /// The value as a jsonb of its own, in the current memory context. `writer` is overwritten.
+    pub fn datum(self, writer: &mut Writer) -> Datum {
         writer.begin();
         if self.kind == Kind::Container {
             writer.push(self.bytes);
-            // SAFETY: per the contract.
-            return unsafe { call::varlena_value(writer.finish()) };
+            return datum::copy(writer.finish());
         }
         let mut array = writer.array(1);
         let kind = self.write(writer);
         writer.close(&mut array, kind);
-        // SAFETY: per the contract; the header of the array follows the varlena's.
-        unsafe {
-            let scalar = call::varlena_value(writer.finish());
-            *scalar.cast_mut_ptr::<u32>().add(1) |= SCALAR;
-            scalar
+        let scalar = datum::copy(writer.finish());
+        // SAFETY: the header of the array follows the varlena's.
+        unsafe { *scalar.cast_mut_ptr::<u32>().add(1) |= SCALAR };
+        scalar
+    }
+}
+
+impl<'a> Item<'a> {
+    /// The value of a jsonb datum, given without its varlena header.
+    pub fn of(payload: &'a [u8]) -> Item<'a> {
+        Container::root(payload).value().item()
+    }
+
+    /// What kind of value it is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Item::Null => "null",
+            Item::Bool(_) => "a boolean",
+            Item::String(_) => "a string",
+            Item::Number(_) => "a number",
+            Item::Array(_) => "an array",
+            Item::Object(_) => "an object",
         }
     }
 }
@@ -149,24 +198,17 @@ impl<'a> Iterator for Children<'a> {
         }
         let entry = word(self.bytes, 4 + self.index * 4);
         let mut start = self.end;
-        let length = usize::try_from(entry & COUNT).unwrap_or(0);
+        let length = usize::try_from(entry & LENGTH).unwrap_or(0);
         self.end = if entry & HAS_OFFSET != 0 { length } else { start + length };
         self.index += 1;
-        let kind = match entry & KIND {
-            0x1000_0000 => Kind::Number,
-            0x2000_0000 => Kind::False,
-            0x3000_0000 => Kind::True,
-            0x4000_0000 => Kind::Null,
-            0x5000_0000 => Kind::Container,
-            _ => Kind::String,
-        };
-        if matches!(kind, Kind::Number | Kind::Container) {
+        let kind = Kind::of_entry(entry);
+        if kind.is_padded() {
             start = start.next_multiple_of(4);
         }
         Some(Value { kind, bytes: self.bytes.get(self.data + start..self.data + self.end).unwrap_or_default() })
     }
-}
 
-fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes)
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count - self.index, Some(self.count - self.index))
+    }
 }

@@ -1,35 +1,9 @@
-//! Writes PostgreSQL's binary jsonb directly, one pass, into a buffer that is kept between rows.
-//!
-//! The layout is that of src/include/utils/jsonb.h: a container is a header word, an entry word per
-//! child and the children's bytes. Keys are sorted by length, then bytes. Numbers and containers are
-//! padded to four bytes, counted from the start of the varlena, and the padding belongs to the child.
+//! Writes a jsonb value directly, one pass, into a buffer that is kept between rows.
 
-const ARRAY: u32 = 0x4000_0000;
-const OBJECT: u32 = 0x2000_0000;
-const HAS_OFFSET: u32 = 0x8000_0000;
-/// Every so many children the entry holds the end offset instead of the length (JB_OFFSET_STRIDE).
-const STRIDE: usize = 32;
-
-/// The type bits of a child's entry word.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Kind {
-    String = 0x0000_0000,
-    Number = 0x1000_0000,
-    False = 0x2000_0000,
-    True = 0x3000_0000,
-    Null = 0x4000_0000,
-    Container = 0x5000_0000,
-}
-
-impl Kind {
-    pub fn of(value: bool) -> Kind {
-        if value { Kind::True } else { Kind::False }
-    }
-}
+use super::layout::{ARRAY, COUNT, HAS_OFFSET, Kind, LENGTH, OBJECT, STRIDE};
 
 /// A container whose children are still being written.
-pub struct Container {
+pub struct Open {
     next_entry: usize,
     index: usize,
     data: usize,
@@ -75,40 +49,40 @@ impl Writer {
     }
 
     /// Opens an object of `count` pairs: write all keys in order with [`Writer::key`], then all values.
-    pub fn object(&mut self, count: usize) -> Container {
+    pub fn object(&mut self, count: usize) -> Open {
         self.open(OBJECT, count, count * 2)
     }
 
     /// Opens an array of `count` elements.
-    pub fn array(&mut self, count: usize) -> Container {
+    pub fn array(&mut self, count: usize) -> Open {
         self.open(ARRAY, count, count)
     }
 
     /// Opens an array of two elements.
     #[inline]
-    pub fn pair(&mut self) -> Container {
+    pub fn pair(&mut self) -> Open {
         self.pad();
         let next_entry = self.bytes.len() + 4;
         let mut head = [0; 12];
         head[..4].copy_from_slice(&(ARRAY | 2).to_ne_bytes());
         self.bytes.extend_from_slice(&head);
         let data = self.bytes.len();
-        Container { next_entry, index: 0, data, last_end: data }
+        Open { next_entry, index: 0, data, last_end: data }
     }
 
-    fn open(&mut self, flags: u32, count: usize, children: usize) -> Container {
+    fn open(&mut self, flags: u32, count: usize, children: usize) -> Open {
         self.pad();
-        let header = flags | u32::try_from(count).unwrap_or(0x0FFF_FFFF);
+        let header = flags | u32::try_from(count).unwrap_or(COUNT);
         self.bytes.extend_from_slice(&header.to_ne_bytes());
         let next_entry = self.bytes.len();
         let data = next_entry + children * 4;
         self.bytes.resize(data, 0);
-        Container { next_entry, index: 0, data, last_end: data }
+        Open { next_entry, index: 0, data, last_end: data }
     }
 
     /// Closes the child that was just written: all bytes since the child before belong to it.
     #[inline]
-    pub fn close(&mut self, container: &mut Container, kind: Kind) {
+    pub fn close(&mut self, container: &mut Open, kind: Kind) {
         let end = self.bytes.len();
         let word = if container.index.is_multiple_of(STRIDE) {
             HAS_OFFSET | word(end - container.data)
@@ -122,12 +96,12 @@ impl Writer {
         container.last_end = end;
     }
 
-    pub fn key(&mut self, container: &mut Container, name: &[u8]) {
+    pub fn key(&mut self, container: &mut Open, name: &[u8]) {
         self.bytes.extend_from_slice(name);
         self.close(container, Kind::String);
     }
 
-    pub fn string(&mut self, container: &mut Container, text: &[u8]) {
+    pub fn string(&mut self, container: &mut Open, text: &[u8]) {
         self.bytes.extend_from_slice(text);
         self.close(container, Kind::String);
     }
@@ -171,5 +145,5 @@ pub fn strings<'a>(texts: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
 
 fn word(length: usize) -> u32 {
     // The encoder caps values long before a container reaches JENTRY_OFFLENMASK.
-    u32::try_from(length).unwrap_or(u32::MAX) & 0x0FFF_FFFF
+    u32::try_from(length).unwrap_or(u32::MAX) & LENGTH
 }
