@@ -56,10 +56,13 @@ in_order! {
     "read_trail" "../sql/read/trail.sql",
     "read_history" "../sql/read/history.sql",
     "read_event" "../sql/read/event.sql",
+    "read_related" "../sql/read/related.sql",
     "read_search" "../sql/read/search.sql",
+    "read_filter" "../sql/read/filter.sql",
     "read_follow" "../sql/read/follow.sql",
     "read_activity" "../sql/read/activity.sql",
     "read_dashboard" "../sql/read/dashboard.sql",
+    "read_tables" "../sql/read/tables.sql",
     "read_coverage" "../sql/read/coverage.sql",
     "worker_status" "../sql/worker/status.sql",
     // What applications say and record, and the pages that show it all.
@@ -68,7 +71,9 @@ in_order! {
     "record_parameters" "../sql/record/parameters.sql",
     "read_executions" "../sql/read/executions.sql",
     "report_views" "../sql/report/views.sql",
+    "report_columns" "../sql/report/columns.sql",
     "report_pages" "../sql/report/pages.sql",
+    "report_dashboard" "../sql/report/dashboard.sql",
     "worker_state" "../sql/worker/state.sql",
     "replication_publish" "../sql/replication/publish.sql",
     // Last: every object is there.

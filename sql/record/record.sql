@@ -123,7 +123,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF EXISTS (SELECT FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e
+    IF EXISTS (SELECT FROM audit_internal.stored_events e
                WHERE e.category = known.category AND e.event_type = known.event_type) THEN
         RAISE EXCEPTION 'cannot change the category of event type "%": events of this type exist', known.name
             USING ERRCODE = 'object_not_in_prerequisite_state',

@@ -28,7 +28,7 @@ BEGIN
         USING HINT = 'Servers are distinguished by audit.server_name. A subscriber that is disconnected '
                      'retains WAL on this server: max_slot_wal_keep_size limits it.';
     SELECT min(e.occurred_at) INTO oldest
-    FROM (TABLE audit.events UNION ALL TABLE audit_internal.events_overflow) e;
+    FROM audit_internal.stored_events e;
     RETURN format('SELECT audit.gather(%L);', oldest);
 END;
 $$;

@@ -132,3 +132,24 @@ SELECT DISTINCT v.name FROM audit.event_parameter_values v WHERE v.data_type IS 
 DROP SCHEMA trail CASCADE;
 -- Dropped tables are still in the trail.
 SELECT count(*) FROM audit.trail WHERE entity = 'trail.composite' AND category = 'data';
+
+-- SQL names event types of the extension: the numbers are those of the catalog, and constants to the planner.
+SELECT count(*) AS differing FROM audit.event_types t
+WHERE t.built_in AND (audit_internal.event_type(t.name) <> t.event_type OR audit_internal.event_types(t.name) <> ARRAY[t.event_type]);
+EXPLAIN (COSTS OFF, VERBOSE) SELECT audit_internal.event_type('row.update'), audit_internal.row_event_types(), audit_internal.row_change_types(), audit_internal.categories();
+SELECT audit_internal.event_type('row.isnert');
+SELECT audit_internal.event_types('row.insert', 'row.isnert');
+-- Every name that a function or view passes to them is one, also in statements that are strings.
+WITH sources AS (
+    SELECT p.oid::regprocedure::text AS object, pg_get_functiondef(p.oid) AS source FROM pg_proc p
+    WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND p.prokind IN ('f', 'p')
+    UNION ALL
+    SELECT c.oid::regclass::text, pg_get_viewdef(c.oid) FROM pg_class c
+    WHERE c.relnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace) AND c.relkind = 'v'
+), named AS (
+    SELECT s.object, (regexp_matches(c.call[1], '''([^'']+)''', 'g'))[1] AS name
+    FROM sources s CROSS JOIN LATERAL regexp_matches(s.source, 'event_types?\(([^)]*)\)', 'g') c (call)
+    WHERE s.object !~ 'event_types?\('
+)
+SELECT count(*) > 20 AS has_names, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM audit.event_types t WHERE t.name = n.name AND t.built_in)) AS unknown
+FROM named n;
