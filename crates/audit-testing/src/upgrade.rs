@@ -47,7 +47,8 @@ const STEP: &str = include_str!("upgrade_step.sql");
 const MADE: &str = "COMMENT ON COLUMN audit.events.made_up";
 /// What names the columns of a table that the step appends to, in a row that it makes, or by a `*` that stands for
 /// them: how the statement begins and ends.
-const REPLACED: [(&str, &str); 7] = [
+const REPLACED: [(&str, &str); 8] = [
+    ("CREATE VIEW audit_internal.stored_events AS", ";\n"),
     ("CREATE FUNCTION audit.hold(", "$$;\n"),
     ("CREATE FUNCTION audit_internal.archive_partition(", "$$;\n"),
     ("CREATE VIEW audit_internal.trail_events AS", ";\n"),

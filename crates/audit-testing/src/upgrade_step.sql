@@ -11,7 +11,7 @@ SELECT audit_internal.lock('partitions');
 DO $$
 DECLARE
     -- Views first, as readers lock them before their tables.
-    views CONSTANT text[] := ARRAY['audit_internal.trail_events', 'audit.coverage', 'audit.report_system_access'];
+    views CONSTANT text[] := ARRAY['audit_internal.trail_events', 'audit.coverage', 'audit.report_system_access', 'audit_internal.stored_events'];
     tables CONSTANT text[] := ARRAY['audit.events', 'audit_internal.events_overflow', 'audit_internal.contexts', 'audit.holds'];
     gives_up_at CONSTANT timestamptz := clock_timestamp() + interval '5 minutes';
     lock_timeout CONSTANT text := current_setting('lock_timeout');
