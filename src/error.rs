@@ -13,6 +13,8 @@ pub enum Error {
     ForeignPartition { partition: String },
     /// A command would drop evidence, or change its definition.
     Evidence { action: &'static str, object: String },
+    /// A command would take away what the extension works with.
+    Required { action: &'static str, object: String },
     /// A statement would change evidence.
     EvidenceChanged { table: String, operation: &'static str },
     /// A subscription applies something other than new events.
@@ -97,6 +99,12 @@ impl Error {
                 Some(
                     "audit.set_retention sets how long events are kept. To remove the trail, run SELECT audit.uninstall('…'): an error says which text confirms it.".into(),
                 ),
+            ),
+            Error::Required { action, object } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("cannot {action} {object}: auditing requires it"),
+                None,
+                Some("audit.uninstall() removes the extension with the whole trail.".into()),
             ),
             Error::EvidenceChanged { table, operation } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -146,7 +146,7 @@ BEGIN
     IF settings.schema_name IS NULL THEN
         RAISE EXCEPTION 'schema % is not audited', target
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = 'Use audit.disable for tables that audit.enable was called for.';
+                  HINT = 'audit.schemas lists the audited schemas; audit.disable stops auditing one table.';
     END IF;
     PERFORM audit_internal.delete_config(settings);
     PERFORM audit_internal.emit(

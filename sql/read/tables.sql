@@ -85,3 +85,25 @@ COMMENT ON COLUMN audit.tables.enabled_at IS 'When audit.enable was last called 
 COMMENT ON COLUMN audit.tables.enabled_by IS 'The role that called it';
 COMMENT ON COLUMN audit.tables.active IS
     'Whether all triggers exist and fire in every mode; audit.coverage shows what is wrong';
+
+CREATE VIEW audit.schemas AS
+SELECT n.nspname::text AS schema_name,
+       s.options->>'level' AS level,
+       ARRAY(SELECT jsonb_array_elements_text(s.options->'operations')) AS operations,
+       ARRAY(SELECT jsonb_array_elements_text(s.options->'ignore_columns')) AS ignored_columns,
+       ARRAY(SELECT r.key || ': ' || r.value FROM jsonb_each_text(s.options->'redact') r ORDER BY r.key)
+           AS redacted_columns,
+       s.options->>'label_column' AS label_column,
+       s.enabled_at,
+       s.enabled_by
+FROM audit_internal.schema_settings s
+JOIN pg_catalog.pg_namespace n ON n.oid = s.schema_oid;
+COMMENT ON VIEW audit.schemas IS 'Schemas whose present and future tables are audited, with the options of new tables: one row per schema';
+COMMENT ON COLUMN audit.schemas.level IS 'minimal, standard or comprehensive';
+COMMENT ON COLUMN audit.schemas.operations IS 'The operations that are recorded';
+COMMENT ON COLUMN audit.schemas.ignored_columns IS 'Columns whose values are not recorded, where a table has them';
+COMMENT ON COLUMN audit.schemas.redacted_columns IS 'Columns that are redacted where a table has them, as column: method';
+COMMENT ON COLUMN audit.schemas.label_column IS 'The column whose value names a record, where a table has it';
+COMMENT ON COLUMN audit.schemas.enabled_at IS 'When audit.enable_schema was first called';
+COMMENT ON COLUMN audit.schemas.enabled_by IS 'The login that called it';
+COMMENT ON COLUMN audit.schemas.schema_name IS 'The schema';

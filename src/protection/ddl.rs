@@ -6,13 +6,15 @@
 //! that PostgreSQL has altered (sql/capture/definitions.sql). An upgrade script of the extension may alter what it has to, also in a
 //! transaction that has written events.
 
+use core::ffi::CStr;
+
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 
 use super::evidence;
 use crate::error::Error;
 use crate::pg::guard::entry_point;
 use crate::pg::list;
-use crate::store::open;
+use crate::store::{namespace, open};
 
 entry_point!(audit_definition_starts, pg_finfo_audit_definition_starts, definition_starts);
 
@@ -34,7 +36,22 @@ unsafe fn definition_starts(arguments: FunctionCallInfo) -> Datum {
                 refuse_alteration(&*statement.cast::<pg_sys::AlterTableStmt>());
             }
             Some(pg_sys::NodeTag::T_RenameStmt) => {
-                evidence::refuse_alteration(look_up((*statement.cast::<pg_sys::RenameStmt>()).relation));
+                let statement = &*statement.cast::<pg_sys::RenameStmt>();
+                refuse_schema(statement);
+                evidence::refuse_alteration(look_up(statement.relation));
+            }
+            Some(pg_sys::NodeTag::T_CreateTrigStmt) => {
+                let statement = &*statement.cast::<pg_sys::CreateTrigStmt>();
+                // A restore creates the triggers of partitions that have rows; it replaces none.
+                if statement.replace {
+                    evidence::refuse_alteration(look_up(statement.relation));
+                }
+            }
+            Some(pg_sys::NodeTag::T_RuleStmt) => {
+                evidence::refuse_alteration(look_up((*statement.cast::<pg_sys::RuleStmt>()).relation));
+            }
+            Some(pg_sys::NodeTag::T_AlterExtensionContentsStmt) => {
+                refuse_removal(&*statement.cast::<pg_sys::AlterExtensionContentsStmt>());
             }
             Some(pg_sys::NodeTag::T_AlterObjectSchemaStmt) => {
                 evidence::refuse_alteration(look_up((*statement.cast::<pg_sys::AlterObjectSchemaStmt>()).relation));
@@ -61,10 +78,46 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
         if statement.removeType != pg_sys::ObjectType::OBJECT_EXTENSION {
             return;
         }
-        let names_us = list::pointers::<pg_sys::String>(statement.objects)
-            .any(|name| core::ffi::CStr::from_ptr((*name).sval) == c"audit");
+        let names_us =
+            list::pointers::<pg_sys::String>(statement.objects).any(|name| CStr::from_ptr((*name).sval) == c"audit");
         if names_us {
             evidence::refuse_extension();
+        }
+    }
+}
+
+/// Refuses to rename a schema of the extension: triggers on users' tables would not find their functions, and changes go
+/// unrecorded.
+///
+/// # Safety
+/// The statement must be live.
+unsafe fn refuse_schema(statement: &pg_sys::RenameStmt) {
+    // SAFETY: the schema's name ends with NUL.
+    unsafe {
+        if statement.renameType == pg_sys::ObjectType::OBJECT_SCHEMA
+            && !statement.subname.is_null()
+            && namespace::owns(pg_sys::get_namespace_oid(statement.subname, true))
+            && !evidence::is_upgrade()
+        {
+            let name = CStr::from_ptr(statement.subname).to_string_lossy();
+            Error::Required { action: "rename", object: format!("schema {name}") }.raise();
+        }
+    }
+}
+
+/// Refuses ALTER EXTENSION audit DROP: what is not a member is not protected as one.
+///
+/// # Safety
+/// The statement must be live.
+unsafe fn refuse_removal(statement: &pg_sys::AlterExtensionContentsStmt) {
+    // SAFETY: the extension's name ends with NUL.
+    unsafe {
+        if statement.action < 0
+            && !statement.extname.is_null()
+            && CStr::from_ptr(statement.extname) == c"audit"
+            && !evidence::is_upgrade()
+        {
+            Error::Required { action: "remove an object from", object: "extension audit".into() }.raise();
         }
     }
 }
@@ -75,7 +128,7 @@ unsafe fn refuse_extension(statement: &pg_sys::DropStmt) {
 /// The statement must be live.
 unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
     use pg_sys::AlterTableType as Kind;
-    const REFUSED: [Kind::Type; 11] = [
+    const REFUSED: [Kind::Type; 16] = [
         Kind::AT_DetachPartition,
         // The place of a column that a release appends.
         Kind::AT_AddColumn,
@@ -88,6 +141,12 @@ unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
         Kind::AT_DisableTrigAll,
         Kind::AT_EnableTrigUser,
         Kind::AT_DisableTrigUser,
+        // A crash empties an unlogged table.
+        Kind::AT_SetUnLogged,
+        Kind::AT_EnableRowSecurity,
+        Kind::AT_ForceRowSecurity,
+        Kind::AT_AddInherit,
+        Kind::AT_ChangeOwner,
     ];
     // SAFETY: the commands are AlterTableCmd nodes.
     unsafe {

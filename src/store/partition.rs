@@ -127,12 +127,19 @@ unsafe fn search(parent: Parent, key: i64) -> Route {
     let oid = relation(&parent.name());
     let mut route = Route { parent, partition: Oid::INVALID, lower: i64::MIN, upper: i64::MAX, ends: i64::MAX };
     if oid != Oid::INVALID {
+        // While maintenance attaches, exchanges or drops a partition, events are written to the overflow. Contexts and
+        // sessions have none, and wait.
+        let lock = pg_sys::AccessShareLock as i32;
+        // SAFETY: a lock on a relation that the catalog has.
+        if parent.overflows() && !unsafe { pg_sys::ConditionalLockRelationOid(oid, lock) } {
+            return Route { partition: overflow(), lower: key, upper: key, ends: i64::MIN, ..route };
+        }
         // SAFETY: the parents are partitioned by ranges of one 64-bit column, those of int4 alike.
         let holder = unsafe {
-            let opened = pg_sys::table_open(oid, pg_sys::AccessShareLock as i32);
+            let opened = pg_sys::table_open(oid, if parent.overflows() { pg_sys::NoLock as i32 } else { lock });
             let holder = partition::holding(opened, key);
             // Not to the end of the transaction: dropping an old partition need not wait for it.
-            pg_sys::table_close(opened, pg_sys::AccessShareLock as i32);
+            pg_sys::table_close(opened, lock);
             holder
         };
         // The default partition of events is there for what a subscription brings (sql/replication/subscribe.sql).

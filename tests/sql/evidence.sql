@@ -101,6 +101,10 @@ BEGIN
         'ALTER TABLE audit_internal.%I ALTER COLUMN entity_id TYPE text USING ''forged''', 'ALTER TABLE audit_internal.%I DISABLE TRIGGER reject_change',
         'ALTER TABLE audit_internal.%I DISABLE TRIGGER ALL', 'ALTER TABLE audit.events ENABLE REPLICA TRIGGER reject_change', 'DROP TRIGGER reject_change ON audit_internal.%I',
         'DROP TRIGGER reject_change ON audit_internal.contexts', 'ALTER TABLE audit_internal.%I RENAME TO other', 'ALTER TABLE audit_internal.%I RENAME COLUMN changes TO other',
+        'ALTER TABLE audit_internal.%I SET UNLOGGED', 'ALTER TABLE audit_internal.%I ENABLE ROW LEVEL SECURITY', 'ALTER TABLE audit_internal.%I FORCE ROW LEVEL SECURITY',
+        'ALTER TABLE audit_internal.%I OWNER TO pg_monitor', 'CREATE OR REPLACE TRIGGER reject_change BEFORE INSERT ON audit_internal.%I FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION audit_internal.reject_change()',
+        'CREATE RULE hide AS ON INSERT TO audit_internal.%I DO INSTEAD NOTHING', 'ALTER SCHEMA audit RENAME TO other', 'ALTER SCHEMA audit_internal RENAME TO other',
+        'ALTER EXTENSION audit DROP TABLE audit.events', 'SELECT audit_internal.execute_permitted(''DELETE FROM audit.events'')',
         'ALTER TABLE audit_internal.%I SET SCHEMA public', 'ALTER TABLE audit_internal.relations_all ALTER COLUMN entity TYPE text USING ''forged'''] LOOP
         BEGIN
             EXECUTE format(tried, partition);
