@@ -33,6 +33,7 @@ in_order! {
     "protection_evidence" "../sql/protection/evidence.sql",
     "read_values" "../sql/read/values.sql",
     // The life of a partition; whose events it may hold; when it is dropped.
+    "partition_layout" "../sql/partition/layout.sql",
     "partition_create" "../sql/partition/create.sql",
     "replication_subscribe" "../sql/replication/subscribe.sql",
     "partition_overflow" "../sql/partition/overflow.sql",
