@@ -33,6 +33,7 @@ in_order! {
     "protection_evidence" "../sql/protection/evidence.sql",
     "read_values" "../sql/read/values.sql",
     // The life of a partition; whose events it may hold; when it is dropped.
+    "partition_layout" "../sql/partition/layout.sql",
     "partition_create" "../sql/partition/create.sql",
     "replication_subscribe" "../sql/replication/subscribe.sql",
     "partition_overflow" "../sql/partition/overflow.sql",
@@ -40,10 +41,15 @@ in_order! {
     "partition_split" "../sql/partition/split.sql",
     "partition_merge" "../sql/partition/merge.sql",
     "retention_policy" "../sql/retention/policy.sql",
+    "retention_overview" "../sql/retention/overview.sql",
     "retention_hold" "../sql/retention/hold.sql",
+    "retention_due" "../sql/retention/due.sql",
     "retention_prune" "../sql/retention/prune.sql",
+    "retention_delete" "../sql/retention/delete.sql",
     "partition_dictionary" "../sql/partition/dictionary.sql",
+    "retention_archiver" "../sql/retention/archiver.sql",
     "retention_archive" "../sql/retention/archive.sql",
+    "retention_restore" "../sql/retention/restore.sql",
     "worker_maintenance" "../sql/worker/maintenance.sql",
     // What is captured.
     "capture_capture" "../sql/capture/capture.sql",

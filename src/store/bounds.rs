@@ -13,7 +13,7 @@ entry_point!(audit_partition_bounds, pg_finfo_audit_partition_bounds, partition_
 
 /// Microseconds of an hour, by which the partitions of dictionaries are divided.
 const HOUR: i64 = 3_600_000_000;
-/// The hour since 2000 is in the bits of a dictionary's id above these (sql/partition/create.sql, first_id).
+/// The hour since 2000 is in the bits of a dictionary's id above these (sql/partition/layout.sql, first_id).
 const HOUR_SHIFT: u32 = 40;
 /// Eight thousand years in microseconds: a time that is further from 2000 is no partition's, and the year after it may
 /// be more than a timestamp holds.

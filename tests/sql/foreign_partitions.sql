@@ -1,5 +1,5 @@
--- The planner may evaluate what the extension asks about its partitions for any table of the database, and the session may print times as it
--- likes: retention, maintenance and audit.status once failed for good on names and bounds of other tables.
+-- The planner may evaluate the extension's functions on partitions for any table of the database, and the session may have any DateStyle:
+-- retention, maintenance and audit.status once failed for good on names and bounds of other tables.
 \pset null (null)
 SET client_min_messages = warning;
 SET timezone = 'UTC';
@@ -33,7 +33,7 @@ CREATE TABLE endless_3 PARTITION OF endless FOR VALUES FROM ('2027-01-01') TO ('
 CREATE TABLE endless_4 PARTITION OF endless FOR VALUES FROM ('294276-12-31') TO (MAXVALUE);
 CREATE TABLE parent (v integer);
 CREATE TABLE child () INHERITS (parent);
--- Names like ours.
+-- Tables with the names of the extension's tables.
 CREATE TABLE events_dedicated_1 (v text) PARTITION BY RANGE (v);
 CREATE TABLE events_dedicated_1_20261121 PARTITION OF events_dedicated_1 FOR VALUES FROM ('a') TO ('b');
 CREATE INDEX events_dedicated_1_20261121_time ON events_dedicated_1_20261121 (v);
@@ -49,7 +49,7 @@ ANALYZE;
 SELECT c.relname, b.* FROM pg_class c CROSS JOIN LATERAL audit_internal.partition_bounds(c.relpartbound) b
 WHERE c.relnamespace = 'foreign_partitions'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname;
 SELECT count(*) FROM audit.partitions l JOIN pg_class c ON c.oid = l.partition WHERE c.relnamespace <> 'audit_internal'::regnamespace;
--- The parents of the trail are those of a table, not whatever has such a name.
+-- Table partition_parents lists the parents of the trail; a name alone makes no table a parent.
 SELECT n AS name, audit_internal.kept(n), audit_internal.partition_interval(n), audit_internal.partition_check(n)
 FROM unnest(ARRAY['events_data', 'events_dedicated_1', 'events_dedicated_1_20261121_time', 'events_dedicated_', 'events_dedicated_99999999999',
                   'events_', 'events', 'sessions', '', 'o''clock', NULL]) n;
@@ -57,7 +57,7 @@ SELECT count(audit_internal.kept(c.relname::text)) >= 0 AS kept, count(audit_int
 SELECT DISTINCT parent, category, state FROM audit.partitions WHERE parent IN ('events_data', 'sessions', 'events_overflow', 'events_dedicated_1') AND state = 'open' ORDER BY parent;
 SELECT audit_internal.first_id('infinity'), audit_internal.first_id('-infinity'), audit_internal.first_id(NULL), audit_internal.first_id('2000-01-01 01:00');
 
--- Times are the same however the session prints them.
+-- Bounds do not depend on the session's DateStyle and TimeZone.
 CREATE TEMP TABLE known AS SELECT l.partition, extract(epoch FROM l.since) AS since, extract(epoch FROM l.until) AS until FROM audit.partitions l;
 SELECT count(*) > 10 AS are_known FROM known;
 CREATE FUNCTION pg_temp.partitions_that_differ(date_style text, time_zone text) RETURNS bigint LANGUAGE plpgsql AS $$

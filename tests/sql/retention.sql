@@ -1,14 +1,14 @@
--- How long events are kept. The clock of the trail is set: only a build for tests can do that.
+-- Retention. Sets the clock of the trail, which only a test build has.
 LOAD 'audit';
 SELECT count(*) = 1 AS is_test_build FROM pg_settings WHERE name = 'audit.test_clock_offset' \gset
 \if :is_test_build
 \else
 \quit
 \endif
--- Years pass, and everything is let go: in a database of its own.
+-- In a database of its own, because years pass and retention deletes events.
 SELECT current_database() AS home \gset
 CREATE DATABASE regress_retention;
--- No worker, whose clock is another one, runs in a template.
+-- No worker, which would use another clock, runs in a template database.
 ALTER DATABASE regress_retention IS_TEMPLATE true;
 \c regress_retention
 SET timezone = 'UTC';
@@ -51,7 +51,7 @@ SELECT audit.unload_archive(NULL);
 SELECT count(*) FROM audit_internal.retention_settings;
 SELECT count(*) FROM audit.holds;
 
--- What nobody limits is kept. An event before its table has dedicated partitions follows it there.
+-- Without a limit, events are kept. Events that a table had before it got dedicated partitions are moved there.
 INSERT INTO click VALUES (1, 'before');
 INSERT INTO customer VALUES (1, 'January');
 SELECT audit.set_retention('data', '1 year');
@@ -62,13 +62,13 @@ SELECT tableoid::regclass, entity_id, retention_id FROM audit.events WHERE categ
 SELECT category, entity, keep, archive, partition_interval, partitions, events, next_due FROM audit.retention WHERE category = 'data';
 SELECT event, entity, parameters FROM audit.trail WHERE event = 'config.change' ORDER BY occurred_at;
 
--- Null leaves a value as it is, zero takes the limit away.
+-- Null keeps the present value, zero removes the limit.
 SELECT audit.set_retention('data', max_bytes => 1000000000);
 SELECT keep, max_bytes FROM audit.retention WHERE category = 'data' AND entity IS NULL;
 SELECT audit.set_retention('data', max_bytes => 0);
 SELECT keep, max_bytes FROM audit.retention WHERE category = 'data' AND entity IS NULL;
 
--- A partition closes when its time is over, and goes when all of it is too old.
+-- A partition closes when its time range has ended, and is dropped when all of its events are older than keep.
 SELECT pg_temp.set_clock('2030-01-16 00:05+00');
 CALL audit.maintain();
 SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%dedicated%';
@@ -76,7 +76,7 @@ SELECT pg_temp.set_clock('2030-01-16 00:15+00');
 CALL audit.maintain();
 SELECT * FROM pg_temp.partitions WHERE partition_name LIKE '%dedicated%';
 SELECT * FROM audit.prune(true);
--- What depends on a partition, a view or a column of its row type, does not keep it from being dropped.
+-- Objects that depend on a partition, a view or a column of its row type, do not keep it from being dropped.
 CREATE ROLE regress_audit_anybody;
 CREATE SCHEMA anybody AUTHORIZATION regress_audit_anybody;
 SET ROLE regress_audit_anybody;
@@ -95,7 +95,7 @@ SELECT c.relname, a.attname FROM pg_class c LEFT JOIN pg_attribute a ON a.attrel
 WHERE c.relnamespace = 'anybody'::regnamespace ORDER BY 1, 2;
 SELECT count(*) FROM audit.trail WHERE entity = 'public.customer' AND category = 'data';
 
--- Holds win: on a row, an actor, a time, a table, everything; what they do not cover goes.
+-- Holds override policies: on a row, an actor, a time, a table, everything; events that none covers are deleted.
 INSERT INTO customer SELECT n, 'January' FROM generate_series(2, 10) n;
 SET audit.actor = 'ann';
 UPDATE customer SET name = 'Ann' WHERE id IN (3, 4);
@@ -121,7 +121,7 @@ SELECT audit.release('row'), audit.release('unknown');
 SELECT category, partition, events, action, reason FROM audit.prune();
 SELECT event, entity, parameters - 'placed_at' - 'placed_by' FROM audit.trail WHERE event LIKE 'retention.hold' OR event LIKE 'retention.release' ORDER BY occurred_at;
 
--- By size: the oldest closed partitions go, never the open one.
+-- By size: the oldest closed partitions are dropped, never the open one.
 INSERT INTO customer SELECT n, repeat('x', 100) FROM generate_series(100, 1000) n;
 SELECT pg_temp.set_clock('2031-03-02 00:01+00');
 INSERT INTO customer SELECT n, repeat('x', 100) FROM generate_series(1001, 2000) n;
@@ -130,7 +130,7 @@ SELECT audit.set_retention('data', max_bytes => 100000);
 SELECT category, partition, events, action, regexp_replace(reason, '\d+ kB', '… kB', 'g') AS reason FROM audit.prune();
 SELECT partition_name, is_closed FROM pg_temp.partitions WHERE partition_name LIKE '%data%';
 
--- The interval can be changed at any time: the open partition is split, partitions ahead are made anew.
+-- The interval can be changed at any time: the open partition is split, future partitions are replaced.
 SELECT audit.set_retention('data', partition_interval => '1 day', max_bytes => 0);
 CALL audit.maintain();
 SELECT l.partition_name, l.since, l.until FROM audit.partitions l WHERE l.parent = 'events_data' ORDER BY l.since;
@@ -141,7 +141,7 @@ INSERT INTO customer VALUES (3000, 'March');
 CALL audit.maintain();
 SELECT l.partition_name, l.since, l.until FROM audit.partitions l WHERE l.parent = 'events_data' ORDER BY l.since;
 
--- The clock steps back into a closed partition: the event goes there by way of the overflow, and is counted.
+-- The clock is set back into the time of a closed partition: the event reaches it through the overflow, and is counted.
 SELECT pg_temp.set_clock('2031-03-02 12:00+00');
 INSERT INTO customer VALUES (3001, 'late');
 SELECT count(*) FROM audit_internal.events_overflow;
@@ -151,20 +151,20 @@ CALL audit.maintain();
 SELECT partition_name, events, is_closed FROM pg_temp.partitions WHERE partition_name LIKE 'events_data%';
 SELECT tableoid::regclass FROM audit.events WHERE entity_id = '3001';
 
--- The server is off for a month, and its first events come before anybody makes partitions.
+-- The server is down for a month, and its first events are recorded before maintenance creates partitions.
 SELECT pg_temp.set_clock('2031-06-15 12:00+00');
 INSERT INTO customer VALUES (4000, 'June');
 CALL audit.maintain();
 SELECT tableoid::regclass FROM audit.events WHERE entity_id = '4000';
 
--- An audited table that is disabled, dropped and made again keeps what its retention says.
+-- A table that is disabled and enabled again has the retention that it had.
 SELECT audit.disable('click');
 SELECT audit.enable('click');
 INSERT INTO click VALUES (3, 'again');
 CALL audit.maintain();
 SELECT tableoid::regclass FROM audit.events WHERE category = 'data' AND entity_id = '3' AND retention_id IS NOT NULL;
 
--- More partitions than the planner should meet are merged.
+-- If a category has too many partitions for the planner, closed ones are merged.
 SELECT audit.set_retention('data', keep => '0', partition_interval => '1 hour');
 DO $$
 BEGIN
@@ -182,7 +182,7 @@ FROM audit.partitions l JOIN audit_internal.partition_catalog f ON f.partition_n
 SELECT count(*) FROM audit.history('customer', '4001');
 EXPLAIN (COSTS off) SELECT FROM audit.events e WHERE e.category = 'security' AND e.occurred_at < '2030-02-01';
 
--- A snapshot that is kept would not see what a partition got meanwhile.
+-- A snapshot that lasts for the transaction would not show events that a partition gets meanwhile.
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT audit.prune();
 ROLLBACK;
@@ -190,7 +190,7 @@ BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT * FROM audit.maintenance_step();
 ROLLBACK;
 
--- Who may.
+-- Privileges.
 SET ROLE audit_admin;
 SELECT category, entity IS NOT NULL AS is_table FROM audit.retention WHERE category = 'data';
 SELECT count(*) FROM audit.prune(true);

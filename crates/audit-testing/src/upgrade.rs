@@ -29,12 +29,12 @@ const CHANGES: [(&str, &str); 5] = [
         "    placed_at timestamptz NOT NULL,\n    placed_by text NOT NULL\n);",
         "    placed_at timestamptz NOT NULL,\n    placed_by text NOT NULL,\n    made_up text\n);",
     ),
-    ("session_user)::audit.holds", "session_user, 'made up')::audit.holds"),
-    // Archives leave it out.
     (
-        "a.attnum > 0 AND a.attname <> 'retention_id')),",
-        "a.attnum > 0 AND a.attname NOT IN ('retention_id', 'made_up'))),",
+        "    placed.placed_by := session_user;\n",
+        "    placed.placed_by := session_user;\n    placed.made_up := 'made up';\n",
     ),
+    // Archives leave it out.
+    ("AND a.attname <> 'retention_id'));", "AND a.attname NOT IN ('retention_id', 'made_up')));"),
 ];
 /// The last column of contexts.
 const ORIGIN: &str = "    origin               text\n) PARTITION BY RANGE (context_id);";
@@ -50,7 +50,7 @@ const MADE: &str = "COMMENT ON COLUMN audit.events.made_up";
 const REPLACED: [(&str, &str); 8] = [
     ("CREATE VIEW audit_internal.stored_events AS", ";\n"),
     ("CREATE FUNCTION audit.hold(", "$$;\n"),
-    ("CREATE FUNCTION audit_internal.archive_partition(", "$$;\n"),
+    ("CREATE FUNCTION audit_internal.write_request(", "\nEND;\n"),
     ("CREATE VIEW audit_internal.trail_events AS", ";\n"),
     ("CREATE FUNCTION audit.diff(event_id uuid)", "\nEND;\n"),
     ("CREATE VIEW audit.coverage AS", ";\n"),
