@@ -205,9 +205,9 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TABLE audit_internal.%I IS %L',
         parent_name, 'Row changes of a table that has its own retention');
-    EXECUTE format(
+    PERFORM audit_internal.execute_permitted(format(
         'ALTER TABLE audit.events ATTACH PARTITION audit_internal.%I FOR VALUES IN (%s)',
-        parent_name, retention_id);
+        parent_name, retention_id));
     RETURN parent_name;
 END;
 $$;
@@ -246,8 +246,8 @@ BEGIN
     IF parent IN ('sessions', 'contexts') AND bounds <> 'DEFAULT' THEN
         PERFORM audit_internal.take_from_default(parent, partition, bounds);
     END IF;
-    EXECUTE format(
-        'ALTER TABLE audit_internal.%I ATTACH PARTITION audit_internal.%I %s', parent, partition, bounds);
+    PERFORM audit_internal.execute_permitted(format(
+        'ALTER TABLE audit_internal.%I ATTACH PARTITION audit_internal.%I %s', parent, partition, bounds));
 END;
 $$;
 COMMENT ON FUNCTION audit_internal.create_partition(text, text, text) IS

@@ -100,9 +100,9 @@ BEGIN
             'COMMENT ON TABLE audit_internal.%I IS %L',
             default_partition,
             'Accepts events of other servers whose partition is missing and routes them to the overflow');
-        EXECUTE format(
+        PERFORM audit_internal.execute_permitted(format(
             'ALTER TABLE audit_internal.%I ATTACH PARTITION audit_internal.%I DEFAULT',
-            parent, default_partition);
+            parent, default_partition));
     END LOOP;
 END;
 $$;

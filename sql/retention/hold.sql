@@ -51,6 +51,8 @@ BEGIN
     placed.placed_by := session_user;
     PERFORM audit_internal.upsert_config(placed);
     PERFORM audit_internal.recheck_held();
+    -- Of a trail that has none yet.
+    PERFORM audit_internal.create_partitions();
     PERFORM audit_internal.emit(
         'retention.hold',
         parameters => jsonb_strip_nulls(jsonb_build_object(

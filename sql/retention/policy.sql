@@ -27,6 +27,8 @@ BEGIN
     END IF;
     -- Serializes policies, and keeps them from changing while retention runs.
     PERFORM audit_internal.lock('retention');
+    -- Of a trail that has none yet.
+    PERFORM audit_internal.create_partitions();
     event_id := audit_internal.emit(
         'config.change',
         parameters => jsonb_strip_nulls(jsonb_build_object(

@@ -128,7 +128,8 @@ unsafe fn refuse_removal(statement: &pg_sys::AlterExtensionContentsStmt) {
 /// The statement must be live.
 unsafe fn refuse_alteration(statement: &pg_sys::AlterTableStmt) {
     use pg_sys::AlterTableType as Kind;
-    const REFUSED: [Kind::Type; 16] = [
+    const REFUSED: [Kind::Type; 17] = [
+        Kind::AT_AttachPartition,
         Kind::AT_DetachPartition,
         // The place of a column that a release appends.
         Kind::AT_AddColumn,

@@ -90,6 +90,7 @@ ALTER EXTENSION audit SET SCHEMA public;
 \echo :SQLSTATE
 
 -- No change of definition changes evidence, hides it or takes its protection away.
+CREATE TABLE evidence.forged (LIKE audit.events);
 CREATE FUNCTION alterations() RETURNS TABLE (alteration text, state text, message text) LANGUAGE plpgsql AS $$
 DECLARE
     partition text := (SELECT c.relname FROM audit.events e JOIN pg_class c ON c.oid = e.tableoid WHERE e.category = 'data' LIMIT 1);
@@ -104,7 +105,7 @@ BEGIN
         'ALTER TABLE audit_internal.%I SET UNLOGGED', 'ALTER TABLE audit_internal.%I ENABLE ROW LEVEL SECURITY', 'ALTER TABLE audit_internal.%I FORCE ROW LEVEL SECURITY',
         'ALTER TABLE audit_internal.%I OWNER TO pg_monitor', 'CREATE OR REPLACE TRIGGER reject_change BEFORE INSERT ON audit_internal.%I FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION audit_internal.reject_change()',
         'CREATE RULE hide AS ON INSERT TO audit_internal.%I DO INSTEAD NOTHING', 'ALTER SCHEMA audit RENAME TO other', 'ALTER SCHEMA audit_internal RENAME TO other',
-        'ALTER EXTENSION audit DROP TABLE audit.events', 'SELECT audit_internal.execute_permitted(''DELETE FROM audit.events'')',
+        'ALTER EXTENSION audit DROP TABLE audit.events', 'ALTER TABLE audit_internal.events_data ATTACH PARTITION evidence.forged FOR VALUES FROM (''2001-01-01'') TO (''2001-02-01'')', 'SELECT audit_internal.execute_permitted(''DELETE FROM audit.events'')',
         'ALTER TABLE audit_internal.%I SET SCHEMA public', 'ALTER TABLE audit_internal.relations_all ALTER COLUMN entity TYPE text USING ''forged'''] LOOP
         BEGIN
             EXECUTE format(tried, partition);

@@ -78,6 +78,14 @@ ROLLBACK;
 CREATE EXTENSION audit SCHEMA public;
 \echo :SQLSTATE
 
+-- The first call of an administrator has somewhere to write its event.
+CREATE EXTENSION audit;
+SELECT audit.set_retention('data', '10 years');
+SELECT audit.uninstall('remove the audit trail of regress_audit_other');
+CREATE EXTENSION audit;
+SELECT audit.hold('matter', 'asked');
+SELECT audit.uninstall('remove the audit trail of regress_audit_other');
+
 -- Without evidence it goes like any extension.
 CREATE EXTENSION audit;
 DROP EXTENSION audit;
