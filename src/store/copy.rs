@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::pg::arguments::Arguments;
 use crate::pg::guard::entry_point;
 use crate::pg::heap;
+use crate::pg::opened::Opened;
 
 entry_point!(audit_copy_partition, pg_finfo_audit_copy_partition, copy_partition);
 entry_point!(audit_delete_rows, pg_finfo_audit_delete_rows, delete_rows);
@@ -24,26 +25,25 @@ unsafe fn copy_partition(arguments: FunctionCallInfo) -> Datum {
         let arguments = Arguments::new(arguments);
         let from = open_own(arguments.oid(0), pg_sys::AccessShareLock);
         let to = open_own(arguments.oid(1), pg_sys::RowExclusiveLock);
-        let descriptor = (*from).rd_att;
-        if !layout::accepts(to, from) {
+        let descriptor = from.descriptor();
+        if !layout::accepts(to.as_ptr(), from.as_ptr()) {
             Error::Internal { problem: "copy_partition copies between partitions of one parent".into() }.raise();
         }
         let bulk = pg_sys::GetBulkInsertState();
         let options = (pg_sys::HEAP_INSERT_NO_LOGICAL | pg_sys::HEAP_INSERT_SKIP_FSM).cast_signed();
         let command = pg_sys::GetCurrentCommandId(true);
         let mut copied = 0_i64;
-        heap::rows(from, |slot| {
+        heap::rows(from.as_ptr(), |slot| {
             let mut should_free = false;
             let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &mut should_free);
             let copy = detached(tuple, descriptor);
-            pg_sys::heap_insert(to, copy, command, options, bulk);
+            pg_sys::heap_insert(to.as_ptr(), copy, command, options, bulk);
             pg_sys::heap_freetuple(copy);
             copied += 1;
             true
         });
         pg_sys::FreeBulkInsertState(bulk);
-        pg_sys::table_close(to, pg_sys::NoLock as i32);
-        pg_sys::table_close(from, pg_sys::NoLock as i32);
+        drop((to, from));
         pg_sys::CommandCounterIncrement();
         copied.into_datum().unwrap_or(Datum::null())
     }
@@ -62,10 +62,10 @@ unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
         let mut deleted = 0_i64;
         for mut row in rows.iter().flat_map(pgrx::Array::iter).flatten() {
             pgrx::check_for_interrupts!();
-            pg_sys::simple_heap_delete(opened, &mut row);
+            pg_sys::simple_heap_delete(opened.as_ptr(), &mut row);
             deleted += 1;
         }
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        drop(opened);
         pg_sys::CommandCounterIncrement();
         deleted.into_datum().unwrap_or(Datum::null())
     }
@@ -75,13 +75,13 @@ unsafe fn delete_rows(arguments: FunctionCallInfo) -> Datum {
 ///
 /// # Safety
 /// Must run inside a transaction.
-pub unsafe fn open_own(table: Option<Oid>, lock: u32) -> pg_sys::Relation {
+pub unsafe fn open_own(table: Option<Oid>, lock: u32) -> Opened {
     // SAFETY: catalog lookups; partitions that the writer has open are closed first.
     unsafe {
         let Some(table) = table.filter(|table| namespace::owns_relation(*table)) else {
             Error::Internal { problem: "not a table of the trail".into() }.raise()
         };
         open::close_all();
-        pg_sys::table_open(table, lock as i32)
+        Opened::table(table, lock)
     }
 }

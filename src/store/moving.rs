@@ -22,40 +22,43 @@ entry_point!(audit_move_rows, pg_finfo_audit_move_rows, move_rows);
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn move_rows(arguments: FunctionCallInfo) -> Datum {
-    // SAFETY: the arguments are of the types in the declaration; both tables stay open to the end.
+    // SAFETY: those of the current call.
+    let arguments = unsafe { Arguments::new(arguments) };
+    // SAFETY: inside a transaction.
+    let [from, to] = [0, 2].map(|table| unsafe { open_own(arguments.oid(table), pg_sys::RowExclusiveLock) });
+    // SAFETY: both are open.
+    if !unsafe { layout::accepts(to.as_ptr(), from.as_ptr()) } {
+        Error::Internal { problem: "rows are moved between tables of the same columns".into() }.raise();
+    }
+    let retention =
+        relation::attributes(to.descriptor()).find(|column| column.name == Column::RetentionId.name().as_bytes());
+    let retention_id = arguments.datum(3);
+    let replicates = arguments.datum(4).is_some_and(|replicates| replicates.value() != 0);
+    let options = if replicates { append::options() } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() };
+    let rows = arguments.datum(1);
+    // SAFETY: the argument is an array of tid.
+    let rows = rows.and_then(|rows| unsafe { pgrx::Array::<pg_sys::ItemPointerData>::from_datum(rows, false) });
+    let mut moved = 0_i64;
+    // SAFETY: inside a transaction, with both tables open; their columns are the same.
     unsafe {
-        let arguments = Arguments::new(arguments);
-        let from = open_own(arguments.oid(0), pg_sys::RowExclusiveLock);
-        let to = open_own(arguments.oid(2), pg_sys::RowExclusiveLock);
-        if !layout::accepts(to, from) {
-            Error::Internal { problem: "rows are moved between tables of the same columns".into() }.raise();
-        }
-        let retention =
-            relation::attributes((*to).rd_att).find(|column| column.name == Column::RetentionId.name().as_bytes());
-        let retention_id = arguments.datum(3);
-        let replicates = arguments.datum(4).is_some_and(|replicates| replicates.value() != 0);
-        let options = if replicates { append::options() } else { pg_sys::HEAP_INSERT_NO_LOGICAL.cast_signed() };
-        let rows = arguments.datum(1).and_then(|rows| pgrx::Array::<pg_sys::ItemPointerData>::from_datum(rows, false));
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
-        let mut moved = 0_i64;
         for row in rows.iter().flat_map(pgrx::Array::iter).flatten() {
             pgrx::check_for_interrupts!();
-            let Some(mut copy) = copy_of(from, row, snapshot) else { continue };
+            let Some(mut copy) = copy_of(from.as_ptr(), row, snapshot) else { continue };
             let mut position = row;
-            pg_sys::simple_heap_delete(from, &mut position);
+            pg_sys::simple_heap_delete(from.as_ptr(), &mut position);
             if let Some(column) = &retention {
-                copy = with_value(copy, (*to).rd_att, column.index, retention_id);
+                copy = with_value(copy, to.descriptor(), column.index, retention_id);
             }
-            append::insert_with(to, (*to).rd_id, copy, options);
+            append::insert_with(to.as_ptr(), to.oid(), copy, options);
             pg_sys::heap_freetuple(copy);
             moved += 1;
         }
         pg_sys::UnregisterSnapshot(snapshot);
-        pg_sys::table_close(to, pg_sys::NoLock as i32);
-        pg_sys::table_close(from, pg_sys::NoLock as i32);
+        drop((to, from));
         pg_sys::CommandCounterIncrement();
-        moved.into_datum().unwrap_or(Datum::null())
     }
+    moved.into_datum().unwrap_or(Datum::null())
 }
 
 /// A copy of a row with what TOAST holds for it, as the other table has a TOAST of its own; none of a row that is gone.

@@ -3,6 +3,7 @@
 use pgrx::pg_sys::{self, Datum, Oid};
 
 use super::{append, namespace};
+use crate::pg::opened::Opened;
 use crate::pg::scan::{self, Condition};
 use crate::pg::{clock, relation};
 use audit_model::schema::unconfigured_tables;
@@ -34,11 +35,7 @@ pub unsafe fn record(table: Oid) -> Recorded {
             return Recorded::Later;
         }
         let known = namespace::relation(c"unconfigured_tables");
-        let condition = Condition {
-            attribute: unconfigured_tables::RELATION_OID,
-            procedure: Oid::from(pg_sys::F_OIDEQ),
-            value: Datum::from(table),
-        };
+        let condition = Condition::oid(unconfigured_tables::RELATION_OID, table);
         let mut is_known = false;
         scan::rows(known, &[condition], |_, _| {
             is_known = true;
@@ -47,11 +44,10 @@ pub unsafe fn record(table: Oid) -> Recorded {
         if is_known {
             return Recorded::Known;
         }
-        let opened = pg_sys::table_open(known, pg_sys::RowExclusiveLock as i32);
+        let opened = Opened::table(known, pg_sys::RowExclusiveLock);
         let values = [Some(Datum::from(table)), Some(Datum::from(clock::now()))];
-        let tuple = relation::form((*opened).rd_att, &values);
-        append::insert(opened, known, tuple);
-        pg_sys::table_close(opened, pg_sys::NoLock as i32);
+        let tuple = relation::form(opened.descriptor(), &values);
+        append::insert(opened.as_ptr(), known, tuple);
         Recorded::Added
     }
 }
