@@ -53,14 +53,14 @@ BEGIN
         p.proowner,
         coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)))
     FROM pg_catalog.pg_proc p WHERE p.pronamespace = ANY (ours);
-    -- Array types and the row types of tables and views have no privileges.
+    -- Array types have no privileges. A table with a column of a row type would keep ours from being altered.
     PERFORM audit_internal.revoke_grants(
         'TYPE',
         t.oid::pg_catalog.regtype::text,
         t.typowner,
         coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner)))
-    FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
-    WHERE t.typnamespace = ANY (ours) AND t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c';
+    FROM pg_catalog.pg_type t
+    WHERE t.typnamespace = ANY (ours) AND t.typcategory <> 'A';
 END $$;
 
 GRANT USAGE ON SCHEMA audit TO PUBLIC;
@@ -104,6 +104,9 @@ GRANT EXECUTE ON FUNCTION
     audit_internal.row_operations(jsonb),
     audit_internal.trigger_gap(integer)
 TO PUBLIC;
+
+-- For functions of readers over rows of the trail.
+GRANT USAGE ON TYPE audit.trail, audit.changes, audit.archives TO audit_reader;
 
 -- Readers: the trail, its configuration, and the functions that read them.
 GRANT SELECT ON

@@ -49,7 +49,7 @@ FROM (SELECT 'schema' AS kind, n.nspname::text AS object, n.nspowner AS owner, n
       FROM pg_proc p WHERE p.pronamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace)
       UNION ALL
       SELECT 'type', t.oid::regtype::text, t.typowner,
-             coalesce(t.typacl, CASE WHEN t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c' THEN acldefault('T', t.typowner) END)
+             coalesce(t.typacl, CASE WHEN t.typcategory <> 'A' AND (t.typnamespace = 'audit'::regnamespace OR coalesce(c.relkind, 'c') = 'c') THEN acldefault('T', t.typowner) END)
       FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid WHERE t.typnamespace IN ('audit'::regnamespace, 'audit_internal'::regnamespace)) o
 CROSS JOIN LATERAL aclexplode(o.privileges) a
 WHERE a.grantee <> o.owner;

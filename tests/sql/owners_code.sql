@@ -119,5 +119,5 @@ DROP SCHEMA mine CASCADE;
 DROP OWNED BY regress_audit_owner, regress_audit_asking;
 DROP ROLE regress_audit_owner, regress_audit_asking;
 ALTER SYSTEM RESET audit.hash_key_file;
-COPY (SELECT) TO PROGRAM 'rm audit_hash_key';
+COPY (SELECT) TO PROGRAM 'cat > /dev/null; rm audit_hash_key';
 SELECT pg_reload_conf();
