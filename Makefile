@@ -13,7 +13,7 @@ help:
 	@echo 'make installcheck  run the regression files on the server of PGHOST and PGPORT'
 	@echo 'make package       the files to install, below target/release'
 	@echo 'make bench         measure on a private server (BENCH=--quick only shows that it works)'
-	@echo 'make setup         what building needs, setup-tests also what tests need; done by all that need it'
+	@echo 'make setup         what building needs, setup-tests also what tests need; done by all that need it but install'
 	@echo 'make clean         stop the private servers and remove what was built'
 
 # Prepares the machine: PostgreSQL and compilers (root or sudo needed), cargo-pgrx.
@@ -43,8 +43,9 @@ test-rust test-archive test-16 test-18: test-%: setup-tests
 check-17: setup
 	@tests/run $@
 
-# An ordinary user builds as himself, and sudo copies.
-install: setup
+# Says which packages are missing and installs none. An ordinary user builds as himself, and sudo copies.
+install:
+	@pgrx-config/setup --report
 	@$(ENVIRONMENT) && sudo=; [[ -w $$("$$PG_CONFIG" --pkglibdir) ]] || sudo=sudo; \
 	cargo pgrx install --release $${sudo:+--sudo} --pg-config "$$PG_CONFIG" && \
 	install_archiver "$$("$$PG_CONFIG" --bindir)" $$sudo
