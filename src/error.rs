@@ -3,12 +3,16 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name};
 
-/// An error that the extension raises.
+/// One variant for each message; [`Error::raise`] does not return.
 pub enum Error {
-    /// A trigger function was not called by its trigger.
+    /// An internal trigger function was not called by its trigger.
     NotATrigger { function: &'static str },
+    /// The same of a function of the triggers that `audit.enable` creates.
+    NotAnAuditTrigger { function: &'static str },
     /// Neither a partition nor the overflow exists.
     NoPartition { parent: String },
+    /// `events_overflow` has lost its only partition.
+    NoOverflow,
     /// A partition has other columns than its parent had when it was created.
     ForeignPartition { partition: String },
     /// A command would drop evidence, or change its definition.
@@ -19,11 +23,11 @@ pub enum Error {
     EvidenceChanged { table: String, operation: &'static str },
     /// A subscription applies something other than new events.
     AppliedChange { table: String, operation: &'static str },
-    /// An image has no value for a column.
+    /// The image has a marker or nothing in place of the value; `why` is the DETAIL.
     NoValue { column: String, why: String },
-    /// The text is not a key of the table.
+    /// `audit.history` cannot read the text as values of the key's columns.
     NotAKey { entity_id: String, table: String, problem: String, hint: String },
-    /// The table has no primary key.
+    /// Events of the table have no `entity_id`, by which `audit.history` finds them.
     NoKey { table: String },
     /// Values of a key's type cannot be read without running code of its owner.
     KeyRunsCode { table: String, type_name: String },
@@ -35,29 +39,29 @@ pub enum Error {
     NotRestorable { column: String, type_name: String },
     /// A type contains so many types that its description would take too much memory.
     TooComplex { type_name: String },
-    /// An image does not describe a row of this type.
+    /// What `audit.row` was given is no image of a row of this table.
     BadImage { problem: String },
     /// An internal function was called with unexpected arguments.
     Internal { problem: String },
-    /// The function does not accept the value of an argument.
+    /// The hint names what the function accepts.
     BadArgument { problem: String, hint: &'static str },
     /// The argument that names a table is NULL.
     NoTarget,
-    /// No relation has this OID.
+    /// The relation was dropped, or the regclass was made from a number.
     NoRelation { oid: u32 },
-    /// The table is not audited.
+    /// The table has no options, so that nothing says what of it to record.
     NotAudited { table: String },
-    /// No event type has this name.
+    /// Neither the extension nor `audit.define_event_type` has defined it.
     UnknownEventType { name: String },
     /// Required arguments are NULL.
     NullArgument { names: &'static str, hint: &'static str },
     /// The extension captures events of this type itself.
     CapturedEventType { name: String },
-    /// Autonomous events are not implemented.
+    /// `audit.record` accepts `autonomous` only as false.
     Autonomous,
-    /// The executable that writes archives cannot be run.
+    /// `audit-archive` could not be started.
     NoArchiver { program: String, problem: String },
-    /// The executable that writes archives failed with this error.
+    /// `audit-archive` reported this; `kind` chooses the SQLSTATE.
     Archiver { kind: String, message: String, hint: Option<String> },
     /// A parameter of an event is not what its declaration asks for.
     Parameter { problem: String, detail: Option<String>, hint: String },
@@ -74,15 +78,24 @@ impl Error {
     fn report(self) -> ErrorReport {
         use PgSqlErrorCode::*;
         let (code, message, detail, hint): (_, _, Option<String>, Option<String>) = match self {
-            Error::NotATrigger { function } => (
+            Error::NotATrigger { function } => {
+                (ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, not_by_its_trigger(function), None, None)
+            }
+            Error::NotAnAuditTrigger { function } => (
                 ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                format!("function \"{function}\" was not called by a trigger of its kind"),
+                not_by_its_trigger(function),
                 None,
                 Some("Use audit.enable, which creates the triggers.".into()),
             ),
             Error::NoPartition { parent } => (
                 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("audit_internal.{parent} has no partition to write to, and there is no overflow"),
+                None,
+                Some("Run CALL audit.maintain().".into()),
+            ),
+            Error::NoOverflow => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "audit_internal.events_overflow has no partition".into(),
                 None,
                 Some("Run CALL audit.maintain().".into()),
             ),
@@ -256,4 +269,8 @@ impl Error {
         }
         report
     }
+}
+
+fn not_by_its_trigger(function: &str) -> String {
+    format!("function \"{function}\" was not called by a trigger of its kind")
 }

@@ -100,7 +100,7 @@ pub fn naptime() -> u32 {
     u32::try_from(NAPTIME.get()).unwrap_or(1)
 }
 
-/// Counts assignments of the settings below.
+/// Changes whenever a string setting is assigned.
 pub fn assignments() -> u64 {
     ASSIGNMENTS.load(Relaxed)
 }
@@ -153,11 +153,12 @@ pub fn archive_program() -> Option<&'static CStr> {
     ARCHIVE_PROGRAM.get()
 }
 
-/// A string setting; an empty one counts as unset, which is what a placeholder becomes after ROLLBACK.
+/// A text of PostgreSQL's, `None` where it is null or empty. An empty setting counts as unset: a placeholder becomes
+/// empty after ROLLBACK.
 ///
 /// # Safety
-/// `value` must be null or NUL-terminated and stay so until PostgreSQL assigns the setting again.
-unsafe fn text(value: *const c_char) -> Option<&'static CStr> {
+/// `value` must be null or NUL-terminated and outlive the result.
+pub unsafe fn text<'a>(value: *const c_char) -> Option<&'a CStr> {
     if value.is_null() {
         return None;
     }
@@ -171,7 +172,7 @@ pub fn define() {
     GucRegistry::define_bool_guc(
         c"audit.enabled",
         c"Records changes of audited tables.",
-        c"Switching it off is for superusers and is itself an event.",
+        c"Only superusers may switch it off; the first change that goes unrecorded is an event.",
         &ENABLED,
         GucContext::Suset,
         GucFlags::default(),

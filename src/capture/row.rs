@@ -46,7 +46,7 @@ unsafe fn capture_row(arguments: FunctionCallInfo) -> Datum {
     // SAFETY: the trigger manager's data is live for the call.
     unsafe {
         let Some(call) = Call::of(arguments).filter(|call| call.is_after_row()) else {
-            Error::NotATrigger { function: "capture_row" }.raise()
+            Error::NotAnAuditTrigger { function: "capture_row" }.raise()
         };
         let plan = plans::of(call.data.tg_relation);
         if !plan.is_recorded_by((*call.data.tg_trigger).tgoid, call.operation) {

@@ -41,7 +41,7 @@ unsafe fn capture_truncate(arguments: FunctionCallInfo) -> Datum {
     unsafe {
         let call =
             Call::of(arguments).filter(|call| call.operation == Operation::Truncate && call.is_before_statement());
-        let Some(call) = call else { Error::NotATrigger { function: "capture_truncate" }.raise() };
+        let Some(call) = call else { Error::NotAnAuditTrigger { function: "capture_truncate" }.raise() };
         let target = call.data.tg_relation;
         let command = (raw::GetTopFullTransactionId().value, raw::GetCurrentCommandId(false));
         if is_covered(target, command) {

@@ -5,7 +5,8 @@
 //! backend remembers it for good only after the top-level commit and forgets it when its subtransaction aborts.
 //!
 //! * [`Fingerprint`] decides in a few comparisons whether the row before still fits;
-//! * [`content`] gathers what the row says, [`client`] from the statement; [`session`] writes what does not change in a connection.
+//! * [`content`] gathers what the row says, [`client`] from the statement; [`session`] writes what does not change in a
+//!   connection.
 
 mod client;
 mod content;
@@ -13,14 +14,14 @@ mod remembered;
 mod session;
 mod set;
 
-use core::ffi::{CStr, c_char};
+use core::ffi::c_char;
 
 use pgrx::pg_sys::{self, Oid};
 
 use crate::pg::local::Local;
 use crate::pg::transaction::{self, Event, Step};
 use crate::pg::{clock, raw};
-use crate::settings;
+use crate::settings::{self, text};
 use content::Content;
 use remembered::Remembered;
 
@@ -209,17 +210,4 @@ fn forget(subtransaction: u32) {
     // SAFETY: used by nobody else, and nothing of PostgreSQL's is called.
     unsafe { REMEMBERED.in_place() }.abort(subtransaction);
     session::abort(subtransaction);
-}
-
-/// A NUL-terminated text of PostgreSQL's, `None` where it is null or empty.
-///
-/// # Safety
-/// `text` must be null or NUL-terminated and outlive the result.
-unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
-    if text.is_null() {
-        return None;
-    }
-    // SAFETY: per the contract.
-    let text = unsafe { CStr::from_ptr(text) };
-    (!text.is_empty()).then_some(text)
 }

@@ -17,7 +17,7 @@ use crate::pg::{catalog, trigger, version};
 /// pg_trigger.tgtype of a statement trigger that fires before INSERT (catalog/pg_trigger.h).
 const BEFORE_INSERT: i16 = (pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_INSERT) as i16;
 
-/// A partition, open for appending.
+/// A partition that stays open, with its indexes, until the transaction ends.
 pub struct Table {
     pub oid: Oid,
     pub relation: pg_sys::Relation,
@@ -95,8 +95,7 @@ unsafe fn opened(oid: Oid) -> Option<&'static Table> {
 pub unsafe fn overflow(parent: Parent) -> &'static Table {
     let oid = partition::overflow();
     // SAFETY: per the contract.
-    unsafe { opened(oid).or_else(|| open(oid, parent, true)) }
-        .unwrap_or_else(|| Error::NoPartition { parent: "events_overflow".into() }.raise())
+    unsafe { opened(oid).or_else(|| open(oid, parent, true)) }.unwrap_or_else(|| Error::NoOverflow.raise())
 }
 
 /// Closes everything. Called before the definition of a partition is changed in a transaction that wrote events.
@@ -203,7 +202,7 @@ unsafe fn open_indexes(relation: pg_sys::Relation) -> (&'static [Index], bool, b
 /// (sql/partition/close.sql).
 ///
 /// The state is a column of partition_catalog. Here it is known by a trigger of this function, made in the transaction
-/// that sets the column: the relation cache has it for nothing, and never between two states.
+/// that sets the column: reading it from the relation cache costs nothing, and both change in one transaction.
 ///
 /// # Safety
 /// `relation` must be open.
@@ -221,7 +220,7 @@ pub unsafe fn is_closed(relation: pg_sys::Relation) -> bool {
 /// Whether the index is over plain columns, without uniqueness or exclusion.
 fn is_plain(info: &pg_sys::IndexInfo) -> bool {
     let columns = usize::try_from(info.ii_NumIndexAttrs).unwrap_or(0);
-    // One that CREATE INDEX CONCURRENTLY is still making is left to the executor, who leaves it out.
+    // One that CREATE INDEX CONCURRENTLY is still making is not plain: the executor skips it.
     info.ii_ReadyForInserts
         && columns <= PLAIN_COLUMNS
         && info.ii_Expressions.is_null()
