@@ -1,5 +1,5 @@
-//! The documents say what is so: what is generated is what the catalog has, examples print what they show, links lead to
-//! files and headings that are there.
+//! The documents say what is so: what is generated is what the catalog has, examples print what they show, links lead
+//! to files and headings that are there.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]
@@ -34,6 +34,10 @@ fn what_is_generated_is_what_the_catalog_has() {
             "docs/{name}.md is not what the catalog has: {REGENERATE}\n{differing:#?}"
         );
     }
+    assert!(
+        !read("docs/functions.md").contains("Other objects"),
+        "docs/catalog/functions.sql: each object belongs to a chapter"
+    );
     let configuration = read("docs/configuration.md");
     let settings = generated("settings");
     assert!(
@@ -88,12 +92,6 @@ fn expect_output(server: &Server, database: &str, path: &str) {
 fn examples_print_what_they_show() {
     let server = Server::start(&[("shared_preload_libraries", "audit")]);
     server.create_database("readme");
-    server.query(
-        "readme",
-        "CREATE TABLE orders (id integer PRIMARY KEY, customer text, status text, amount numeric);
-         INSERT INTO orders VALUES (6, 'Weber', 'open', 80), (7, 'Ortiz', 'open', 120.50);
-         CREATE TABLE invoices (id integer PRIMARY KEY)",
-    );
     expect_output(&server, "readme", "README.md");
     server.create_database("guide");
     expect_output(&server, "guide", "docs/quickstart.md");

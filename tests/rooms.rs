@@ -1,5 +1,5 @@
-//! Which rooms of the extension may use which, and what its SQL has to say, read from the sources. A room is a directory
-//! of `src/`, one of the files beside them, or one of our crates.
+//! Which rooms of the extension may use which, and what its SQL has to say, read from the sources. A room is a
+//! directory of `src/`, one of the files beside them, or one of our crates.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::expect_used, clippy::panic)]
@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each room may use beside crate `audit_model` and `error`, `event` and `settings`, which use no room themselves. No
-/// room uses `capture`, `worker`, or another of those that capture, protect and answer.
+/// What each room may use beside crate `audit_model` and `error`, `event` and `settings`, which use no room themselves.
+/// No room uses `capture`, `worker`, or another of those that capture, protect and answer.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("event", &[]),
@@ -22,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("context", &["store", "encode", "jsonb", "audit_statement", "pg"]),
     ("capture", &["context", "store", "encode", "jsonb", "pg"]),
     ("record", &["context", "store", "encode", "jsonb", "pg"]),
-    ("protection", &["context", "store", "pg"]),
+    ("protection", &["store", "pg"]),
     ("replication", &["context", "store", "pg"]),
     ("retention", &["store", "encode", "pg"]),
     ("history", &["store", "encode", "jsonb", "pg"]),
@@ -161,7 +161,8 @@ fn no_column_is_known_by_a_bare_number() {
     assert!(has_bare_numbers("scan::attribute(tuple, 1, descriptor)") && has_bare_numbers("attribute(9).map"));
 }
 
-/// The functions with more rights than their callers, and of those the ones whose comment does not say why that is safe.
+/// The functions with more rights than their callers, and of those the ones whose comment does not say why that is
+/// safe.
 fn definers(sql: &str) -> (Vec<&str>, Vec<&str>) {
     let (mut all, mut silent) = (Vec::new(), Vec::new());
     let (mut comment, mut function) = (String::new(), "");

@@ -20,7 +20,8 @@ WITH categories (place, category, description) AS (VALUES
     -- Types that nothing writes in this version: reports and risks know them already.
     SELECT unnest('{table.read,data.export,session.login,session.logout,session.login_failed,access.denied,'
                   'statement.error,role.create,role.alter,role.drop,privilege.grant,privilege.revoke,role.set,'
-                  'object.create,object.alter,object.drop,audit.lost,audit.gap,audit.uninstall,evidence.erase}'::text[])
+                  'object.create,object.alter,object.drop,partition.create,audit.lost,audit.gap,audit.uninstall,'
+                  'evidence.erase,function.call}'::text[])
 ), parts AS (
     SELECT c.place, t.event_type,
            format(E'### %s\n\n%s. Risk: %s.%s%s', t.name, t.description, t.risk,

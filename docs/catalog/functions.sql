@@ -1,6 +1,6 @@
 -- docs/functions.md, from the catalog: what schema audit holds, with comments and the roles that may use it.
 --
--- A chapter is a list of names; what stands in none of them comes last, under a heading of its own.
+-- A chapter is a list of names; what stands in none of them comes last, under a heading that tests/documents.rs refuses.
 
 CREATE FUNCTION pg_temp.short(type_name text) RETURNS text LANGUAGE sql
     RETURN replace(type_name, 'timestamp with time zone', 'timestamptz');
@@ -60,7 +60,7 @@ WITH chapters (place, title, names) AS (VALUES
     (2, 'Who and why',
         '{set_context}'),
     (3, 'Reading the trail',
-        '{trail,changes,event_parameter_values,search,history,server_history,event,diff,related,row,follow}'),
+        '{trail,changes,event_parameter_values,sessions,search,history,server_history,event,diff,related,row,follow}'),
     (4, 'Figures',
         '{table_activity,user_activity,user_sessions,activity_by_day,activity_by_hour,dashboard,recent_high_risk}'),
     (5, 'Reports',
@@ -70,13 +70,18 @@ WITH chapters (place, title, names) AS (VALUES
         '{define_event_type,record,execution,error_groups}'),
     (7, 'Retention and archives',
         '{set_retention,retention,prune,hold,release,holds,archive,archives,check_archive,restore_archive,'
-        'unload_archive,maintain,partitions}'),
+        'unload_archive,maintain,maintenance_step,partitions}'),
     (8, 'Fleet',
         '{publish,gather,servers}'),
     (9, 'Tables',
         '{events,event_types,event_parameters}'),
     (10, 'What the extension itself calls',
-        '{capture_row,capture_truncate,maintenance_step}')
+        '{capture_row,capture_truncate}')
+), notes (name, note) AS (VALUES
+    -- What a comment on the object has no room for.
+    ('events', 'Read [audit.trail](#audittrail) first: it shows the same events with names in place of numbers.'),
+    ('report_html', '`report` is `data_changes`, `user_access`, `security_events`, `exports`, `admin_activity` or '
+                    '`system_access`.')
 ), named AS (
     SELECT c.place, c.title, n.name, n.position
     FROM chapters c CROSS JOIN LATERAL unnest(c.names) WITH ORDINALITY n (name, position)
@@ -87,6 +92,7 @@ WITH chapters (place, title, names) AS (VALUES
 ), objects AS (
     SELECT p.proname::text AS name, p.oid::regprocedure::text AS signature,
            concat_ws(E'\n\n', pg_temp.form(p.oid), obj_description(p.oid, 'pg_proc') || '.',
+                     (SELECT n.note FROM notes n WHERE n.name = p.proname),
                      format('Callers: %s.', pg_temp.grantees(coalesce(p.proacl, acldefault('f', p.proowner)),
                                                              'EXECUTE'))) AS text
     FROM pg_proc p JOIN members m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
@@ -96,6 +102,7 @@ WITH chapters (place, title, names) AS (VALUES
     SELECT c.relname, c.relname,
            concat_ws(E'\n\n', CASE c.relkind WHEN 'v' THEN 'View. ' ELSE 'Table. ' END
                               || obj_description(c.oid, 'pg_class') || '.',
+                     (SELECT n.note FROM notes n WHERE n.name = c.relname),
                      pg_temp.columns(c.oid), format('Readers: %s.', pg_temp.grantees(c.relacl, 'SELECT')))
     FROM pg_class c JOIN members m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
     WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
