@@ -1,7 +1,7 @@
 //! Keeps the section of the shared library from which cargo-pgrx reads the SQL definitions.
 //!
-//! Some linkers drop it as unreachable. cargo-pgrx by itself passes this flag to every crate, which would make test and clippy
-//! runs build all dependencies a second time.
+//! Some linkers drop it as unreachable. cargo-pgrx by itself passes this flag to every crate, which would make test and
+//! clippy runs build all dependencies a second time.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,4 +1,5 @@
-//! PostgreSQL's hooks: saves the one that was there, calls the room that decides, then the saved one. Nothing is decided here.
+//! PostgreSQL's hooks: saves the one that was there, calls the room that decides, then the saved one. Nothing is
+//! decided here.
 //!
 //! Each hook is a plain frame, so that an ERROR of the next hook passes through unaltered; what a room does in it runs
 //! under our own guard and has returned before.

@@ -82,7 +82,8 @@ fn archives_come_back_as_they_were() {
     assert_eq!(trail.at(AUGUST, noted), "retention.restore|7\nretention.unload|7");
 }
 
-/// Another server, where the same dictionary keys mean other sessions, and the archives are of a node that is not this one.
+/// Another server, where the same dictionary keys mean other sessions, and the archives are of a node that is not this
+/// one.
 #[test]
 fn archives_come_back_in_a_restored_database() {
     let trail = Trail::start(&[ALONE], "2030-01-15", &format!("{SETUP}{READING}{SEE}"));

@@ -1,4 +1,5 @@
-//! What can go wrong with archives: the error says what and what to do, the events stay, and it goes on when it is mended.
+//! What can go wrong with archives: the error says what and what to do, the events stay, and it goes on when it is
+//! mended.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used)]

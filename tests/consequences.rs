@@ -24,8 +24,8 @@ fn changes_that_other_changes_bring_about() {
     replica_role(&server);
 }
 
-/// What a cascade changes is recorded under the login and roles that set it off. PostgreSQL runs the cascade itself as the
-/// table's owner, but its AFTER triggers with those of the statement (ri_PerformCheck in utils/adt/ri_triggers.c).
+/// What a cascade changes is recorded under the login and roles that set it off. PostgreSQL runs the cascade itself as
+/// the table's owner, but its AFTER triggers with those of the statement (ri_PerformCheck in utils/adt/ri_triggers.c).
 fn foreign_keys(server: &Server) {
     run(
         server,

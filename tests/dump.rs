@@ -77,7 +77,8 @@ fn expect_restored(from: &Server, server: &Server, database: &str) {
     let masked = "SELECT e.changes -> 'secret' -> 1 FROM audit.events e WHERE e.entity_id = '2' AND e.changes ? 'secret' ORDER BY e.event_id DESC LIMIT 1";
     assert_eq!(server.query(database, masked), r#"{"$audit": "masked"}"#);
 
-    // Options follow tables and columns by what they are here, not where they came from, and the restore has weakened nothing.
+    // Options follow tables and columns by what they are here, not where they came from, and the restore has weakened
+    // nothing.
     assert_eq!(server.query(database, "SELECT count(*) FROM audit_internal.weakened_triggers"), "0");
     assert_eq!(server.query(database, "SELECT count(*) FROM audit.coverage c WHERE c.gap LIKE 'trigger%'"), "0");
     server.query(
@@ -138,8 +139,8 @@ fn restore_text(from: &Server, target: &Server) {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
-/// A table that comes with its triggers into another database with the extension is recorded there, what was redacted stays redacted,
-/// and the trail says once that nobody enabled it.
+/// A table that comes with its triggers into another database with the extension is recorded there, what was redacted
+/// stays redacted, and the trail says once that nobody enabled it.
 #[test]
 fn a_table_restored_alone_is_recorded() {
     let server = Server::start(&[]);

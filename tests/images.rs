@@ -1,5 +1,6 @@
-//! Images that no encoder wrote: an ordinary role passes tens of thousands of them to `audit.row`, for columns of every built-in
-//! type. Each is an error or a value that can be printed, sent, stored and recorded like any other, and no session ends.
+//! Images that no encoder wrote: an ordinary role passes tens of thousands of them to `audit.row`, for columns of every
+//! built-in type. Each is an error or a value that can be printed, sent, stored and recorded like any other, and no
+//! session ends.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -21,7 +21,8 @@ fn is_true(client: &mut Client, sql: &str) -> bool {
     client.query_one(sql, &[]).unwrap().get(0)
 }
 
-/// Advisory locks need no right. Those that earlier versions took mean nothing now, nor does what else a login can lock.
+/// Advisory locks need no right. Those that earlier versions took mean nothing now, nor does what else a login can
+/// lock.
 #[test]
 fn locks_of_any_login_stop_nothing() {
     let server = start();

@@ -168,8 +168,8 @@ fn print(page: &Path) -> Vec<Page> {
     pages
 }
 
-/// The first browser that shows a page in the directory of the tests: one may be a wrapper that only asks for a snap, and a snap
-/// sees no file there.
+/// The first browser that shows a page in the directory of the tests: one may be a wrapper that only asks for a snap,
+/// and a snap sees no file there.
 fn browser() -> &'static str {
     static BROWSER: OnceLock<&str> = OnceLock::new();
     BROWSER.get_or_init(|| {

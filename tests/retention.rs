@@ -73,7 +73,8 @@ fn special(step: u32) -> &'static str {
     }
 }
 
-/// Of a hold that has lasted: which of the events that were seen it covers. The step is the last one before its release.
+/// Of a hold that has lasted: which of the events that were seen it covers. The step is the last one before its
+/// release.
 fn held(step: u32) -> Option<&'static str> {
     Some(match step {
         15 => "s.entity = 'public.click' AND s.occurred_at > '2030-09-15'",

@@ -1,5 +1,5 @@
-//! An upgrade of the extension, tried on a made-up step: backends with the library and the plans of before go on writing, and the
-//! catalog is afterwards what a new installation has.
+//! An upgrade of the extension, tried on a made-up step: backends with the library and the plans of before go on
+//! writing, and the catalog is afterwards what a new installation has.
 
 // clippy.toml permits it in test functions, and these serve them.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -62,7 +62,8 @@ fn backends_go_on_while_the_extension_is_upgraded() {
     prepared.execute(&statement, &[&key()]).unwrap();
     let mut maintaining = server.connect("shop");
     maintaining.batch_execute("CALL audit.maintain()").unwrap();
-    // One that has only a snapshot, older than the step, and one that has written and goes on writing while the step waits for it.
+    // One that has only a snapshot, older than the step, and one that has written and goes on writing while the step
+    // waits for it.
     let mut reading = server.connect("shop");
     reading.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM entry").unwrap();
     let mut writing = server.connect("shop");

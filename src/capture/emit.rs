@@ -17,7 +17,8 @@ use crate::store::{append, event_types, relations};
 
 entry_point!(audit_emit, pg_finfo_audit_emit, emit);
 
-/// `audit_internal.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text) returns uuid`
+/// `audit_internal.emit(event text, parameters jsonb, entity text, entity_id text, target regclass, result text)
+/// returns uuid`
 ///
 /// # Safety
 /// Called by PostgreSQL.

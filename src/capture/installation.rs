@@ -18,8 +18,8 @@ entry_point!(audit_write_row_trigger, pg_finfo_audit_write_row_trigger, write_ro
 entry_point!(audit_write_truncate_trigger, pg_finfo_audit_write_truncate_trigger, write_truncate_trigger);
 entry_point!(audit_remove_trigger, pg_finfo_audit_remove_trigger, remove_trigger);
 
-/// `audit_internal.write_row_trigger(target regclass, name text, operations integer, argument text) returns void`: the operations
-/// are bits of `pg_trigger.tgtype`. Partitions get clones.
+/// `audit_internal.write_row_trigger(target regclass, name text, operations integer, argument text) returns void`: the
+/// operations are bits of `pg_trigger.tgtype`. Partitions get clones.
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -1,7 +1,7 @@
 //! What sees things happen, one file per source.
 //!
-//! * [`row`]: AFTER ROW triggers, over the [`plan`] of each relation and its [`options`]; [`triggers`] says which of several
-//!   records, [`installation`] puts them on tables, [`partition`] says what ATTACH and DETACH have moved;
+//! * [`row`]: AFTER ROW triggers, over the [`plan`] of each relation and its [`options`]; [`triggers`] says which of
+//!   several records, [`installation`] puts them on tables, [`partition`] says what ATTACH and DETACH have moved;
 //! * [`truncate`]: TRUNCATE; [`baseline`]: the rows that exist when auditing begins;
 //! * [`emit`]: events that the extension's own SQL functions write.
 
@@ -17,7 +17,7 @@ mod row;
 mod triggers;
 mod truncate;
 
-/// Registers callbacks.
+/// Plans follow changes of definitions; the mark of a row that is being recorded ends with its transaction.
 pub fn register() {
     plans::register();
     row::register();

@@ -116,7 +116,8 @@ impl Options {
 }
 
 impl ColumnName {
-    /// Whether this is the column of that name and number, by the name alone where no number is known. A name that came as UTF-8 is met by any that looks like it.
+    /// Whether this is the column of that name and number, by the name alone where no number is known. A name that came
+    /// as UTF-8 is met by any that looks like it.
     pub fn is(&self, name: &[u8], number: i16) -> bool {
         match self.number {
             0 => self.name == name || self.name == String::from_utf8_lossy(name).as_bytes(),

@@ -10,15 +10,15 @@ use crate::pg::rows::Rows;
 
 entry_point!(audit_moved_partitions, pg_finfo_audit_moved_partitions, moved_partitions);
 
-/// `audit_internal.moved_partitions(command pg_ddl_command) returns table (partition oid, is_attached boolean)`: the partitions that
-/// an ALTER TABLE has attached or detached.
+/// `audit_internal.moved_partitions(command pg_ddl_command) returns table (partition oid, is_attached boolean)`: the
+/// partitions that an ALTER TABLE has attached or detached.
 ///
 /// # Safety
 /// Called by PostgreSQL.
 unsafe fn moved_partitions(arguments: FunctionCallInfo) -> Datum {
     use pg_sys::AlterTableType as Kind;
-    // SAFETY: a pg_ddl_command is a pointer to what PostgreSQL has collected about a command, which lives until the event
-    // trigger is done (tcop/deparse_utility.h); its subcommands are AlterTableCmd nodes.
+    // SAFETY: a pg_ddl_command is a pointer to what PostgreSQL has collected about a command, which lives until the
+    // event trigger is done (tcop/deparse_utility.h); its subcommands are AlterTableCmd nodes.
     unsafe {
         let mut rows = Rows::begin(arguments);
         let Some(command) = Arguments::new(arguments).datum(0) else { return Datum::null() };

@@ -78,7 +78,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The id of the relation's current version in `audit_internal.relations`, written with the first event that needs it.
+    /// The id of the relation's current version in `audit_internal.relations`, written with the first event that needs
+    /// it.
     ///
     /// # Safety
     /// Must run inside a transaction that may write.

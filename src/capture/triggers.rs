@@ -1,7 +1,7 @@
 //! Triggers of ours on a relation: which of them records.
 //!
-//! They are told apart by their function, never by name: an owner, or a role that may create triggers, gives any name to
-//! a trigger that calls our function.
+//! They are told apart by their function, never by name: an owner, or a role that may create triggers, gives any name
+//! to a trigger that calls our function.
 
 use core::cmp::Reverse;
 
@@ -81,9 +81,10 @@ pub unsafe fn acting(target: pg_sys::Relation) -> Acting {
     }
 }
 
-/// `audit_internal.current_states(target regclass) returns integer[]`: how much the triggers of a relation record of rows and of
-/// TRUNCATE, as they are now, whatever snapshot the transaction reads with: 3 all that the settings ask for, 2 not in every
-/// mode of `session_replication_role`, 1 a trigger that is disabled, 0 none. NULL where no settings hold.
+/// `audit_internal.current_states(target regclass) returns integer[]`: how much the triggers of a relation record of
+/// rows and of TRUNCATE, as they are now, whatever snapshot the transaction reads with: 3 all that the settings ask
+/// for, 2 not in every mode of `session_replication_role`, 1 a trigger that is disabled, 0 none. NULL where no settings
+/// hold.
 ///
 /// # Safety
 /// Called by PostgreSQL.

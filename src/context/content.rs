@@ -66,7 +66,7 @@ impl Content {
         }
     }
 
-    /// Two independent 64-bit hashes: what is equal in both is the same.
+    /// 128 bits of two salted SipHashes; a collision would attribute a change to another context.
     pub fn hash(&self) -> u128 {
         let half = |salt: u8| {
             let mut hasher = DefaultHasher::new();

@@ -235,8 +235,8 @@ impl Codec {
     }
 }
 
-/// The types inside one that a codec is being made for, itself among them. Thirty types that contain each other twice would
-/// otherwise take all memory there is.
+/// The types inside one that a codec is being made for, itself among them. Thirty types that contain each other twice
+/// would otherwise take all memory there is.
 struct Part;
 
 static DEPTH: Local<u32> = Local::new(0);

@@ -18,8 +18,8 @@ pub fn char(writer: &mut Writer, byte: u8) {
     }
 }
 
-/// interval_in refuses what interval_out prints for the least number of microseconds. The order of the fields is that of
-/// interval_send.
+/// interval_in refuses what interval_out prints for the least number of microseconds. The order of the fields is that
+/// of interval_send.
 ///
 /// # Safety
 /// As [`super::value::write`].

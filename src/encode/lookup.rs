@@ -80,16 +80,16 @@ pub fn needs_names(type_id: Oid) -> bool {
     .any(|named| Oid::from(*named) == type_id)
 }
 
-/// Raises an ERROR before types nested in one another use up the stack, and lets the walk through them be cancelled: types
-/// that contain each other twice, level after level, are few and take exponentially long.
+/// Raises an ERROR before types nested in one another use up the stack, and lets the walk through them be cancelled:
+/// types that contain each other twice, level after level, are few and take exponentially long.
 pub fn check_depth() {
     // SAFETY: it compares addresses and settings.
     unsafe { pg_sys::check_stack_depth() }
     pgrx::check_for_interrupts!();
 }
 
-/// Whether reading a value from text runs C code alone, PostgreSQL's or an extension's. Constraints of a domain and functions
-/// in other languages are code of the type's owner, which would run with the rights of whichever role reads.
+/// Whether reading a value from text runs C code alone, PostgreSQL's or an extension's. Constraints of a domain and
+/// functions in other languages are code of the type's owner, which would run with the rights of whichever role reads.
 pub fn reads_by_c_code(type_id: Oid) -> bool {
     // SAFETY: catalog lookups of an existing type; entries of the type cache live as long as the process.
     unsafe {

@@ -34,8 +34,8 @@ pub fn text(writer: &mut Writer, name: &[u8], text: &[u8]) -> Kind {
     })
 }
 
-/// `{"$audit": {"text": "…", "bytes": "<hex>"}}`: a value whose text does not read back as the same value. The bytes are
-/// those of its type's send function.
+/// `{"$audit": {"text": "…", "bytes": "<hex>"}}`: a value whose text does not read back as the same value. The bytes
+/// are those of its type's send function.
 pub fn sent(writer: &mut Writer, text: &[u8], bytes: &[u8]) -> Kind {
     let mut outer = writer.object(1);
     writer.key(&mut outer, KEY);

@@ -32,8 +32,8 @@ pub fn special_text(payload: &[u8]) -> &'static [u8] {
     }
 }
 
-/// Sign, weight of the first digit and base-10000 digits of a numeric's payload, which is all that its value is; none of
-/// NaN and the infinities.
+/// Sign, weight of the first digit and base-10000 digits of a numeric's payload, which is all that its value is; none
+/// of NaN and the infinities.
 pub fn parts(payload: &[u8]) -> Option<(bool, i16, &[u8])> {
     let (header, rest) = payload.split_first_chunk::<2>()?;
     let header = u16::from_ne_bytes(*header);

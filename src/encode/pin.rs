@@ -83,7 +83,8 @@ const NAMES: [(&CStr, &CStr); 2] = [(c"search_path", c"pg_catalog, pg_temp"), (c
 /// Not every xml value is a document.
 const CONTENT: (&CStr, &CStr) = (c"xmloption", c"content");
 
-/// Runs `body` with search_path at pg_catalog before pg_temp, so that names are written with their schema, and lc_monetary at C.
+/// Runs `body` with search_path at pg_catalog before pg_temp, so that names are written with their schema, and
+/// lc_monetary at C.
 ///
 /// # Safety
 /// Must run inside a transaction. An ERROR in `body` leaves the nest level to the abort, which pops it.
@@ -92,8 +93,8 @@ pub unsafe fn with_names(body: impl FnOnce()) {
     unsafe { with(&NAMES, body) }
 }
 
-/// Runs `body` under all settings that text is written with and, for xml, those under which everything that was written is
-/// read.
+/// Runs `body` under all settings that text is written with and, for xml, those under which everything that was written
+/// is read.
 ///
 /// # Safety
 /// As [`with_names`].

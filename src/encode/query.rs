@@ -1,9 +1,9 @@
-//! Values of type tsquery, whose own text does not say how they are stored: `a & (b & c)` prints without parentheses, and
-//! operators such as `&&` lay operands out in another order than the parser does.
+//! Values of type tsquery, whose own text does not say how they are stored: `a & (b & c)` prints without parentheses,
+//! and operators such as `&&` lay operands out in another order than the parser does.
 //!
 //! Three forms are tried: the type's own text; the same with all parentheses; the text beside the bytes of the send
-//! function, from which the receive function makes the value. A layout that none of them expresses, such as one with bytes
-//! that no operand points to, comes back as an equal query and not as the same bytes, as after pg_dump.
+//! function, from which the receive function makes the value. A layout that none of them expresses, such as one with
+//! bytes that no operand points to, comes back as an equal query and not as the same bytes, as after pg_dump.
 
 use core::ffi::CStr;
 
@@ -76,7 +76,8 @@ impl Tree {
 /// # Safety
 /// The item must be one of the tree's.
 unsafe fn spell(writer: &mut Writer, tree: Tree, at: usize, is_inner: bool) {
-    // SAFETY: the tree is that of a stored query; an operator's right operand follows it, its left one is `left` items away.
+    // SAFETY: the tree is that of a stored query; an operator's right operand follows it, its left one is `left` items
+    // away.
     unsafe {
         raw::check_stack_depth();
         let item = tree.items.add(at).read_unaligned();

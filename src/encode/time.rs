@@ -9,7 +9,8 @@ use crate::jsonb::Writer;
 const DAY: i64 = 86_400_000_000;
 /// Days of the 400 years after which the Gregorian calendar repeats itself.
 const ERA: i64 = 146_097;
-/// Eras before the year 0 that the calendar is counted from, so that no day PostgreSQL knows (from 4714 BC on) is negative.
+/// Eras before the year 0 that the calendar is counted from, so that no day PostgreSQL knows (from 4714 BC on) is
+/// negative.
 const ERAS_BEFORE: i64 = 12;
 /// Days from 0000-03-01 to 2000-01-01, PostgreSQL's epoch, in the proleptic Gregorian calendar.
 const EPOCH: i64 = 730_425;

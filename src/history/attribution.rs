@@ -32,7 +32,8 @@ const LONGEST: usize = 8192;
 const NODE: i16 = contexts::NODE_ID;
 const ID: i16 = contexts::CONTEXT_ID;
 const _: () = assert!(sessions::NODE_ID == NODE && sessions::SESSION_ID == ID);
-/// What the result shows of a context: these columns of audit_internal.contexts in their order, before those of the session.
+/// What the result shows of a context: these columns of audit_internal.contexts in their order, before those of the
+/// session.
 const SHOWN: core::ops::RangeInclusive<i16> = contexts::LOGIN..=contexts::STATEMENT_PARAMETERS;
 const _: () = assert!(attribution::TOKEN - attribution::LOGIN == contexts::STATEMENT_PARAMETERS - contexts::LOGIN + 1);
 /// And of its session, with the position in the result.
@@ -57,8 +58,8 @@ struct Row {
     row: *mut pg_sys::HeapTupleHeaderData,
 }
 
-/// `audit_internal.attribution(node_id integer, context_id bigint) returns audit_internal.attribution`: null where there is no such
-/// context. The result is the caller's own copy: the next call may take the place of what is kept.
+/// `audit_internal.attribution(node_id integer, context_id bigint) returns audit_internal.attribution`: null where
+/// there is no such context. The result is the caller's own copy: the next call may take the place of what is kept.
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -14,8 +14,8 @@ use crate::pg::rows::Rows;
 
 entry_point!(audit_column_changes, pg_finfo_audit_column_changes, column_changes);
 
-/// `column_changes(event_type, changes, recorded_columns) returns table (column_name text, old_value jsonb, new_value jsonb)`:
-/// every column of an insert or delete, the changed ones of an update, of which level minimal has no values.
+/// `column_changes(event_type, changes, recorded_columns) returns table (column_name text, old_value jsonb, new_value
+/// jsonb)`: every column of an insert or delete, the changed ones of an update, of which level minimal has no values.
 ///
 /// # Safety
 /// Called by PostgreSQL with arguments of these types.

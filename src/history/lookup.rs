@@ -3,8 +3,8 @@
 //! The table may belong to another role than the caller, which may be a superuser, so nothing of it is executed: the
 //! key's types are read by [`crate::encode::restore::key`].
 //!
-//! It reads the settings of the table and the hash key past permissions. Nothing of them is shown: a hash is computed of
-//! a value that the caller may read in the table itself, and others pass the digest.
+//! It reads the settings of the table and the hash key past permissions. Nothing of them is shown: a hash is computed
+//! of a value that the caller may read in the table itself, and others pass the digest.
 
 use core::ffi::CStr;
 
@@ -126,7 +126,8 @@ unsafe fn read(target: Oid, entity_id: &[u8], parts: &mut Vec<Part>, values: &mu
         }
         Ok(found)
     };
-    // An input function raises what it likes, after which the transaction is to end anyway: its message becomes part of ours.
+    // An input function raises what it likes, after which the transaction is to end anyway: its message becomes part of
+    // ours.
     let result = PgTryBuilder::new(core::panic::AssertUnwindSafe(read))
         .catch_others(|error| if is_about_value(&error) { Err(error::message(&error)) } else { error.rethrow() })
         .execute();
@@ -167,8 +168,8 @@ fn is_document(text: &[u8]) -> bool {
 
 /// The jsonb of a text, without its header.
 fn parsed(text: &[u8]) -> &'static [u8] {
-    // SAFETY: jsonb_in takes a NUL-terminated text, which an argument of type text can be made to be, and returns a plain
-    // varlena in the current memory context, which outlives the call.
+    // SAFETY: jsonb_in takes a NUL-terminated text, which an argument of type text can be made to be, and returns a
+    // plain varlena in the current memory context, which outlives the call.
     unsafe {
         let text = pg_sys::pnstrdup(text.as_ptr().cast(), text.len());
         let value = pg_sys::OidInputFunctionCall(Oid::from(pg_sys::F_JSONB_IN), text, Oid::INVALID, -1);

@@ -1,4 +1,4 @@
-//! What people who may not read the server's settings still have to know about it.
+//! Whether the library is preloaded, and its version.
 
 use pgrx::IntoDatum;
 use pgrx::pg_sys::{Datum, FunctionCallInfo};
@@ -18,8 +18,8 @@ unsafe fn is_preloaded(_arguments: FunctionCallInfo) -> Datum {
     Datum::from(libraries.is_some_and(|libraries| libraries.split(|byte| *byte == b',').any(is_ours)))
 }
 
-/// `library_version() returns text`: the release that this session's library is of. It was loaded with the session, or with the server
-/// where it is preloaded, and may be older or newer than the catalog.
+/// `library_version() returns text`: the release that this session's library is of. It was loaded with the session, or
+/// with the server where it is preloaded, and may be older or newer than the catalog.
 ///
 /// # Safety
 /// Called by PostgreSQL.

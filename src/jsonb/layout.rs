@@ -1,9 +1,9 @@
 //! The format of src/include/utils/jsonb.h: a container is a header word, an entry word per child and the children's
 //! bytes. Words are in the byte order of the machine.
 //!
-//! The children of an object are its keys, sorted by length, then bytes, followed by its values. Numbers and containers are
-//! padded to four bytes, counted from the start of the varlena, and the padding belongs to the child. A scalar document
-//! is an array of one element that is marked so.
+//! The children of an object are its keys, sorted by length, then bytes, followed by its values. Numbers and containers
+//! are padded to four bytes, counted from the start of the varlena, and the padding belongs to the child. A scalar
+//! document is an array of one element that is marked so.
 
 /// How many pairs or elements a container has, in its header.
 pub const COUNT: u32 = 0x0FFF_FFFF;

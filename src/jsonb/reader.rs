@@ -1,5 +1,5 @@
-//! Reads a jsonb value where it lies, without building anything. A value is kept with its exact bytes, so that what is copied
-//! from one document to another stays what it was.
+//! Reads a jsonb value where it lies, without building anything. A value is kept with its exact bytes, so that what is
+//! copied from one document to another stays what it was.
 //!
 //! Nothing here trusts a count or an offset: what points outside reads as empty.
 

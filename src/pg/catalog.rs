@@ -7,15 +7,15 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use super::opened::Opened;
 use super::scan::{Condition, Scan};
 
-/// pg_inherits, its index over the parent and the numbers of its first two columns (catalog/pg_inherits.h), which pgrx does
-/// not bind.
+/// pg_inherits, its index over the parent and the numbers of its first two columns (catalog/pg_inherits.h), which pgrx
+/// does not bind.
 const INHERITS: u32 = 2611;
 const INHERITS_PARENT_INDEX: u32 = 2187;
 const INHERITS_CHILD: i16 = 1;
 const INHERITS_PARENT: i16 = 2;
 
-/// The trigger function of this name in a schema, invalid where there is none. Looked up in the schema itself: neither a
-/// search path nor the rights of the caller have a say.
+/// The trigger function of this name in a schema, invalid where there is none. Looked up in the schema itself: neither
+/// a search path nor the rights of the caller have a say.
 ///
 /// # Safety
 /// Must run inside a transaction.
@@ -84,8 +84,8 @@ unsafe fn trigger_row(trigger: Oid) -> Option<(Oid, Oid)> {
 
 /// The partition that this transaction attached to a table last, or detached from it last; `None` where it did not.
 ///
-/// PostgreSQL 15 does not tell event triggers which partition a command has moved, but pg_inherits does: the row that the
-/// command has just written, or deleted, is the newest of this transaction's.
+/// PostgreSQL 15 does not tell event triggers which partition a command has moved, but pg_inherits does: the row that
+/// the command has just written, or deleted, is the newest of this transaction's.
 ///
 /// # Safety
 /// Must run inside a transaction.

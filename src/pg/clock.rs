@@ -1,5 +1,5 @@
-//! What time it is: PostgreSQL's clock. A build for tests can set it forwards and back, because nothing else makes two years pass
-//! in a minute, and no test may edit the time of an event.
+//! What time it is: PostgreSQL's clock. A build for tests can set it forwards and back, because nothing else makes two
+//! years pass in a minute, and no test may edit the time of an event.
 
 use super::raw;
 

@@ -56,8 +56,8 @@ pub fn connectable() -> Vec<Database> {
     let mut found = Vec::new();
     // SAFETY: no transaction is under way.
     unsafe { pg_sys::StartTransactionCommand() };
-    // A scan of a shared catalog, as the autovacuum launcher's (postmaster/autovacuum.c, get_database_list): its indexes are
-    // out of reach without a database.
+    // A scan of a shared catalog, as the autovacuum launcher's (postmaster/autovacuum.c, get_database_list): its
+    // indexes are out of reach without a database.
     {
         // SAFETY: inside a transaction; the snapshot is the catalog's own.
         let (_databases, scan) = unsafe {

@@ -4,8 +4,8 @@ use pgrx::pg_sys;
 
 /// Calls `visit` with the slot of each row that a snapshot of now sees, until it returns false.
 ///
-/// The frame has no destructor, because what records a row may leave by longjmp: an ERROR leaves scan, slot and snapshot to
-/// the resource owner.
+/// The frame has no destructor, because what records a row may leave by longjmp: an ERROR leaves scan, slot and
+/// snapshot to the resource owner.
 ///
 /// # Safety
 /// The table must be open; inside a transaction.

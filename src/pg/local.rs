@@ -1,9 +1,9 @@
 //! A variable of this backend, in place of a `static mut`.
 //!
-//! PostgreSQL runs a backend on one thread and calls callbacks on it; our signal handlers touch atomics only (process.rs).
-//! What is read or replaced whole (`get`, `set`, `take`) holds no reference, so that a callback which PostgreSQL runs in
-//! between may write the same variable. In a release build each is the load or store that a `static mut` would be.
-//! Large values that are built step by step are written [in place](Local::in_place).
+//! PostgreSQL runs a backend on one thread and calls callbacks on it; our signal handlers touch atomics only
+//! (process.rs). What is read or replaced whole (`get`, `set`, `take`) holds no reference, so that a callback which
+//! PostgreSQL runs in between may write the same variable. In a release build each is the load or store that a `static
+//! mut` would be. Large values that are built step by step are written [in place](Local::in_place).
 
 use core::cell::Cell;
 use core::ops::Deref;

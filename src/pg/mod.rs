@@ -1,4 +1,4 @@
-//! The only place for raw externs, owners of PostgreSQL resources and differences between versions.
+//! The only place for raw externs, RAII wrappers for PostgreSQL's resources and differences between versions.
 
 pub mod arguments;
 pub mod background;

@@ -1,13 +1,13 @@
 //! A relation that is open, and closed by whatever way its user is left.
 //!
-//! In the ordinary way `Drop` closes it. The lock stays to the end of the transaction, as that of a table in a query does,
-//! unless [`Opened::and_unlocks`] was asked for. An ERROR closes nothing here: PostgreSQL's functions in `pg_sys` make a panic
-//! of it, which drops the owner, and a `Drop` calls no PostgreSQL while panicking. The rollback that follows releases the
-//! reference and the lock by the resource owner that they are counted in (utils/resowner), as it does for C code that
-//! raises between `table_open` and `table_close`.
+//! In the ordinary way `Drop` closes it. The lock stays to the end of the transaction, as that of a table in a query
+//! does, unless [`Opened::and_unlocks`] was asked for. An ERROR closes nothing here: PostgreSQL's functions in `pg_sys`
+//! make a panic of it, which drops the owner, and a `Drop` calls no PostgreSQL while panicking. The rollback that
+//! follows releases the reference and the lock by the resource owner that they are counted in (utils/resowner), as it
+//! does for C code that raises between `table_open` and `table_close`.
 //!
-//! Functions of [`super::raw`] leave by longjmp, which must not pass over a destructor (guard.rs): what records rows takes
-//! [`with`], whose frames have none.
+//! Functions of [`super::raw`] leave by longjmp, which must not pass over a destructor (guard.rs): what records rows
+//! takes [`with`], whose frames have none.
 
 use pgrx::pg_sys::{self, Oid};
 

@@ -88,8 +88,8 @@ pub struct Value {
 /// # Safety
 /// `text` must be the NUL-terminated text of a pg_node_tree.
 pub unsafe fn stored_bound(text: *const core::ffi::c_char) -> Option<StoredBound> {
-    // SAFETY: PostgreSQL reads back what it wrote; no SQL makes a pg_node_tree (utils/adt/pseudotypes.c). A node is what its
-    // tag says.
+    // SAFETY: PostgreSQL reads back what it wrote; no SQL makes a pg_node_tree (utils/adt/pseudotypes.c). A node is
+    // what its tag says.
     unsafe {
         let node = pg_sys::stringToNode(text).cast::<pg_sys::Node>();
         if node.is_null() || (*node).type_ != pg_sys::NodeTag::T_PartitionBoundSpec {
@@ -106,8 +106,8 @@ pub unsafe fn stored_bound(text: *const core::ffi::c_char) -> Option<StoredBound
 /// # Safety
 /// `datums` must be null or one end of a live bound.
 unsafe fn only_value(datums: *const pg_sys::List) -> Option<Value> {
-    // SAFETY: per the contract; the elements are PartitionRangeDatums (nodes/parsenodes.h), their values constants once the
-    // bound is stored.
+    // SAFETY: per the contract; the elements are PartitionRangeDatums (nodes/parsenodes.h), their values constants once
+    // the bound is stored.
     unsafe {
         let mut datums = list::pointers::<pg_sys::PartitionRangeDatum>(datums);
         let datum = &*datums.next().filter(|_| datums.len() == 0)?;

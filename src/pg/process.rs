@@ -1,7 +1,7 @@
 //! What a background worker is to PostgreSQL: its signals, its latch, its end.
 //!
-//! A worker has to look for interrupts wherever it waits: DROP DATABASE and others wait until every process has absorbed
-//! a barrier (storage/ipc/procsignal.c).
+//! A worker has to look for interrupts wherever it waits: DROP DATABASE and others wait until every process has
+//! absorbed a barrier (storage/ipc/procsignal.c).
 
 use core::ffi::{c_int, c_long};
 use core::sync::atomic::{AtomicBool, Ordering};

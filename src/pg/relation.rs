@@ -46,8 +46,8 @@ pub fn attributes(descriptor: pg_sys::TupleDesc) -> impl Iterator<Item = Attribu
     })
 }
 
-/// A tuple of these values, in the current memory context. The descriptor may have more columns, which are NULL, or fewer: what
-/// it has no column for is left off.
+/// A tuple of these values, in the current memory context. The descriptor may have more columns, which are NULL, or
+/// fewer: what it has no column for is left off.
 ///
 /// # Safety
 /// The values must be of the types of the descriptor's first columns.

@@ -27,7 +27,8 @@ impl Condition {
     }
 }
 
-/// The rows of a scan, each live until the next is asked for. The scan ends with it, and after an ERROR as [`Opened`] says.
+/// The rows of a scan, each live until the next is asked for. The scan ends with it, and after an ERROR as [`Opened`]
+/// says.
 pub struct Scan(pg_sys::SysScanDesc);
 
 impl Scan {
@@ -108,10 +109,11 @@ unsafe fn visit_rows(
     conditions: &[Condition],
     mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
 ) {
-    // Not an MVCC snapshot, which would take predicate locks: bookkeeping of ours must not make SERIALIZABLE transactions
-    // of others fail. What this transaction has written is seen at once.
+    // Not an MVCC snapshot, which would take predicate locks: bookkeeping of ours must not make SERIALIZABLE
+    // transactions of others fail. What this transaction has written is seen at once.
     let snapshot = &raw mut pg_sys::SnapshotSelfData;
-    // SAFETY: the relation outlives the scan; the snapshot is a variable of PostgreSQL's; the rest is the caller's word.
+    // SAFETY: the relation outlives the scan; the snapshot is a variable of PostgreSQL's; the rest is the caller's
+    // word.
     for tuple in unsafe { Scan::begin(opened.as_ptr(), index, snapshot, conditions) } {
         if !visit(opened.descriptor(), tuple) {
             break;
@@ -138,8 +140,8 @@ pub unsafe fn btree_over(table: pg_sys::Relation, attribute: i16) -> Oid {
         .unwrap_or(Oid::INVALID)
 }
 
-/// An attribute of a tuple, `None` for NULL and for a column that the table does not have, as in a catalog that is older than
-/// the library.
+/// An attribute of a tuple, `None` for NULL and for a column that the table does not have, as in a catalog that is
+/// older than the library.
 ///
 /// # Safety
 /// The tuple must be of the descriptor.

@@ -7,19 +7,20 @@
 //! 4. `Partitions`: the writer's tables are closed before a commit or a prepare, which would warn of them; an abort
 //!    releases them by itself, and they are forgotten. They stay open until here because deferred triggers write too.
 //! 5. `Plans`, 6. `Contexts`: ids of dictionary rows are kept for good at commit and forgotten with the subtransaction
-//!    that wrote the row; at prepare all are, as the transaction may still be rolled back. No step reads what another has.
+//!    that wrote the row; at prepare all are, as the transaction may still be rolled back. No step reads what another
+//!    has.
 //! 7. `Request`: the launcher is asked for a run, last and at commit alone, when there is nothing of ours left to do.
 //!
-//! A subtransaction that commits tells nobody: what it wrote keeps its number. Numbers only rise and those above that of
-//! a subtransaction which is still open are inside it, so its abort undoes each number from its own on.
+//! A subtransaction that commits tells nobody: what it wrote keeps its number. Numbers only rise and those above that
+//! of a subtransaction which is still open are inside it, so its abort undoes each number from its own on.
 //!
 //! An ERROR in `Event::Ending` rolls the transaction back. After the others there is no way back: an ERROR there would
 //! make PostgreSQL abort what has committed, which is a PANIC, or abort in an abort. These steps set variables and free
 //! memory, and call nothing that raises.
 //!
-//! A parallel worker writes nothing and ends after its transaction: its events reach no step. Callbacks run in the reverse
-//! order of their registration (access/transam/xact.c), so what a library loaded before this one does at the end of a
-//! transaction comes after ours, and a row that it changes there opens its partition once more.
+//! A parallel worker writes nothing and ends after its transaction: its events reach no step. Callbacks run in the
+//! reverse order of their registration (access/transam/xact.c), so what a library loaded before this one does at the
+//! end of a transaction comes after ours, and a row that it changes there opens its partition once more.
 
 use core::ffi::c_void;
 

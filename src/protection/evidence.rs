@@ -27,9 +27,10 @@ entry_point!(audit_execute_permitted, pg_finfo_audit_execute_permitted, execute_
 /// The subtransaction whose command may change evidence, because retention or uninstall runs it; 0 for none.
 static PERMITTED_IN: Local<u32> = Local::new(0);
 
-/// Says whether rows that the executor inserts into a table are let in: those of a subscription's first copy.
 type Admits = unsafe fn(Oid) -> bool;
 
+/// Set by `register`: whether an INSERT into this table is the first copy of a subscription. A pointer, so that this
+/// module need not import `replication`.
 static ADMITS: Local<Option<Admits>> = Local::new(None);
 
 /// As [`super::register`].
@@ -79,8 +80,8 @@ pub unsafe fn refuse_extension() {
     }
 }
 
-/// Whether the command is one of an upgrade script of the extension itself. That of another extension has no more rights than its
-/// caller.
+/// Whether the command is one of an upgrade script of the extension itself. That of another extension has no more
+/// rights than its caller.
 ///
 /// # Safety
 /// Must run inside a transaction.
@@ -99,7 +100,7 @@ pub unsafe fn is_upgrade() -> bool {
 pub unsafe fn refuse_alteration(target: Oid) {
     // SAFETY: catalog lookups.
     unsafe {
-        // Of who does not own the table, PostgreSQL refuses it, and nothing of ours is locked for it.
+        // PostgreSQL itself refuses the command to non-owners, for whom nothing is locked here.
         if target == Oid::INVALID
             || is_permitted()
             || is_upgrade()
@@ -166,8 +167,8 @@ fn is_permitted() -> bool {
     PERMITTED_IN.get() != 0
 }
 
-/// `audit_internal.execute_permitted(command text) returns void`: runs one command that evidence is protected against. The
-/// permission ends with it, also by an ERROR: whatever else the caller's transaction does is checked as before. For
+/// `audit_internal.execute_permitted(command text) returns void`: runs one command that evidence is protected against.
+/// The permission ends with it, also by an ERROR: whatever else the caller's transaction does is checked as before. For
 /// retention, maintenance and uninstall, which record events of their own; no role may call it.
 ///
 /// # Safety

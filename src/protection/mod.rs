@@ -8,8 +8,8 @@ pub mod evidence;
 
 use pgrx::pg_sys::Oid;
 
-/// Registers callbacks. `admits` says of a table, inside a transaction, whether rows that the executor inserts into it
-/// are let in.
+/// A permission ends with its transaction. `admits` says of a table, inside a transaction, whether rows that the
+/// executor inserts into it are let in.
 pub fn register(admits: unsafe fn(Oid) -> bool) {
     evidence::register(admits);
 }

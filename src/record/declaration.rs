@@ -1,7 +1,7 @@
 //! Event types with the parameters declared for them, as this backend has read them.
 //!
-//! `audit_internal.upsert_config` and `audit_internal.delete_config` tell every backend that a configuration table changed, and a
-//! rollback tells the backend itself; then all that was read is forgotten.
+//! `audit_internal.upsert_config` and `audit_internal.delete_config` tell every backend that a configuration table
+//! changed, and a rollback tells the backend itself; then all that was read is forgotten.
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -26,7 +26,8 @@ static WRITER: Local<Writer> = Local::new(Writer::new());
 /// Memory that the writer keeps after unusually large parameters.
 const KEPT: usize = 1 << 20;
 
-/// `audit.record(event text, parameters jsonb, entity text, entity_id text, result text, autonomous boolean) returns uuid`
+/// `audit.record(event text, parameters jsonb, entity text, entity_id text, result text, autonomous boolean) returns
+/// uuid`
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -61,8 +62,8 @@ unsafe fn record(arguments: FunctionCallInfo) -> Datum {
         Error::CapturedEventType { name: String::from_utf8_lossy(name).into_owned() }.raise();
     }
     let given = arguments.bytes(1);
-    // SAFETY: what checking a parameter may call, an input function of the user's own that records an event, has returned
-    // before the writer is used, which is then in use in this call alone.
+    // SAFETY: what checking a parameter may call, an input function of the user's own that records an event, has
+    // returned before the writer is used, which is then in use in this call alone.
     let writer = unsafe {
         parameters::check(&declared, name, given);
         WRITER.in_place()

@@ -6,7 +6,7 @@ mod declaration;
 mod event;
 mod parameters;
 
-/// Registers callbacks.
+/// What is kept of declarations follows the catalog.
 pub fn register() {
     declaration::register();
 }

@@ -107,8 +107,8 @@ fn refuse_unknown(declared: &Declared, event: &str, name: &[u8]) -> ! {
     .raise()
 }
 
-/// Refuses a value that its type's input function does not take. No code of the type's owner runs with the rights of the
-/// role that records: a type may have changed since it was declared.
+/// Refuses a value that its type's input function does not take. No code of the type's owner runs with the rights of
+/// the role that records: a type may have changed since it was declared.
 ///
 /// # Safety
 /// Must run inside a transaction.

@@ -66,7 +66,8 @@ fn is_hidden(character: char) -> bool {
             | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
-/// Replaces what is not ASCII by character references: the page is then the same whatever the encodings of server and client.
+/// Replaces what is not ASCII by character references: the page is then the same whatever the encodings of server and
+/// client.
 pub fn ascii(page: &str) -> String {
     let mut result = String::with_capacity(page.len());
     for character in page.chars() {

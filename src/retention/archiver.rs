@@ -213,7 +213,8 @@ fn unblock(pipe: RawFd) {
     }
 }
 
-/// `audit_internal.call_archiver(command text, request jsonb) returns jsonb`: for commands of which only the answer counts.
+/// `audit_internal.call_archiver(command text, request jsonb) returns jsonb`: for commands of which only the answer
+/// counts.
 ///
 /// # Safety
 /// Called by PostgreSQL.

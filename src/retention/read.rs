@@ -69,8 +69,8 @@ fn events_query() -> String {
     format!("SELECT {} FROM unnest($1) l, convert_from(l, 'UTF8') t, CAST(t AS jsonb) d", values.join(", "))
 }
 
-/// `audit_internal.read_archive(request jsonb, destination regclass, retention_id integer) returns bigint`: returns how many
-/// events have been loaded.
+/// `audit_internal.read_archive(request jsonb, destination regclass, retention_id integer) returns bigint`: returns how
+/// many events have been loaded.
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -15,8 +15,9 @@ const BATCH: i64 = 1000;
 
 entry_point!(audit_write_archive, pg_finfo_audit_write_archive, write_archive);
 
-/// `audit_internal.write_archive(request jsonb, queries text[]) returns jsonb`: runs the queries in turn, each of one column of
-/// lines in UTF-8, sends them, the last one's being the events, and returns the archiver's answer with their count.
+/// `audit_internal.write_archive(request jsonb, queries text[]) returns jsonb`: runs the queries in turn, each of one
+/// column of lines in UTF-8, sends them, the last one's being the events, and returns the archiver's answer with their
+/// count.
 ///
 /// # Safety
 /// Called by PostgreSQL.

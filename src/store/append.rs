@@ -42,7 +42,8 @@ pub unsafe fn write(event: &Event, context_id: i64, node_id: i32) -> [u8; 16] {
         };
         let former = FORMER.in_place();
         let mut tuple = former.form(event, &stamp, table.columns);
-        // Nothing is ever freed in a partition, so that its end is the only place to look for room.
+        // A partition is only appended to: the overflow is emptied from its beginning, and what retention deletes row
+        // by row is in closed partitions.
         let options = options() | pg_sys::HEAP_INSERT_SKIP_FSM.cast_signed();
         raw::heap_insert(table.relation, &mut tuple, raw::GetCurrentCommandId(true), options, core::ptr::null_mut());
         if table.has_plain_indexes {
@@ -115,7 +116,7 @@ pub unsafe fn insert(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::H
 pub unsafe fn insert_with(table: pg_sys::Relation, oid: pg_sys::Oid, tuple: pg_sys::HeapTuple, options: i32) {
     // SAFETY: per the contract.
     unsafe {
-        // A value beyond them would be that of whatever column comes next.
+        // Extra values would be read as values of columns added later.
         let columns = u32::from((*(*tuple).t_data).t_infomask2) & pg_sys::HEAP_NATTS_MASK;
         if columns > (*(*table).rd_att).natts.cast_unsigned() {
             Error::Internal { problem: "a row has more columns than its table".into() }.raise();

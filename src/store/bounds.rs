@@ -1,7 +1,7 @@
 //! Which time a partition holds, read from the partition bound itself.
 //!
-//! The planner may ask this of any partition of the database, and before it has looked whose it is: there is an answer for
-//! each and an error for none. The bound's printed form would depend on DateStyle, TimeZone and the type.
+//! The planner may ask this of any partition of the database, and before it has looked whose it is: there is an answer
+//! for each and an error for none. The bound's printed form would depend on DateStyle, TimeZone and the type.
 
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo};
 
@@ -19,8 +19,8 @@ const HOUR_SHIFT: u32 = 40;
 /// be more than a timestamp holds.
 const FARTHEST: i64 = 8000 * 366 * 24 * HOUR;
 
-/// `audit_internal.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default boolean)`:
-/// null for what is no range of times or of ids of a dictionary.
+/// `audit_internal.partition_bounds(bound pg_node_tree, OUT since timestamptz, OUT until timestamptz, OUT is_default
+/// boolean)`: null for what is no range of times or of ids of a dictionary.
 ///
 /// # Safety
 /// Called by PostgreSQL.

@@ -17,7 +17,8 @@ entry_point!(audit_upsert_config, pg_finfo_audit_upsert_config, upsert_config);
 entry_point!(audit_delete_config, pg_finfo_audit_delete_config, delete_config);
 entry_point!(audit_current_row, pg_finfo_audit_current_row, current_row);
 
-/// `audit_internal.upsert_config(settings_row anyelement) returns void`: stores a row, in place of the one with the same key.
+/// `audit_internal.upsert_config(settings_row anyelement) returns void`: stores a row, in place of the one with the
+/// same key.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -51,8 +52,9 @@ unsafe fn delete_config(arguments: FunctionCallInfo) -> Datum {
     Datum::null()
 }
 
-/// `audit_internal.current_row(base anyelement, object oid) returns anyelement`: the row of a configuration table about an object, as
-/// it is now, whatever snapshot the transaction reads with; NULL without one. The base says the table, and is not read.
+/// `audit_internal.current_row(base anyelement, object oid) returns anyelement`: the row of a configuration table about
+/// an object, as it is now, whatever snapshot the transaction reads with; NULL without one. The base says the table,
+/// and is not read.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -83,8 +85,8 @@ unsafe fn current_row(arguments: FunctionCallInfo) -> Datum {
 /// The column of a configuration table that says which object a row is about.
 const OBJECT: &core::ffi::CStr = c"relation_oid";
 
-/// Tells backends that keep what they read of a configuration table to read it again, once this is committed; where a row
-/// is about a table, those that have a plan for that.
+/// Tells backends that keep what they read of a configuration table to read it again, once this is committed; where a
+/// row is about a table, those that have a plan for that.
 ///
 /// # Safety
 /// The table must be open and the tuple be of its type.

@@ -15,7 +15,8 @@ use crate::pg::opened::Opened;
 entry_point!(audit_copy_partition, pg_finfo_audit_copy_partition, copy_partition);
 entry_point!(audit_delete_rows, pg_finfo_audit_delete_rows, delete_rows);
 
-/// `audit_internal.copy_partition(source regclass, destination regclass) returns bigint`: the destination has no indexes yet.
+/// `audit_internal.copy_partition(source regclass, destination regclass) returns bigint`: the destination has no
+/// indexes yet.
 ///
 /// # Safety
 /// Called by PostgreSQL.

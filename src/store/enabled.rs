@@ -11,7 +11,8 @@ use crate::pg::{catalog, relation};
 
 entry_point!(audit_enabled_table, pg_finfo_audit_enabled_table, enabled_table);
 
-/// `audit_internal.enabled_table(target regclass) returns regclass`: the table whose settings hold for a relation, NULL without one.
+/// `audit_internal.enabled_table(target regclass) returns regclass`: the table whose settings hold for a relation, NULL
+/// without one.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -67,7 +68,7 @@ pub unsafe fn origin(target: pg_sys::Relation) -> Option<Oid> {
     }
 }
 
-/// The table whose settings or triggers hold for a relation, for who asks about the past: itself where there are none.
+/// The table whose settings or triggers hold for a relation, for reading history: itself where there are none.
 ///
 /// # Safety
 /// The relation must exist, inside a transaction.

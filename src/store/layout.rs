@@ -1,10 +1,10 @@
 //! Which columns the library knows of the tables that hold evidence, and whether a partition has them.
 //!
-//! Tuples are formed and read by position. Releases only append columns, nullable and without default, so that the columns
-//! which the library and a partition have in common stand first in both, in the same order. A partition of a newer catalog
-//! has more: they are NULL in what this library writes, as in rows that are older than the column. One of an older catalog has
-//! fewer: the values of those that it lacks are left off, which `audit.status()` says. Columns that are never NULL cannot be left
-//! off, and a partition with other columns in their place is refused.
+//! Tuples are formed and read by position. Releases only append columns, nullable and without default, so that the
+//! columns which the library and a partition have in common stand first in both, in the same order. A partition of a
+//! newer catalog has more: they are NULL in what this library writes, as in rows that are older than the column. One of
+//! an older catalog has fewer: the values of those that it lacks are left off, which `audit.status()` says. Columns
+//! that are never NULL cannot be left off, and a partition with other columns in their place is refused.
 //!
 //! A partition is checked by name and type when it is opened, once for each generation of its relation cache entry.
 
@@ -96,7 +96,8 @@ unsafe extern "C-unwind" fn forget(_argument: pg_sys::Datum, relation: Oid) {
     }
 }
 
-/// How many of the columns that the library knows a partition of `parent` has. An ERROR where others stand in their place.
+/// How many of the columns that the library knows a partition of `parent` has. An ERROR where others stand in their
+/// place.
 ///
 /// # Safety
 /// The relation must be open and locked.
@@ -146,7 +147,8 @@ unsafe fn common(descriptor: pg_sys::TupleDesc, layout: &Layout) -> Option<usize
     }
 }
 
-/// Whether rows of one table of the trail can be put into another as they are: it has the same columns, and may have more.
+/// Whether rows of one table of the trail can be put into another as they are: it has the same columns, and may have
+/// more.
 ///
 /// # Safety
 /// Both must be open.

@@ -16,8 +16,8 @@ entry_point!(audit_lock, pg_finfo_audit_lock, lock);
 entry_point!(audit_try_lock, pg_finfo_audit_try_lock, try_lock);
 entry_point!(audit_lock_table, pg_finfo_audit_lock_table, lock_table);
 
-/// The purposes by name, each with the number of its part. The numbers never change: sessions that have loaded different
-/// versions of the library exclude each other.
+/// The purposes by name, each with the number of its part. The numbers never change: sessions that have loaded
+/// different versions of the library exclude each other.
 const PURPOSES: [(&[u8], u16, Lifetime); 5] = [
     // Steps of maintenance, and sessions that do the same by hand.
     (b"maintenance", 1, Lifetime::Transaction),
@@ -50,7 +50,8 @@ unsafe fn try_lock(call: FunctionCallInfo) -> Datum {
     Datum::from(unsafe { named(call).try_take() })
 }
 
-/// `audit_internal.lock_table(target regclass) returns void`: waits until no other session changes how the table is audited.
+/// `audit_internal.lock_table(target regclass) returns void`: waits until no other session changes how the table is
+/// audited.
 ///
 /// # Safety
 /// Called by PostgreSQL, inside a transaction.

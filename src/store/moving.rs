@@ -15,9 +15,9 @@ use crate::pg::relation;
 
 entry_point!(audit_move_rows, pg_finfo_audit_move_rows, move_rows);
 
-/// `audit_internal.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, replicates boolean)
-/// returns bigint`: moves the rows that are still there and returns how many; events get this retention, or none. Rows
-/// that replicate have been in no partition yet, so that a publication of the trail has to carry them.
+/// `audit_internal.move_rows(source regclass, rows tid[], destination regclass, retention_id integer, replicates
+/// boolean) returns bigint`: moves the rows that are still there and returns how many; events get this retention, or
+/// none. Rows that replicate have been in no partition yet, so that a publication of the trail has to carry them.
 ///
 /// # Safety
 /// Called by PostgreSQL.

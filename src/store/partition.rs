@@ -68,7 +68,7 @@ struct Route {
     partition: Oid,
     lower: i64,
     upper: i64,
-    /// The key from which the next partition is missed.
+    /// From this key on, ask for the next partition to be created.
     ends: i64,
 }
 

@@ -39,8 +39,8 @@ unsafe fn has_name_of_another_sql(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// `audit_internal.column_name(target regclass, number integer) returns text`: the name of a column as it is now, whatever snapshot the
-/// transaction reads with; NULL for one that was dropped.
+/// `audit_internal.column_name(target regclass, number integer) returns text`: the name of a column as it is now,
+/// whatever snapshot the transaction reads with; NULL for one that was dropped.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -59,7 +59,8 @@ unsafe fn column_name(arguments: FunctionCallInfo) -> Datum {
     }
 }
 
-/// `audit_internal.column_number(target regclass, name text) returns integer`: the number of a column as it is named now; NULL without one.
+/// `audit_internal.column_number(target regclass, name text) returns integer`: the number of a column as it is named
+/// now; NULL without one.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -174,7 +175,7 @@ pub unsafe fn find_or_write(version: &Version, node_id: i32) -> (i32, u32) {
         if let Some(found) = known.found {
             return found;
         }
-        // relation_id is an int4; the sequence is shared with wider ids, whose numbers it outlives by far.
+        // relation_id is an int4, and the sequence is shared with wider ids: the lower 31 bits of its number.
         let id = i32::try_from(dictionary::next_number() & i64::from(i32::MAX)).unwrap_or(1);
         let lineage = known.lineage.unwrap_or_else(new_lineage);
         let key = (!version.key.is_empty()).then(|| version.key.clone());

@@ -62,8 +62,8 @@ unsafe fn named(version: &Version, mut visit: impl FnMut(pg_sys::TupleDesc, pg_s
     }
 }
 
-/// `audit_internal.stale_settings_of(target regclass) returns audit_internal.table_settings`: what is set under the name of a table for one that
-/// is not there any more, as a restore may leave it; NULL without such.
+/// `audit_internal.stale_settings_of(target regclass) returns audit_internal.table_settings`: what is set under the
+/// name of a table for one that is not there any more, as a restore may leave it; NULL without such.
 ///
 /// # Safety
 /// Called by PostgreSQL.

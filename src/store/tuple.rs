@@ -24,8 +24,8 @@ const FIXED: usize = {
     }
     bytes
 };
-/// Columns that may be NULL and are varlenas. After them come the transaction of the subject, which a backend leaves NULL,
-/// and the retention.
+/// Columns that may be NULL and are varlenas. After them come the transaction of the subject, which a backend leaves
+/// NULL, and the retention.
 const OPTIONAL: usize = Column::SubjectTransactionId as usize - FIRST_OPTIONAL;
 
 /// What the writer adds to an event.
@@ -124,7 +124,8 @@ impl Former {
         pg_sys::HeapTupleData { t_len: u32::try_from(length).unwrap_or(0), t_data: header, ..Default::default() }
     }
 
-    /// A column of the event that was formed last, for an index over it: `None` for NULL. It lives as long as the tuple.
+    /// A column of the event that was formed last, for an index over it: `None` for NULL. It lives as long as the
+    /// tuple.
     pub fn value(&self, column: Column, event: &Event, stamp: &Stamp) -> Option<Datum> {
         Some(match column {
             Column::OccurredAt => Datum::from(stamp.occurred_at),

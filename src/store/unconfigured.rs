@@ -1,4 +1,5 @@
-//! Tables that were written to without having settings: `audit_internal.unconfigured_tables`, so that each is reported once.
+//! Tables that were written to without having settings: `audit_internal.unconfigured_tables`, so that each is reported
+//! once.
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
@@ -20,8 +21,8 @@ pub enum Recorded {
     Later,
 }
 
-/// Adds a table. Nothing waits and nothing meets a duplicate: the lock is given back after the row of the transaction that
-/// holds it has become visible or is gone.
+/// Adds a table. Nothing waits and nothing meets a duplicate: the lock is given back after the row of the transaction
+/// that holds it has become visible or is gone.
 ///
 /// # Safety
 /// Must run inside a transaction that may write.

@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often a missing slot is logged.
 const LOGGED: Duration = Duration::from_secs(3600);
 
-/// The launcher's main function.
+/// Serves databases until the server stops. PostgreSQL finds it by name and starts it again after a crash.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn audit_launcher_main(_argument: Datum) {

@@ -1,8 +1,8 @@
-//! Does what `CALL audit.maintain()` does, once, in one database, then ends: for the launcher, or without preloading for
-//! a backend that asked.
+//! Does what `CALL audit.maintain()` does, once, in one database, then ends: for the launcher, or without preloading
+//! for a backend that asked.
 //!
-//! Not by that CALL: a procedure that commits needs a portal, which a worker has not. Several may run at once: each step
-//! takes the lock of maintenance and the later ones find it taken.
+//! Not by that CALL: a procedure that commits needs a portal, which a worker has not. Several may run at once: each
+//! step takes the lock of maintenance and the later ones find it taken.
 
 use core::time::Duration;
 use std::ffi::CString;
@@ -23,7 +23,8 @@ use crate::pg::{background, process};
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a run continues to begin steps, so that other databases have their turn.
 const SHARE: Duration = Duration::from_secs(30);
-/// No failures, as audit.maintenance_step takes and returns them: here the bytes of a jsonb's text in the database's encoding.
+/// No failures, as audit.maintenance_step takes and returns them: here the bytes of a jsonb's text in the database's
+/// encoding.
 const NOTHING: &[u8] = b"[]";
 const HAS_PARTITIONS: &str = "SELECT to_regclass('audit_internal.events_overflow_all') IS NOT NULL";
 
@@ -66,7 +67,8 @@ pub extern "C-unwind" fn audit_worker_main(argument: Datum) {
 fn work() -> Result<(Outcome, Option<Failure>), Failure> {
     let began = Instant::now();
     let mut failures = NOTHING.to_owned();
-    // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by them.
+    // Who is waited for is asked before the steps: a transaction that ends between the two has its events moved by
+    // them.
     let Some(waits) = answer("SELECT audit_internal.maintenance_waits()")? else { return Ok((Outcome::Absent, None)) };
     // `audit.enable` creates the first partitions, or pg_restore brings them. That is asked first: where a restore has
     // made them in between, they have no protection yet.

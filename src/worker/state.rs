@@ -1,4 +1,4 @@
-//! What SQL asks of and about the launcher.
+//! `worker_state()` and `request_run()`.
 
 use audit_schedule::Outcome;
 use pgrx::IntoDatum;

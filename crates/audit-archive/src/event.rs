@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
-/// The columns of `audit.events` that archives hold ([`audit_model::Column::ARCHIVED`]). Documents stay the text they came as, so that no number changes.
+/// The columns of `audit.events` that archives hold ([`audit_model::Column::ARCHIVED`]). Documents stay the text they
+/// came as, so that no number changes.
 #[derive(Deserialize)]
 pub struct Event<'a> {
     #[serde(borrow)]

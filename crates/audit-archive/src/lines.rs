@@ -1,5 +1,5 @@
-//! The JSON lines: dictionaries and stored events as they came, compressed by zstd and, where there is a key, encrypted by
-//! age. They lose nothing, which is what an archive is restored from.
+//! The JSON lines: dictionaries and stored events as they came, compressed by zstd and, where there is a key, encrypted
+//! by age. They lose nothing, which is what an archive is restored from.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 

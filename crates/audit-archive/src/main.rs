@@ -7,7 +7,8 @@
 //! * [`request`] is what the caller requests, [`error`] what it receives when that cannot be done.
 //! * [`write`], [`read`] and [`remove`] are the commands, [`verify`] reads back what was written.
 //! * [`event`] and [`dictionary`] are what comes in; [`spool`] holds dictionaries of any size.
-//! * [`table`] is the Parquet file, with [`values`] and summaries as the trail shows them; [`lines`] are the JSON lines.
+//! * [`table`] is the Parquet file, with [`values`] and summaries as the trail shows them; [`lines`] are the JSON
+//!   lines.
 //! * [`manifest`] says what an archive consists of, [`store`] is where it lies, [`key`] what it is encrypted with.
 
 mod dictionary;

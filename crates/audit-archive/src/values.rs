@@ -1,5 +1,5 @@
-//! What a row event says, in JSON text: which columns changed, the values before, the values after. Where they are stored
-//! is told by the model ([`audit_model::Changes::source`]). Values are copied as text and never parsed.
+//! What a row event says, in JSON text: which columns changed, the values before, the values after. Where they are
+//! stored is told by the model ([`audit_model::Changes::source`]). Values are copied as text and never parsed.
 
 use std::fmt;
 

@@ -18,8 +18,8 @@ fn peak(process: u32) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// A million events, each in a session and a context of its own with a statement that seldom compresses: the dictionaries
-/// outgrow memory too.
+/// A million events, each in a session and a context of its own with a statement that seldom compresses: the
+/// dictionaries outgrow memory too.
 #[test]
 fn a_million_events_with_as_many_contexts_fit() {
     let place = Place::new();

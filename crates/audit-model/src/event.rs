@@ -1,5 +1,5 @@
-//! The columns of `audit.events`, in the order of the stored tuple: what every event has, then what most have, then what
-//! few have.
+//! The columns of `audit.events`, in the order of the stored tuple: what every event has, then what most have, then
+//! what few have.
 
 /// The type of a column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,8 +9,8 @@
 //! * [`VECTORS`] are events with what is to be read from them, for the tests of every reader.
 //!
 //! SQL has the same facts in sql/catalog/tables.sql and sql/catalog/event_types.sql, which are what is installed.
-//! tests/model.rs compares the two on a server. Nothing here allocates, except where [`summary`] appends to its caller's
-//! buffer.
+//! tests/model.rs compares the two on a server. Nothing here allocates, except where [`summary`] appends to its
+//! caller's buffer.
 
 #![forbid(unsafe_code)]
 

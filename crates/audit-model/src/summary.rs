@@ -4,7 +4,8 @@ use std::fmt;
 
 /// How many changed columns are named.
 const NAMED: usize = 5;
-/// What a phrase may end with, and is left off where no object follows: "recorded order.approved of" nothing in particular.
+/// What a phrase may end with, and is left off where no object follows: "recorded order.approved of" nothing in
+/// particular.
 const PREPOSITIONS: [&str; 4] = [" of", " in", " on", " to"];
 
 /// The text that a sentence is made of and written to: `str` in a `String`, or bytes in the server's encoding in a

@@ -1,7 +1,7 @@
 //! A trail whose clock a test sets and whose archives have a place: for the tests of retention.
 //!
-//! Each event is copied into a table beside the trail when it is recorded ([`SEE`]). In the end it is in the trail or in
-//! an archive, or a policy has deleted it.
+//! Each event is copied into a table beside the trail when it is recorded ([`SEE`]). In the end it is in the trail or
+//! in an archive, or a policy has deleted it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -102,8 +102,8 @@ impl Trail {
         found
     }
 
-    /// Asserts that each event that was seen is in the trail once, as it was, or in an archive whose events are deleted;
-    /// that archives are what was written; and that no table of the trail is left over.
+    /// Asserts that each event that was seen is in the trail once, as it was, or in an archive whose events are
+    /// deleted; that archives are what was written; and that no table of the trail is left over.
     #[track_caller]
     pub fn expect_all(&self, time: &str) {
         assert_eq!(self.at(time, LOST), "", "events that are lost");

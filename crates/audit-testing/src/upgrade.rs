@@ -1,4 +1,5 @@
-//! Made-up versions of the extension, scripts beside the installed ones and gone when dropped, and a database to upgrade.
+//! Made-up versions of the extension, scripts beside the installed ones and gone when dropped, and a database to
+//! upgrade.
 
 use std::fs;
 use std::path::PathBuf;
@@ -42,7 +43,8 @@ const ORIGIN: &str = "    origin               text\n) PARTITION BY RANGE (conte
 const BEFORE_ORIGIN: &str = "jsonb,\n    origin               text\n) PARTITION BY RANGE (context_id);";
 /// Its comment.
 const COMMENT_ON_ORIGIN: &str = "COMMENT ON COLUMN audit_internal.contexts.origin IS";
-/// The step; what it makes anew stands from this comment on, to be appended to the script that installs the version after it.
+/// The step; what it makes anew stands from this comment on, to be appended to the script that installs the version
+/// after it.
 const STEP: &str = include_str!("upgrade_step.sql");
 const MADE: &str = "COMMENT ON COLUMN audit.events.made_up";
 /// What names the columns of a table that the step appends to, in a row that it makes, or by a `*` that stands for
@@ -63,7 +65,8 @@ pub fn upgrade() -> String {
     format!("ALTER EXTENSION audit UPDATE TO '{AFTER}'")
 }
 
-/// A database with the version before the step, two audited tables, of which one has a retention of its own, and a legal hold.
+/// A database with the version before the step, two audited tables, of which one has a retention of its own, and a
+/// legal hold.
 pub fn recorded(server: &Server, database: &str) {
     server.create_database(database);
     server.query(

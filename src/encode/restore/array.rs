@@ -41,8 +41,8 @@ pub fn from_text(codec: &ArrayCodec, target: &Target, text: &[u8]) -> Result<Dat
     if target.is_vector() {
         return target.read(text);
     }
-    // An ordinary empty array stands as a JSON array. The text is that of an empty int2vector or oidvector that was cast
-    // to an array: one dimension without elements, counted from zero.
+    // An ordinary empty array stands as a JSON array. The text is that of an empty int2vector or oidvector that was
+    // cast to an array: one dimension without elements, counted from zero.
     if text == b"{}" && !target.is_for_key() {
         match codec.element_type {
             pg_sys::INT2OID => return Ok(empty_vector(pg_sys::F_INT2VECTORIN)),
@@ -51,8 +51,8 @@ pub fn from_text(codec: &ArrayCodec, target: &Target, text: &[u8]) -> Result<Dat
         }
     }
     let array = target.read(text)?;
-    // SAFETY: array_in returns an array of its own. Its elements are of the type that the declared one is a domain over,
-    // or of one that holds any OID like it: stored alike. What a domain demands is verified later.
+    // SAFETY: array_in returns an array of its own. Its elements are of the type that the declared one is a domain
+    // over, or of one that holds any OID like it: stored alike. What a domain demands is verified later.
     unsafe { (*array.cast_mut_ptr::<pg_sys::ArrayType>()).elemtype = codec.element_type };
     Ok(array)
 }
@@ -68,8 +68,8 @@ fn empty_vector(function: u32) -> Datum {
 /// Verifies each element of an array.
 pub fn verify(codec: &ArrayCodec, element: &Target, array: Datum) -> Result<(), Problem> {
     let (mut values, mut nulls, mut count) = (core::ptr::null_mut(), core::ptr::null_mut(), 0);
-    // SAFETY: the datum is an array of the codec's element type, which is stored so, packed where it comes from a row; both
-    // lists hold `count` entries.
+    // SAFETY: the datum is an array of the codec's element type, which is stored so, packed where it comes from a row;
+    // both lists hold `count` entries.
     let (values, nulls) = unsafe {
         pg_sys::deconstruct_array(
             pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast(),

@@ -35,8 +35,8 @@ impl Coercion {
         }
     }
 
-    /// Whether an assignment leaves the value as it is, byte for byte; as [`Coercion::call`] otherwise. A number may get more
-    /// decimal places, which a column that was widened since shows.
+    /// Whether an assignment leaves the value as it is, byte for byte; as [`Coercion::call`] otherwise. A number may
+    /// get more decimal places, which a column that was widened since shows.
     pub fn leaves(&self, value: Datum, modifier: i32) -> bool {
         // SAFETY: both are values of the type, which is stored so. One boundary carries the ERROR of either, which at a
         // column a call is a good part of the time.
@@ -62,7 +62,8 @@ impl Coercion {
     /// An ERROR leaves by longjmp.
     unsafe fn call_raw(&self, value: Datum, modifier: i32) -> Datum {
         let (collation, modifier) = (pg_sys::DEFAULT_COLLATION_OID, Datum::from(modifier));
-        // SAFETY: a length coercion takes a value of its type, the modifier and, of three, whether the cast is explicit.
+        // SAFETY: a length coercion takes a value of its type, the modifier and, of three, whether the cast is
+        // explicit.
         unsafe {
             if self.takes_explicitness {
                 raw::FunctionCall3Coll(self.function, collation, value, modifier, Datum::from(false))

@@ -1,5 +1,5 @@
-//! Values of keys, from what a person types. No code of a table's owner runs: domains are replaced by what they are made
-//! of, and types that cannot be read in that way are refused.
+//! Values of keys, from what a person types. No code of a table's owner runs: domains are replaced by what they are
+//! made of, and types that cannot be read in that way are refused.
 
 use pgrx::pg_sys::{self, Datum, Oid};
 
@@ -36,7 +36,8 @@ impl KeyType {
         matches!(self.codec, Codec::Array(_) | Codec::Composite(_) | Codec::Json | Codec::Jsonb)
     }
 
-    /// The value that `item` describes, `None` for NULL; what is wrong with it otherwise. An input function raises an ERROR.
+    /// The value that `item` describes, `None` for NULL; what is wrong with it otherwise. An input function raises an
+    /// ERROR.
     pub fn read(&self, item: Item<'_>) -> Result<Option<Datum>, String> {
         let mut result = Ok(None);
         // Dates and times are read as the session reads them; the trail's own form is the same for every session.

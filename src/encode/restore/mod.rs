@@ -4,8 +4,8 @@
 //! where the image holds no value (masked, hashed, omitted, capped, unreadable) an error names the column.
 //! What it cannot restore is what has gone from the catalogs since: a role, a table, an enum label by name.
 //!
-//! An image is hostile: any role may write one and pass it. [`value`] says how values are made of it, [`target`] what they
-//! have to comply with, as if they were assigned to the column.
+//! An image is hostile: any role may write one and pass it. [`value`] says how values are made of it, [`target`] what
+//! they have to comply with, as if they were assigned to the column.
 
 mod array;
 mod composite;
@@ -85,7 +85,8 @@ unsafe fn row(fcinfo: FunctionCallInfo) -> Datum {
         }
     });
     for column in plan.constrained() {
-        // What comes from the base is valid; without one, a domain may refuse the NULL of a column that the image lacks.
+        // What comes from the base is valid; without one, a domain may refuse the NULL of a column that the image
+        // lacks.
         let is_given = || pairs.binary_search_by(|(name, _)| key_order(name, &column.name)).is_ok();
         if (header.is_none() || is_given())
             && let Err(problem) = column.target.verify(&column.codec, row.get(column.index))

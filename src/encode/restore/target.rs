@@ -204,7 +204,8 @@ impl Input {
     }
 }
 
-/// The type whose text the encoder writes, which is another one where a type's own text is ambiguous. It is stored alike.
+/// The type whose text the encoder writes, which is another one where a type's own text is ambiguous. It is stored
+/// alike.
 fn written_as(base: Oid) -> Oid {
     match base {
         pg_sys::REGPROCOID => pg_sys::REGPROCEDUREOID,

@@ -7,8 +7,8 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use super::super::pin;
 use super::{Problem, memory};
 
-/// The value whose text this is, by an input function. The settings that are pinned for it stay pinned, whatever code it
-/// runs.
+/// The value whose text this is, by an input function. The settings that are pinned for it stay pinned, whatever code
+/// it runs.
 ///
 /// # Safety
 /// The function must be an input function and `parameter` what it takes beside the text.

@@ -26,8 +26,8 @@ struct Window {
     part: Arc<Mutex<Part>>,
 }
 
-/// Reads the whole of `stream`, which is the file of that size whose end `tail` fetches (start, length), and returns the
-/// number of its rows.
+/// Reads the whole of `stream`, which is the file of that size whose end `tail` fetches (start, length), and returns
+/// the number of its rows.
 pub fn check(
     stream: &mut dyn Read,
     size: u64,

@@ -5,8 +5,8 @@
 //!
 //! What is encrypted has to open everywhere. DuckDB 1.5 and 2.0 take one key for the footer and all columns, columns
 //! without nesting, and one page a column in every row group: with more of either, it computes other authenticated data
-//! than the writer did (and where a filter skips rows: README.md). Spark and pyarrow would take anything. So the schema is flat, lists being JSON, and row groups
-//! are small enough that a column of one is a page.
+//! than the writer did (and where a filter skips rows: README.md). Spark and pyarrow would take anything. So the schema
+//! is flat, lists being JSON, and row groups are small enough that a column of one is a page.
 
 mod batch;
 mod check;
@@ -43,7 +43,8 @@ const ROW_GROUP: usize = 32_768;
 const ROW_GROUP_BYTES: usize = 24 << 20;
 /// Bytes at which a page or a dictionary would end.
 const WHOLE_ROW_GROUP: usize = 1 << 30;
-/// Columns whose values seldom repeat, but begin as the one before: what differs is stored, which saves a tenth of the file.
+/// Columns whose values seldom repeat, but begin as the one before: what differs is stored, which saves a tenth of the
+/// file.
 const DISTINCT: [&str; 6] = ["event_id", "summary", "entity_id", "old_values", "new_values", "parameters"];
 /// Columns that count up.
 const ASCENDING: [&str; 4] = ["occurred_at", "transaction_id", "context_id", "writer_transaction_id"];

@@ -21,8 +21,8 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Appends the event to the file and returns its time. A reference that leads nowhere, because retention has let its
-    /// row go, leaves its columns null, as the view does.
+    /// Appends the event to the file and returns its time. A reference that leads nowhere, because retention has let
+    /// its row go, leaves its columns null, as the view does.
     pub fn append<W: Write + Send>(
         &mut self,
         event: &Event<'_>,

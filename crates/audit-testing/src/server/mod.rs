@@ -1,7 +1,7 @@
 //! Private PostgreSQL servers: each with its own cluster in a temporary directory, removed when the server is dropped.
 //!
-//! The installation is that of `AUDIT_PG_TREE`, which `pgrx-config/tree` makes. PostgreSQL refuses to run as root: then its
-//! processes run as the user `postgres`, and psql and the other clients as the user of the tests.
+//! The installation is that of `AUDIT_PG_TREE`, which `pgrx-config/tree` makes. PostgreSQL refuses to run as root: then
+//! its processes run as the user `postgres`, and psql and the other clients as the user of the tests.
 
 use std::fs;
 use std::net::TcpListener;
@@ -21,7 +21,8 @@ pub use process::{expect_success, is_alive, signal};
 use installation::{as_server, clone_template, read, repository, temporary_directory};
 use process::{children, with_input};
 
-/// A running server. Local connections as any role are trusted; TCP needs `listen_addresses` and a role with a password.
+/// A running server. Local connections as any role are trusted; TCP needs `listen_addresses` and a role with a
+/// password.
 pub struct Server {
     directory: PathBuf,
     port: u16,
