@@ -56,7 +56,7 @@ END;
 
 WITH chapters (place, title, names) AS (VALUES
     (1, 'What is audited',
-        '{enable,disable,enable_schema,disable_schema,baseline,tables,coverage,status,uninstall}'::text[]),
+        '{enable,disable,enable_schema,disable_schema,baseline,tables,schemas,coverage,status,uninstall}'::text[]),
     (2, 'Who and why',
         '{set_context}'),
     (3, 'Reading the trail',
