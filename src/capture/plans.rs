@@ -38,7 +38,7 @@ pub fn register() {
 ///
 /// # Safety
 /// The relation must be open, inside a transaction.
-#[inline]
+#[inline(always)]
 pub unsafe fn of(target: pg_sys::Relation) -> &'static mut Plan {
     // SAFETY: the relation is open; the plan used last is in its place as long as nothing has marked it stale.
     unsafe {

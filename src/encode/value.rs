@@ -15,43 +15,35 @@ use crate::pg::raw;
 /// `value` must be of the codec's type. Allocates in the current memory context, may raise an ERROR by
 /// longjmp (out of memory, cancelled), never because of the value.
 pub unsafe fn write(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
-    match codec {
-        Codec::Bool => return Kind::of(value.value() as u8 != 0),
-        Codec::Int2 => return integer(writer, i64::from(value.value() as i16)),
-        Codec::Int4 => return integer(writer, i64::from(value.value() as i32)),
-        Codec::Int8 => return integer(writer, value.value() as i64),
-        Codec::Float4 => return float4(writer, f32::from_bits(value.value() as u32)),
-        Codec::Float8 => return float8(writer, f64::from_bits(value.value() as u64)),
-        Codec::Char => irregular::char(writer, value.value() as u8),
-        Codec::Date => time::date(writer, value.value() as i32),
-        Codec::Time => time::time(writer, value.value() as i64),
-        Codec::Timestamp => time::timestamp(writer, value.value() as i64, b""),
-        Codec::TimestampTz => time::timestamp(writer, value.value() as i64, b"+00:00"),
-        Codec::Money => money(writer, value.value() as i64),
-        // SAFETY: the value is of the codec's type.
-        _ => return unsafe { referenced(writer, codec, value) },
-    }
-    Kind::String
-}
-
-/// Writes a value of the codecs that [`write`] has not written.
-///
-/// # Safety
-/// As [`write`].
-#[inline(always)]
-unsafe fn referenced(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
-    // SAFETY: the codec says what the datum points to.
+    // One match: taken apart into functions it costs one in a hundred instructions of a row.
+    // SAFETY: the codec says how the datum is passed.
     unsafe {
         match codec {
+            Codec::Bool => return Kind::of(value.value() as u8 != 0),
+            Codec::Int2 => return integer(writer, i64::from(value.value() as i16)),
+            Codec::Int4 => return integer(writer, i64::from(value.value() as i32)),
+            Codec::Int8 => return integer(writer, value.value() as i64),
+            Codec::Float4 => return float4(writer, f32::from_bits(value.value() as u32)),
+            Codec::Float8 => return float8(writer, f64::from_bits(value.value() as u64)),
             Codec::Numeric => return numeric(writer, packed(value)),
             Codec::Text => writer.push(packed(value)),
             Codec::Name => writer.push(core::ffi::CStr::from_ptr(value.cast_mut_ptr()).to_bytes()),
+            Codec::Char => irregular::char(writer, value.value() as u8),
             Codec::Uuid => uuid(writer, core::slice::from_raw_parts(value.cast_mut_ptr(), 16)),
-            Codec::Bytea => bytea(writer, packed(value)),
+            Codec::Bytea => {
+                writer.push(b"\\x");
+                marker::hexadecimal(writer, packed(value));
+            }
+            Codec::Date => time::date(writer, value.value() as i32),
+            Codec::Time => time::time(writer, value.value() as i64),
             Codec::TimeTz => {
                 let value = value.cast_mut_ptr::<pg_sys::TimeTzADT>();
-                time_with_zone(writer, (*value).time, (*value).zone);
+                time::time(writer, (*value).time);
+                time::zone(writer, (*value).zone);
             }
+            Codec::Timestamp => time::timestamp(writer, value.value() as i64, b""),
+            Codec::TimestampTz => time::timestamp(writer, value.value() as i64, b"+00:00"),
+            Codec::Money => money(writer, value.value() as i64),
             Codec::Interval(function) => return irregular::interval(writer, *function, value),
             Codec::Query { output, input } => return query::write(writer, *output, *input, value),
             Codec::Address { output: function, is_network } => {
@@ -67,8 +59,6 @@ unsafe fn referenced(writer: &mut Writer, codec: &Codec, value: Datum) -> Kind {
             Codec::Named(function) => pin::with_names(|| output(writer, *function, value)),
             Codec::Foreign(function) => return foreign::output(writer, *function, value),
             Codec::Opaque(codec) => return write(writer, codec, value),
-            Codec::Bool | Codec::Int2 | Codec::Int4 | Codec::Int8 | Codec::Float4 | Codec::Float8 | Codec::Char => {}
-            Codec::Date | Codec::Time | Codec::Timestamp | Codec::TimestampTz | Codec::Money => {}
         }
     }
     Kind::String
@@ -142,16 +132,6 @@ fn numeric(writer: &mut Writer, payload: &[u8]) -> Kind {
     }
     number::numeric(writer, payload);
     Kind::Number
-}
-
-fn bytea(writer: &mut Writer, bytes: &[u8]) {
-    writer.push(b"\\x");
-    marker::hexadecimal(writer, bytes);
-}
-
-fn time_with_zone(writer: &mut Writer, time: i64, zone: i32) {
-    time::time(writer, time);
-    time::zone(writer, zone);
 }
 
 fn uuid(writer: &mut Writer, bytes: &[u8]) {
