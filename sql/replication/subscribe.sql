@@ -44,6 +44,14 @@ ALTER TABLE audit_internal.gather_settings REPLICA IDENTITY NOTHING;
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.remote_nodes', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.gather_settings', '');
 
+-- A node without a row is none of them: events may arrive before the row of their node does, or without it.
+CREATE VIEW audit_internal.own_nodes AS
+SELECT n.node_id
+FROM audit_internal.nodes n
+WHERE NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = n.node_id);
+COMMENT ON VIEW audit_internal.own_nodes IS
+    'The nodes that are this database, now or before it was restored, copied or promoted; internal';
+
 CREATE FUNCTION audit_internal.is_copying() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
