@@ -17,6 +17,8 @@ pub enum Error {
     EvidenceChanged { table: String, operation: &'static str },
     /// A subscription applies something other than new events.
     AppliedChange { table: String, operation: &'static str },
+    /// A subscription inserts a row that the other server cannot have written.
+    AppliedRow { table: String, problem: String },
     /// An image has no value for a column.
     NoValue { column: String, why: String },
     /// The text is not a key of the table.
@@ -109,6 +111,12 @@ impl Error {
                 format!("a subscription cannot {operation} {table}"),
                 Some("A server may send new events, event types and parameters, as audit.publish publishes them.".into()),
                 Some("Drop the subscription and check what the server publishes.".into()),
+            ),
+            Error::AppliedRow { table, problem } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("a subscription cannot insert {table}: {problem}"),
+                None,
+                Some("Drop the subscription and check what the server publishes, and its clock.".into()),
             ),
             Error::NoValue { column, why } => (
                 ERRCODE_NO_DATA_FOUND,
