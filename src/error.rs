@@ -23,6 +23,8 @@ pub enum Error {
     EvidenceChanged { table: String, operation: &'static str },
     /// A subscription applies something other than new events.
     AppliedChange { table: String, operation: &'static str },
+    /// A subscription inserts a row that the other server cannot have written.
+    AppliedRow { table: String, problem: String },
     /// The image has a marker or nothing in place of the value; `why` is the DETAIL.
     NoValue { column: String, why: String },
     /// `audit.history` cannot read the text as values of the key's columns.
@@ -130,6 +132,12 @@ impl Error {
                 format!("a subscription cannot {operation} {table}"),
                 Some("A server may send new events, event types and parameters, as audit.publish publishes them.".into()),
                 Some("Drop the subscription and check what the server publishes.".into()),
+            ),
+            Error::AppliedRow { table, problem } => (
+                ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("a subscription cannot insert {table}: {problem}"),
+                None,
+                Some("Drop the subscription and check what the server publishes, and its clock.".into()),
             ),
             Error::NoValue { column, why } => (
                 ERRCODE_NO_DATA_FOUND,

@@ -1,7 +1,7 @@
 //! Many servers, one trail: sources publish, a central server subscribes, and nothing is lost, doubled or mixed up.
 
 use audit_testing::fleet::*;
-use audit_testing::server::wait_until;
+use audit_testing::server::{Server, wait_until};
 use audit_testing::trail;
 
 #[test]
@@ -246,6 +246,59 @@ fn a_role_with_replication_alone_copies_what_it_was_granted() {
     assert_eq!(error.as_db_error().unwrap().message(), "permission denied for function lock");
 }
 
+/// Tables of the same names and rows as the centre's, in a database that only looks like a trail, published as `fake` but for
+/// those that are `unpublished`.
+fn create_look_alike(source: &Server, centre: &Server, published: &[&str], unpublished: &[&str]) {
+    source.create_database("fake");
+    source.query("fake", "CREATE SCHEMA audit; CREATE SCHEMA audit_internal");
+    for table in [published, unpublished].concat() {
+        let columns = query(
+            centre,
+            &format!(
+                "SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+                 FROM pg_attribute a WHERE a.attrelid = '{table}'::regclass AND a.attnum > 0"
+            ),
+        );
+        let rows = query(centre, &format!("SELECT coalesce(json_agg(t), '[]') FROM {table} t"));
+        source.query(
+            "fake",
+            &format!(
+                "CREATE TABLE {table} ({columns}); ALTER TABLE {table} REPLICA IDENTITY FULL;
+                 INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, $json${rows}$json$)"
+            ),
+        );
+    }
+    source.query("fake", &format!("CREATE PUBLICATION fake FOR TABLE {}", published.join(", ")));
+}
+
+/// The connection of a subscription to [`create_look_alike`]'s database.
+fn fake_connection(source: &Server) -> String {
+    connection(source).replace("dbname=postgres", "dbname=fake")
+}
+
+fn subscribe_to_look_alike(source: &Server, centre: &Server) {
+    query(centre, &format!("CREATE SUBSCRIPTION fake CONNECTION '{}' PUBLICATION fake", fake_connection(source)));
+    wait_until("the tables are copied", || {
+        query(centre, "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'") == "0"
+    });
+}
+
+/// Runs a statement at the look-alike, which must stop the subscription with this message; it is then told to skip it.
+fn expect_refused(source: &Server, centre: &Server, attempt: &str, message: &str) {
+    let refusals = || centre.log().matches(message).count();
+    let before = refusals();
+    source.query("fake", attempt);
+    wait_until(&format!("{attempt}: {message}"), || refusals() > before);
+    query(centre, "ALTER SUBSCRIPTION fake DISABLE");
+    wait_until("the worker ends", || {
+        query(centre, "SELECT count(*) FROM pg_stat_subscription s WHERE s.subname = 'fake' AND s.pid IS NOT NULL")
+            == "0"
+    });
+    let lsn = source.query("fake", "SELECT pg_current_wal_lsn()");
+    query(centre, &format!("SELECT pg_replication_origin_advance(o.roname, '{lsn}') FROM pg_replication_origin o"));
+    query(centre, "ALTER SUBSCRIPTION fake ENABLE");
+}
+
 /// The apply worker once deleted and changed events at the centre, as it fires no statement triggers.
 #[test]
 fn a_hostile_source_changes_nothing_at_the_centre() {
@@ -255,28 +308,13 @@ fn a_hostile_source_changes_nothing_at_the_centre() {
         &centre,
         "CREATE TABLE orders (id int PRIMARY KEY); SELECT audit.enable('orders'), audit.gather(); INSERT INTO orders VALUES (1)",
     );
-    // A database that only looks like a trail, with tables of the same names and rows.
-    source.create_database("fake");
-    let fake = |sql: &str| source.query("fake", sql);
-    fake("CREATE SCHEMA audit; CREATE SCHEMA audit_internal");
-    for table in ["audit.events", "audit.event_types", "audit_internal.nodes", "audit_internal.table_settings"] {
-        let columns = query(
-            &centre,
-            &format!(
-                "SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
-                 FROM pg_attribute a WHERE a.attrelid = '{table}'::regclass AND a.attnum > 0"
-            ),
-        );
-        fake(&format!("CREATE TABLE {table} ({columns}); ALTER TABLE {table} REPLICA IDENTITY FULL"));
-        let rows = query(&centre, &format!("SELECT coalesce(json_agg(t), '[]') FROM {table} t"));
-        fake(&format!("INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, $json${rows}$json$)"));
-    }
-    fake("CREATE PUBLICATION fake FOR TABLE audit.events, audit.event_types, audit_internal.nodes");
-    let connection = connection(&source).replace("dbname=postgres", "dbname=fake");
-    query(&centre, &format!("CREATE SUBSCRIPTION fake CONNECTION '{connection}' PUBLICATION fake"));
-    wait_until("the tables are copied", || {
-        query(&centre, "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'") == "0"
-    });
+    create_look_alike(
+        &source,
+        &centre,
+        &["audit.events", "audit.event_types", "audit_internal.nodes"],
+        &["audit_internal.table_settings"],
+    );
+    subscribe_to_look_alike(&source, &centre);
     let everything = "SELECT md5(string_agg(t::text, '' ORDER BY t.event_id)) FROM audit.trail t
                       WHERE t.event <> 'evidence.load'";
     let before = query(&centre, everything);
@@ -294,26 +332,204 @@ fn a_hostile_source_changes_nothing_at_the_centre() {
         ),
         ("DELETE FROM audit_internal.nodes", "a subscription cannot delete audit_internal.nodes_all"),
     ] {
-        fake(attempt);
-        wait_until(attempt, || centre.log().contains(message));
-        query(&centre, "ALTER SUBSCRIPTION fake DISABLE");
-        wait_until("the worker ends", || {
-            query(&centre, "SELECT count(*) FROM pg_stat_subscription s WHERE s.subname = 'fake' AND s.pid IS NOT NULL")
-                == "0"
-        });
-        let lsn = fake("SELECT pg_current_wal_lsn()");
-        query(
-            &centre,
-            &format!("SELECT pg_replication_origin_advance(o.roname, '{lsn}') FROM pg_replication_origin o"),
-        );
-        query(&centre, "ALTER SUBSCRIPTION fake ENABLE");
+        expect_refused(&source, &centre, attempt, message);
     }
     query(&centre, "ALTER SUBSCRIPTION fake DISABLE");
     assert_eq!(query(&centre, everything), before);
     // Nor is the configuration of the centre anything that a server sends.
-    fake("CREATE PUBLICATION settings FOR TABLE audit_internal.table_settings");
+    source.query("fake", "CREATE PUBLICATION settings FOR TABLE audit_internal.table_settings");
+    let connection = fake_connection(&source);
     query(&centre, &format!("CREATE SUBSCRIPTION settings CONNECTION '{connection}' PUBLICATION settings"));
     wait_until("the copy is refused", || {
         centre.log().contains("a subscription cannot insert audit_internal.table_settings")
     });
+}
+
+/// An event without an id once crashed the apply worker, and with it the server, again and again.
+#[test]
+fn a_hostile_source_sends_no_rows_that_no_server_writes() {
+    let source = source("a");
+    let centre = start("centre");
+    query(
+        &centre,
+        "CREATE TABLE orders (id int PRIMARY KEY); SELECT audit.enable('orders'), audit.gather(); INSERT INTO orders VALUES (1);
+         SELECT audit.define_event_type('invoice.approved', parameters => '{\"amount\": \"numeric\", \"card\": \"text\"}')",
+    );
+    let partition =
+        query(&centre, "SELECT DISTINCT e.tableoid::regclass FROM audit.events e WHERE e.category = 'data'");
+    create_look_alike(
+        &source,
+        &centre,
+        &[
+            "audit.events",
+            "audit.event_types",
+            "audit.event_parameters",
+            "audit_internal.nodes",
+            "audit_internal.sessions",
+            "audit_internal.contexts",
+            "audit_internal.relations",
+            "audit_internal.events_overflow_all",
+        ],
+        &[&partition],
+    );
+    // Rows of the partition are the events', which the first copy would leave out.
+    source.query("fake", &format!("TRUNCATE {partition}; ALTER PUBLICATION fake ADD TABLE {partition}"));
+    // All that is copied is known, and the same.
+    subscribe_to_look_alike(&source, &centre);
+    let everything = "SELECT md5(string_agg(t::text, '' ORDER BY t.event_id)) FROM audit.trail t
+                      WHERE t.server = 'centre' AND t.event NOT IN ('evidence.load', 'config.change')";
+    let before = query(&centre, everything);
+    let coverage = query(&centre, "SELECT count(*) FROM audit.coverage");
+    // A row like the first of the table, but for these members.
+    let like = |table: &str, condition: &str, members: &str| {
+        format!(
+            "INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(r) || {members})).*
+             FROM (SELECT * FROM {table} WHERE {condition} LIMIT 1) r"
+        )
+    };
+    let forged = |members: &str| {
+        let members = format!("jsonb_build_object('node_id', 77, 'event_id', gen_random_uuid()) || '{members}'::jsonb");
+        like("audit.events", "event_type = 1", &members)
+    };
+    let of_partition = |target: &str, members: &str| {
+        forged(members).replacen("INSERT INTO audit.events", &format!("INSERT INTO {target}"), 1)
+    };
+    for (attempt, message) in [
+        (forged(r#"{"event_id": null}"#), r#"column "event_id" is null"#),
+        (forged(r#"{"node_id": null}"#), r#"column "node_id" is null"#),
+        (forged(r#"{"occurred_at": null}"#), r#"column "occurred_at" is null"#),
+        (like("audit_internal.contexts", "true", r#"'{"context_id": null}'::jsonb"#), r#"column "context_id" is null"#),
+        (like("audit_internal.nodes", "true", r#"'{"node_id": 77, "name": null}'::jsonb"#), r#"column "name" is null"#),
+        (forged(r#"{"occurred_at": "infinity"}"#), r#"column "occurred_at" is a time more than one day ahead"#),
+        (forged(r#"{"occurred_at": "0044-03-15 BC"}"#), r#"column "occurred_at" is a time before 2000"#),
+        (
+            like("audit_internal.sessions", "true", r#"'{"session_id": 5, "began_at": "infinity"}'::jsonb"#),
+            r#"column "began_at" is a time more than one day ahead"#,
+        ),
+        (forged(r#"{"parameters": 7}"#), r#"column "parameters" is not a JSON object"#),
+        (forged(r#"{"changes": "all"}"#), r#"column "changes" is neither a JSON array nor an object"#),
+        (forged(r#"{"changes": [7], "event_type": 2}"#), r#"column "changes" has names that are not strings"#),
+        (forged(r#"{"image": {"id": 1}}"#), r#"column "image" is not a JSON array"#),
+        (
+            like("audit_internal.contexts", "true", r#"'{"context_id": 5, "context": [1]}'::jsonb"#),
+            r#"column "context" is not a JSON object"#,
+        ),
+        (
+            like("audit_internal.relations", "true", r#"'{"relation_id": 5, "recorded_columns": [1]}'::jsonb"#),
+            r#"column "recorded_columns" is not a JSON array of strings"#,
+        ),
+        (of_partition(&partition, r#"{"retention_id": 5}"#), r#"column "retention_id" is not null"#),
+        (of_partition(&partition, r#"{"category": "forged"}"#), r#"column "category" is none of the categories"#),
+        (
+            of_partition("audit_internal.events_overflow_all", r#"{"retention_id": 5}"#),
+            "only this server writes to the overflow",
+        ),
+        // What is known is not replaced by something else that has its key.
+        (
+            like("audit.events", "event_type = 1", r#"'{"entity_id": "2"}'::jsonb"#),
+            "a row with this key and other content exists",
+        ),
+        (
+            like("audit_internal.contexts", "true", r#"'{"actor": "eve"}'::jsonb"#),
+            "a row with this key and other content exists",
+        ),
+        (
+            "INSERT INTO audit.event_types VALUES (500, 'invoice.sent', 'application', 'low', 'sent')".into(),
+            "500 is not the number of an application's event type",
+        ),
+        (
+            "INSERT INTO audit.event_types VALUES (5000, 'row.forged', 'application', 'low', 'forged')".into(),
+            r#"names that begin with "row." are reserved"#,
+        ),
+        (
+            "INSERT INTO audit.event_types VALUES (5000, 'invoice.sent', 'system', 'low', 'sent')".into(),
+            r#"category "system" is reserved"#,
+        ),
+        (
+            "INSERT INTO audit.event_types VALUES (5000, 'Invoice sent', 'application', 'low', 'sent')".into(),
+            r#"invalid event type name "Invoice sent""#,
+        ),
+        (
+            "INSERT INTO audit.event_parameters VALUES (1, 'note', 'text', true, false)".into(),
+            r#"parameter "note" of event type 1 is not one of an application's event type"#,
+        ),
+    ] {
+        expect_refused(&source, &centre, &attempt, message);
+    }
+
+    // Rows of the centre's own node are left out; first definitions hold.
+    let own = query(&centre, "SELECT s.node_id FROM audit.servers s WHERE s.is_own");
+    let contexts = "SELECT count(*) FROM audit_internal.contexts c WHERE c.actor = 'eve'";
+    source.query("fake", &forged(&format!(r#"{{"node_id": {own}, "entity_id": "forged"}}"#)));
+    source.query(
+        "fake",
+        &like("audit_internal.contexts", "true", "jsonb_build_object('actor', 'eve', 'context_id', context_id + 9)"),
+    );
+    source.query(
+        "fake",
+        "INSERT INTO audit.event_types VALUES (5000, 'invoice.sent', 'application', 'high', 'did not send', NULL, true);
+         INSERT INTO audit.event_parameters VALUES (5000, 'to', 'text', true, false), (5000, 'odd', 'no.type', true, false);
+         INSERT INTO audit.event_types SELECT event_type, name, category, 'high', phrase FROM audit.event_types WHERE name = 'invoice.approved';
+         INSERT INTO audit.event_parameters SELECT event_type, name, 'jsonb', true, name = 'card'
+         FROM audit.event_parameters WHERE name IN ('amount', 'card') AND event_type > 1000",
+    );
+    // A table of another server is not one of the centre's, whatever its lineage.
+    let history = "SELECT count(*) FROM audit.history('orders', '1')";
+    assert_eq!(query(&centre, history), "1");
+    source.query("fake", &like("audit_internal.relations", "true", r#"'{"node_id": 77}'::jsonb"#));
+    source.query("fake", &forged("{}"));
+    // Its own events arrive, those of a node that it has not sent included, and are nobody's gaps.
+    source.query("fake", &forged(r#"{"event_type": 81, "category": "system", "changes": null}"#));
+    source.query("fake", &forged(r#"{"entity_id": "the last one"}"#));
+    wait_until("the last event arrives", || {
+        query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = 'the last one'") == "1"
+    });
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit_internal.relations r WHERE r.node_id = 77"), "1");
+    assert_eq!(query(&centre, history), "1");
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.trail t WHERE t.entity_id = 'forged'"), "0");
+    assert_eq!(query(&centre, contexts), "0");
+    assert_eq!(
+        query(
+            &centre,
+            "SELECT string_agg(concat_ws(' ', t.name, t.risk, t.built_in, t.phrase), ', ' ORDER BY t.name)
+             FROM audit.event_types t WHERE t.event_type > 1000"
+        ),
+        "invoice.approved low f recorded invoice.approved of, invoice.sent high f recorded invoice.sent of"
+    );
+    assert_eq!(
+        query(
+            &centre,
+            "SELECT string_agg(concat_ws(' ', p.name, p.data_type, p.required, p.sensitive), ', ' ORDER BY p.name)
+             FROM audit.event_parameters p WHERE p.event_type > 1000"
+        ),
+        "amount numeric f f, card text f t, to text f f"
+    );
+    assert_eq!(
+        query(
+            &centre,
+            "SELECT count(*) FROM audit.trail t
+             WHERE t.event = 'config.change' AND t.parameters ->> 'setting' = 'event type of another server'"
+        ),
+        "3"
+    );
+    let log = centre.log();
+    for warning in [
+        "a subscription sends rows of this database to",
+        "event type \"invoice.approved\" of another server is defined otherwise here",
+        "parameter \"odd\" of event type 5000 of another server stays undeclared here",
+    ] {
+        assert!(log.contains(warning), "{warning}");
+    }
+    assert!(!log.contains("terminated by signal"));
+    // Readers have an answer also for what was accepted earlier.
+    assert_eq!(
+        query(
+            &centre,
+            "SELECT audit_internal.details('7') IS NULL, audit_internal.details('[1]') IS NULL,
+                    audit_internal.new_values(1, '[1, 2]', NULL, '[\"a\", {}]')"
+        ),
+        r#"t|t|{"1": 1, "2": 2}"#
+    );
+    assert_eq!(query(&centre, everything), before);
+    assert_eq!(query(&centre, "SELECT count(*) FROM audit.coverage"), coverage);
 }

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("capture", &["context", "store", "encode", "jsonb", "pg"]),
     ("record", &["context", "store", "encode", "jsonb", "pg"]),
     ("protection", &["store", "pg"]),
-    ("replication", &["context", "store", "pg"]),
+    ("replication", &["context", "store", "jsonb", "pg"]),
     ("retention", &["store", "encode", "pg"]),
     ("history", &["store", "encode", "jsonb", "pg"]),
     ("report", &["pg"]),

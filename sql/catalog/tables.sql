@@ -299,16 +299,6 @@ COMMENT ON COLUMN audit_internal.partition_parents.category IS
     'The category of the events in its partitions; null for the dictionaries, and for the overflow, which takes any';
 COMMENT ON COLUMN audit_internal.partition_parents.retention_id IS
     'The retention of the table that its partitions are dedicated to, null otherwise';
-INSERT INTO audit_internal.partition_parents (parent, category) VALUES
-    ('contexts', NULL),
-    ('sessions', NULL),
-    ('events_overflow', NULL),
-    ('events_data', 'data'),
-    ('events_read', 'read'),
-    ('events_security', 'security'),
-    ('events_schema', 'schema'),
-    ('events_system', 'system'),
-    ('events_application', 'application');
 
 CREATE TABLE audit_internal.partition_settings (
     parent             text PRIMARY KEY,

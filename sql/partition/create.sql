@@ -1,6 +1,12 @@
 -- Partitions: the tables that contain evidence. They are created at run time and are not members of the
 -- extension, so that pg_dump dumps them.
 
+-- Written without logical replication.
+SELECT audit_internal.upsert_config(ROW(p.parent, p.category, NULL)::audit_internal.partition_parents)
+FROM (VALUES ('contexts', NULL), ('sessions', NULL), ('events_overflow', NULL)) p (parent, category);
+SELECT audit_internal.upsert_config(ROW('events_' || c.category, c.category, NULL)::audit_internal.partition_parents)
+FROM unnest(audit_internal.categories()) c (category);
+
 CREATE FUNCTION audit_internal.partition_bounds(
     bound pg_node_tree,
     OUT since timestamptz,

@@ -25,7 +25,7 @@ BEGIN
         JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
         WHERE e.category = unseen_category
           AND e.event_type = audit_internal.event_type('table.unseen')
-          AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)
+          AND e.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o)
         ORDER BY r.lineage, e.occurred_at DESC
     LOOP
         CONTINUE WHEN EXISTS (
@@ -35,7 +35,8 @@ BEGIN
               AND e.occurred_at > unseen.occurred_at
               AND (e.node_id, e.relation_id) IN (
                   SELECT r.node_id, r.relation_id FROM audit_internal.relations r
-                  WHERE r.lineage = unseen.lineage));
+                  WHERE r.lineage = unseen.lineage
+                    AND r.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o)));
         object := unseen.object;
         reason := unseen.reason;
         since := unseen.occurred_at;
@@ -82,7 +83,7 @@ WITH covered AS MATERIALIZED (
     LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system'
       AND e.event_type = ANY (audit_internal.event_types('config.enable', 'config.disable'))
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)
+      AND e.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o)
     WINDOW later AS (PARTITION BY coalesce(r.lineage::text, e.entity) ORDER BY e.occurred_at, e.event_id)
 ), changed AS (
     SELECT r.lineage,
@@ -95,7 +96,7 @@ WITH covered AS MATERIALIZED (
     JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system'
       AND e.event_type = ANY (audit_internal.event_types('config.enable', 'config.disable', 'trigger.change'))
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)
+      AND e.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o)
 ), weakened AS (
     -- From the first event with a problem to the next event without one, or to the next audit.enable.
     SELECT c.object,
@@ -117,7 +118,7 @@ WITH covered AS MATERIALIZED (
     LEFT JOIN audit_internal.relations r ON r.node_id = e.node_id AND r.relation_id = e.relation_id
     WHERE e.category = 'system'
       AND e.event_type = audit_internal.event_type('audit.suspend')
-      AND e.node_id NOT IN (SELECT g.node_id FROM audit_internal.remote_nodes g)
+      AND e.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o)
     WINDOW earlier AS (PARTITION BY r.lineage ORDER BY e.occurred_at, e.event_id)
 ), suspended AS (
     -- Events of one table that follow each other within an hour are one interval.

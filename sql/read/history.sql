@@ -110,21 +110,24 @@ BEGIN ATOMIC
         JOIN pg_catalog.pg_database d ON d.oid = n.database_oid AND d.datname = current_database()
         WHERE r.relation_oid IN (SELECT a.relation FROM audit_internal.ancestry(target) a)
           AND n.system_identifier = (SELECT s.system_identifier FROM pg_control_system() s)
-          AND NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = n.node_id)
+          AND n.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o)
     ), by_name AS (
         SELECT r.lineage
         FROM audit_internal.relations r
         JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema_name
         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = r.table_name
         WHERE c.oid IN (SELECT a.relation FROM audit_internal.ancestry(target) a)
-          AND NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = r.node_id)
+          AND r.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o)
         ORDER BY r.since DESC LIMIT 1
     ), lineages AS (
         SELECT o.lineage FROM by_oid o
         UNION ALL
         SELECT b.lineage FROM by_name b WHERE NOT EXISTS (SELECT FROM by_oid)
     )
-    SELECT r.* FROM audit_internal.relations r WHERE r.lineage IN (SELECT l.lineage FROM lineages l);
+    SELECT r.*
+    FROM audit_internal.relations r
+    WHERE r.lineage IN (SELECT l.lineage FROM lineages l)
+      AND r.node_id IN (SELECT o.node_id FROM audit_internal.own_nodes o);
 END;
 COMMENT ON FUNCTION audit_internal.versions_of(regclass) IS
     'Rows of audit_internal.relations that are versions of this table; internal';

@@ -14,7 +14,8 @@ SELECT
     p.value #>> '{}' AS value_text,
     e.category
 FROM audit_internal.trail_events e
-CROSS JOIN LATERAL pg_catalog.jsonb_each(e.parameters) p
+CROSS JOIN LATERAL pg_catalog.jsonb_each(
+    CASE WHEN pg_catalog.jsonb_typeof(e.parameters) = 'object' THEN e.parameters END) p
 LEFT JOIN audit.event_parameters d ON d.event_type = e.event_type AND d.name = p.key;
 COMMENT ON VIEW audit.event_parameter_values IS
     'The parameters of events and, for row events, those of the statement: one row per value, with its '
@@ -63,6 +64,6 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT string_agg(p.key || ': ' || coalesce(audit_internal.shown(p.value), 'null'), ', '
                       ORDER BY p.key COLLATE "C")
-    FROM jsonb_each(parameters) p;
+    FROM jsonb_each(CASE WHEN jsonb_typeof(parameters) = 'object' THEN parameters END) p;
 END;
 COMMENT ON FUNCTION audit_internal.details(jsonb) IS 'Parameters as one line of text';

@@ -44,6 +44,14 @@ ALTER TABLE audit_internal.gather_settings REPLICA IDENTITY NOTHING;
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.remote_nodes', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.gather_settings', '');
 
+-- A node without a row is none of them: events may arrive before the row of their node does, or without it.
+CREATE VIEW audit_internal.own_nodes AS
+SELECT n.node_id
+FROM audit_internal.nodes n
+WHERE NOT EXISTS (SELECT FROM audit_internal.remote_nodes g WHERE g.node_id = n.node_id);
+COMMENT ON VIEW audit_internal.own_nodes IS
+    'The nodes that are this database, now or before it was restored, copied or promoted; internal';
+
 CREATE FUNCTION audit_internal.is_copying() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -272,47 +280,157 @@ $$;
 COMMENT ON FUNCTION audit_internal.record_remote_counts(text) IS
     'Records how many events of each other server are in a partition that is about to close';
 
--- Servers mostly agree on the number of an event type, which comes from its name; the definition that arrives
--- last holds. DELETE is not published: a parameter that is no longer declared stays. SECURITY DEFINER is safe
--- here: a trigger on a table of the trail; it stores the row and runs no code of the sender.
+-- Servers mostly agree on the number of an event type, which comes from its name. The first definition holds:
+-- what another server sends changes no definition that exists here. DELETE is not published. SECURITY
+-- DEFINER is safe here: a trigger on a table of the trail; it stores the row, checked, and runs no code of
+-- the sender.
 CREATE FUNCTION audit_internal.adopt_event_type() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- The name at the server that defined the type, which a central server in between may have lengthened.
+    defined_name text := regexp_replace(NEW.name, '#' || NEW.event_type || '$', '');
     known audit.event_types;
 BEGIN
     PERFORM audit_internal.lock('event_types');
     SELECT t.* INTO known FROM audit.event_types t WHERE t.event_type = NEW.event_type;
-    IF known.name <> NEW.name AND known.name <> NEW.name || '#' || NEW.event_type THEN
-        RAISE WARNING 'event type "%" of another server has the number of "%" and is shown under that name',
-            NEW.name, known.name;
+    IF NEW IS NOT DISTINCT FROM known THEN
         RETURN NULL;
-    ELSIF EXISTS (SELECT FROM audit.event_types t
-                  WHERE t.name = NEW.name AND t.event_type <> NEW.event_type) THEN
-        NEW.name := NEW.name || '#' || NEW.event_type;
     END IF;
-    IF NEW IS DISTINCT FROM known AND known.built_in IS NOT TRUE THEN
-        PERFORM audit_internal.upsert_config(NEW);
+    PERFORM audit_internal.check_adopted_type(NEW.event_type, defined_name, NEW.category, NEW.risk);
+    NEW.built_in := false;
+    NEW.phrase := format('recorded %s of', defined_name);
+    IF known.event_type IS NOT NULL THEN
+        IF regexp_replace(known.name, '#' || known.event_type || '$', '') <> defined_name THEN
+            RAISE WARNING
+                'event type "%" of another server has the number of "%" and is shown under that name',
+                NEW.name, known.name;
+        ELSIF (NEW.category, NEW.risk, NEW.description)
+              IS DISTINCT FROM (known.category, known.risk, known.description) THEN
+            RAISE WARNING 'event type "%" of another server is defined otherwise here and stays as it is',
+                NEW.name;
+        END IF;
+        RETURN NULL;
+    ELSIF EXISTS (SELECT FROM audit.event_types t WHERE t.name = NEW.name) THEN
+        NEW.name := defined_name || '#' || NEW.event_type;
     END IF;
+    PERFORM audit_internal.upsert_config(NEW);
+    PERFORM audit_internal.record_adoption(NEW.event_type, NEW.name, to_jsonb(NEW) - 'built_in');
     RETURN NULL;
 END;
 $$;
 COMMENT ON FUNCTION audit_internal.adopt_event_type() IS
-    'Trigger that adopts event types of other servers, which may be defined here already';
+    'Trigger that adopts event types of other servers that are not defined here';
 
--- SECURITY DEFINER is safe here: as audit_internal.adopt_event_type.
+-- Another server may define what audit.define_event_type does.
+CREATE FUNCTION audit_internal.check_adopted_type(
+    event_type integer,
+    name text,
+    category text,
+    risk text
+) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    no_parameters CONSTANT jsonb := '{}';
+    problem text;
+BEGIN
+    IF event_type IS NULL OR event_type < 1000 THEN
+        problem := format('%s is not the number of an application''s event type',
+                          coalesce(event_type::text, 'null'));
+    ELSE
+        BEGIN
+            PERFORM audit_internal.check_event_type(name, category, risk, no_parameters);
+        EXCEPTION WHEN null_value_not_allowed OR invalid_parameter_value OR reserved_name THEN
+            problem := sqlerrm;
+        END;
+    END IF;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'a subscription cannot insert audit.event_types: %', problem
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Drop the subscription and check what the server publishes.';
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION audit_internal.check_adopted_type(integer, text, text, text) IS
+    'Raises an error for an event type that no application of another server can have defined';
+
+CREATE FUNCTION audit_internal.record_adoption(event_type integer, name text, definition jsonb) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM audit_internal.emit(
+        'config.change',
+        parameters => jsonb_build_object(
+            'setting', 'event type of another server',
+            'value', jsonb_strip_nulls(definition)),
+        entity => 'event type ' || coalesce(name, event_type::text));
+END;
+$$;
+COMMENT ON FUNCTION audit_internal.record_adoption(integer, text, jsonb) IS
+    'Records that the definition of an event type came from another server';
+
+-- A parameter may arrive before its event type, as the first copies of both tables run side by side. A
+-- declaration that exists here changes in one way: the parameter becomes sensitive. It is never required, as
+-- applications of this server have not agreed to that. SECURITY DEFINER is safe here: as
+-- audit_internal.adopt_event_type.
 CREATE FUNCTION audit_internal.adopt_event_parameter() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    known audit.event_parameters;
+    declared_type text := NEW.data_type;
 BEGIN
     PERFORM audit_internal.lock('event_types');
-    IF NOT EXISTS (SELECT FROM audit.event_parameters p WHERE p = NEW) THEN
-        PERFORM audit_internal.upsert_config(NEW);
+    SELECT p.* INTO known
+    FROM audit.event_parameters p
+    WHERE p.event_type = NEW.event_type AND p.name = NEW.name;
+    IF NEW IS NOT DISTINCT FROM known THEN
+        RETURN NULL;
+    ELSIF NEW.event_type IS NULL OR NEW.event_type < 1000
+          OR EXISTS (SELECT FROM audit.event_types t WHERE t.event_type = NEW.event_type AND t.built_in)
+          OR NEW.name IS NULL OR NEW.name = '' OR NEW.name LIKE '$%'
+          OR NEW.data_type IS NULL OR NEW.sensitive IS NULL THEN
+        RAISE EXCEPTION
+            'a subscription cannot insert audit.event_parameters: '
+            'parameter "%" of event type % is not one of an application''s event type',
+            NEW.name, NEW.event_type
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Drop the subscription and check what the server publishes.';
     END IF;
+    NEW.required := coalesce(known.required, false);
+    BEGIN
+        NEW.data_type := audit_internal.parameter_type(NEW.name, declared_type);
+    EXCEPTION WHEN invalid_parameter_value THEN
+        -- Values are checked where they are recorded. Here the declaration is for readers only.
+        RAISE WARNING 'parameter "%" of event type % of another server stays undeclared here: %',
+            NEW.name, NEW.event_type, sqlerrm;
+        RETURN NULL;
+    END;
+    IF known.event_type IS NOT NULL THEN
+        IF (NEW.data_type, NEW.description) IS DISTINCT FROM (known.data_type, known.description) THEN
+            RAISE WARNING
+                'parameter "%" of event type % of another server is declared otherwise here '
+                'and stays as it is',
+                NEW.name, NEW.event_type;
+        END IF;
+        IF known.sensitive OR NOT NEW.sensitive THEN
+            RETURN NULL;
+        END IF;
+        known.sensitive := true;
+        NEW := known;
+    END IF;
+    PERFORM audit_internal.upsert_config(NEW);
+    PERFORM audit_internal.record_adoption(
+        NEW.event_type,
+        (SELECT t.name FROM audit.event_types t WHERE t.event_type = NEW.event_type),
+        jsonb_build_object('parameter', to_jsonb(NEW) - 'event_type'));
     RETURN NULL;
 END;
 $$;

@@ -105,7 +105,9 @@ SELECT e.occurred_at,
        audit_internal.parameter_number(e.event_parameters, 'rows')::bigint AS row_count,
        e.event_parameters->>'format' AS format,
        e.event_parameters->>'destination' AS destination,
-       audit_internal.details(e.event_parameters - ARRAY['rows', 'format', 'destination']) AS details,
+       audit_internal.details(
+           CASE WHEN jsonb_typeof(e.event_parameters) = 'object'
+                THEN e.event_parameters - ARRAY['rows', 'format', 'destination'] END) AS details,
        e.reason,
        e.application_name AS application,
        e.client_addr AS address,

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::jsonb::{Container, Value, Writer};
+use crate::jsonb::{Container, Kind, Value, Writer};
 
 /// The columns of the largest table (MaxTupleAttributeNumber).
 const MOST_COLUMNS: usize = 1664;
@@ -21,7 +21,7 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// The columns in jsonb's order of keys.
     pub fn pairs(self) -> impl Iterator<Item = (&'a [u8], Value<'a>)> {
-        let names = self.names.filter(|names| names.len() == self.values.len());
+        let names = self.names.filter(|names| names.len() == self.values.len() && has_only_strings(*names));
         let is_named = names.is_some();
         let places = PLACES.iter().map(|place| place.as_bytes()).filter(move |_| !is_named);
         names.into_iter().flat_map(Container::names).chain(places).zip(self.values.elements())
@@ -39,4 +39,9 @@ impl<'a> Row<'a> {
             writer.close(&mut object, kind);
         }
     }
+}
+
+/// What is not text would be written as a key all the same.
+fn has_only_strings(names: Container) -> bool {
+    names.elements().all(|name| name.kind == Kind::String)
 }

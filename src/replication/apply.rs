@@ -5,21 +5,25 @@
 //! trigger too. See sql/replication/subscribe.sql for the rest.
 //!
 //! A source may publish more than `audit.publish` does: changes and deletions of events, or rows of the configuration.
-//! Those are refused here, and the subscription stops with an error.
+//! Those are refused here, and the subscription stops with an error. So are rows that no server writes ([`check`]), and rows
+//! under the key of a stored one with other content. Rows of this database's own nodes are never inserted.
 
 use audit_model::{Category, Column};
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, Oid};
 use pgrx::spi::Spi;
-use pgrx::{FromDatum, IntoDatum};
+use pgrx::{FromDatum, IntoDatum, PgLogLevel, PgSqlErrorCode, function_name};
 
+use super::check::{self, Table};
 use crate::context;
 use crate::error::Error;
 use crate::pg::guard::entry_point;
-use crate::pg::relation;
+use crate::pg::local::Local;
 use crate::pg::scan::{self, Condition};
 use crate::pg::trigger::{Call, Operation};
+use crate::pg::{relation, version};
 use crate::store::partition::Parent;
-use crate::store::{append, namespace, open, partition};
+use crate::store::{append, dictionary, namespace, open, partition, remote};
 use audit_model::schema::{contexts, nodes, relations, sessions};
 
 entry_point!(audit_accept_row, pg_finfo_audit_accept_row, accept_row);
@@ -39,6 +43,12 @@ struct Copied {
     known: i64,
 }
 
+/// A tuple and its descriptor.
+type Tuple = (pg_sys::HeapTuple, pg_sys::TupleDesc);
+
+/// The node of another server whose row came last.
+static OTHER: Local<Option<i32>> = Local::new(None);
+static HAS_WARNED: Local<bool> = Local::new(false);
 static mut COPIED: Copied = Copied { accepted: 0, known: 0 };
 
 /// Whether the statement that inserts into `table` is the first copy of a subscription.
@@ -95,8 +105,9 @@ unsafe fn refuse(call: Call) -> ! {
     Error::AppliedChange { table, operation: call.operation.name() }.raise()
 }
 
-/// The trigger function on partitions: refuses changes and deletions that a subscription brings; accepts a row, leaves it out where it is known already, or routes it to the
-/// overflow where the partition has closed. A trigger with an argument routes every row there.
+/// The trigger function on partitions: refuses changes and deletions that a subscription brings, and rows that no server
+/// writes; accepts a row, leaves it out where it is known already, or routes it to the overflow where the partition has
+/// closed. A trigger with an argument routes every row there.
 ///
 /// # Safety
 /// Called by PostgreSQL.
@@ -114,17 +125,20 @@ unsafe fn accept_row(arguments: FunctionCallInfo) -> Datum {
         if call.operation != Operation::Insert {
             refuse(call);
         }
-        let is_event = name(table).starts_with(b"events");
-        if if is_event { is_known_event(table, row) } else { is_known_row(table, row) } {
+        let Some(kind) = Table::of_partition(relation::name(&(*(*table).rd_rel).relname)) else {
+            check::refuse((*table).rd_id, "it is no partition of events or of a dictionary".into())
+        };
+        check::row(table, kind, row);
+        if is_known(table, kind, row) {
             COPIED.known += 1;
             return Datum::null();
         }
         COPIED.accepted += 1;
-        if is_event && ((*call.data.tg_trigger).tgnargs > 0 || open::is_closed(table)) {
+        if kind == Table::Events && ((*call.data.tg_trigger).tgnargs > 0 || open::is_closed(table)) {
             route_to_overflow(row);
             return Datum::null();
         }
-        if !is_event && name(table).starts_with(b"nodes") {
+        if kind == Table::Nodes {
             record_remote_node(table, row);
         }
         Datum::from(row)
@@ -140,40 +154,69 @@ unsafe fn is_partition(table: pg_sys::Relation) -> bool {
     unsafe { namespace::owns((*(*table).rd_rel).relnamespace) && (*(*table).rd_rel).relispartition }
 }
 
+/// Whether a row is to be left out: it is here already, or it is said to be this database's own.
+///
 /// # Safety
-/// The table must be open while the name is used.
-unsafe fn name<'a>(table: pg_sys::Relation) -> &'a [u8] {
+/// The row must be of `partition`, which must be open and belong to `table`; the row must have been checked.
+unsafe fn is_known(partition: pg_sys::Relation, table: Table, row: pg_sys::HeapTuple) -> bool {
     // SAFETY: per the contract.
-    unsafe { relation::name(&(*(*table).rd_rel).relname) }
+    unsafe {
+        let (node, stored) = match table {
+            Table::Events | Table::Overflow => (Column::NodeId.number(), find_event(partition, row)),
+            _ => (NODE, find_entry(partition, table, row)),
+        };
+        match stored {
+            Stored::Same => true,
+            // Which of the two is the true one cannot be told here.
+            Stored::Other => check::refuse((*partition).rd_id, "a row with this key and other content exists".into()),
+            Stored::No => {
+                let node = scan::attribute(row, node, (*partition).rd_att).map_or(0, |node| node.value() as i32);
+                let is_own = is_own(node);
+                // An event may be in a partition that is dedicated to its table.
+                if is_own && table != Table::Events {
+                    warn_of_own_row(partition);
+                }
+                is_own
+            }
+        }
+    }
+}
+
+/// What is stored under the key of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    No,
+    Same,
+    Other,
 }
 
 /// Whether an event was captured here, or has been accepted before: in this partition, or in the overflow.
 ///
 /// # Safety
 /// The row must be of the open table, a partition of events.
-unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
-    // SAFETY: per the contract; the columns are never null.
+unsafe fn find_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> Stored {
+    // SAFETY: per the contract.
     unsafe {
         let columns = (*table).rd_att;
-        let value = |tuple, column: Column| scan::attribute(tuple, column.number(), columns).unwrap_or(Datum::null());
-        // Back from a server that gathers this one's events.
-        if value(row, Column::NodeId).value() as i32 == context::node() {
-            return true;
-        }
+        let Some(occurred_at) = scan::attribute(row, Column::OccurredAt.number(), columns) else { return Stored::No };
         let at = Condition {
             attribute: Column::OccurredAt.number(),
             procedure: Oid::from(pg_sys::F_TIMESTAMPTZ_EQ),
-            value: value(row, Column::OccurredAt),
+            value: occurred_at,
         };
-        let id = *value(row, Column::EventId).cast_mut_ptr::<[u8; 16]>();
-        [(*table).rd_id, partition::overflow()].into_iter().any(|place| {
-            let mut found = false;
-            scan::along_index(place, &at, |_, tuple| {
-                found = *value(tuple, Column::EventId).cast_mut_ptr::<[u8; 16]>() == id;
-                !found
+        let mut stored = Stored::No;
+        for place in [(*table).rd_id, partition::overflow()] {
+            scan::along_index(place, &at, |found, tuple| {
+                if is_same_value((row, columns), (tuple, found), Column::EventId.number()) {
+                    stored = compared((row, columns), (tuple, found), &[Column::RetentionId.number()]);
+                }
+                stored == Stored::No
             });
-            found
-        })
+            if stored != Stored::No {
+                break;
+            }
+        }
+        stored
     }
 }
 
@@ -181,26 +224,117 @@ unsafe fn is_known_event(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> boo
 ///
 /// # Safety
 /// The row must be of the open table, a partition of a dictionary.
-unsafe fn is_known_row(table: pg_sys::Relation, row: pg_sys::HeapTuple) -> bool {
-    // SAFETY: per the contract; the columns are never null.
+unsafe fn find_entry(partition: pg_sys::Relation, table: Table, row: pg_sys::HeapTuple) -> Stored {
+    let (attribute, procedure) = match table {
+        Table::Nodes => (NODE, pg_sys::F_INT4EQ),
+        Table::Relations => (ID, pg_sys::F_INT4EQ),
+        _ => (ID, pg_sys::F_INT8EQ),
+    };
+    // SAFETY: per the contract; the keys are of these types.
     unsafe {
-        let columns = (*table).rd_att;
-        let value = |tuple, number| scan::attribute(tuple, number, columns).unwrap_or(Datum::null());
-        let node = value(row, NODE).value() as i32;
-        let key = if name(table).starts_with(b"nodes") {
-            Condition { attribute: NODE, procedure: Oid::from(pg_sys::F_INT4EQ), value: value(row, NODE) }
-        } else if name(table).starts_with(b"relations") {
-            Condition { attribute: ID, procedure: Oid::from(pg_sys::F_INT4EQ), value: value(row, ID) }
-        } else {
-            Condition { attribute: ID, procedure: Oid::from(pg_sys::F_INT8EQ), value: value(row, ID) }
-        };
-        let mut found = false;
-        scan::along_index((*table).rd_id, &key, |_, tuple| {
-            found = value(tuple, NODE).value() as i32 == node;
-            !found
+        let columns = (*partition).rd_att;
+        let Some(value) = scan::attribute(row, attribute, columns) else { return Stored::No };
+        let key = Condition { attribute, procedure: Oid::from(procedure), value };
+        let mut stored = Stored::No;
+        scan::along_index((*partition).rd_id, &key, |found, tuple| {
+            if is_same_value((row, columns), (tuple, found), NODE) {
+                stored = compared((row, columns), (tuple, found), &[]);
+            }
+            stored == Stored::No
         });
-        found
+        stored
     }
+}
+
+/// Compares a row with a stored one of the same table but for some columns.
+///
+/// # Safety
+/// The tuples must be of the descriptors, those of tables with the same columns.
+unsafe fn compared(row: Tuple, stored: Tuple, except: &[i16]) -> Stored {
+    // SAFETY: the descriptor is live.
+    let count = unsafe { (*row.1).natts };
+    let mut columns = (1..=i16::try_from(count).unwrap_or(0)).filter(|number| !except.contains(number));
+    // SAFETY: per the contract.
+    match columns.all(|number| unsafe { is_same_value(row, stored, number) }) {
+        true => Stored::Same,
+        false => Stored::Other,
+    }
+}
+
+/// Whether two rows have the same value in a column. A jsonb from text need not have the bytes of one that capture wrote.
+///
+/// # Safety
+/// As [`compared`].
+unsafe fn is_same_value(row: Tuple, stored: Tuple, number: i16) -> bool {
+    // SAFETY: per the contract; the number is one of the descriptor's.
+    unsafe {
+        match (scan::attribute(row.0, number, row.1), scan::attribute(stored.0, number, stored.1)) {
+            (None, None) => true,
+            (Some(one), Some(other)) => {
+                let column = &*version::attribute(row.1, usize::try_from(number - 1).unwrap_or(0));
+                if column.atttypid == pg_sys::JSONBOID {
+                    let equal = Oid::from(pg_sys::F_JSONB_EQ);
+                    return pg_sys::OidFunctionCall2Coll(equal, Oid::INVALID, one, other).value() as u8 != 0;
+                }
+                match column.attlen {
+                    -1 => scan::payload(one) == scan::payload(other),
+                    _ if column.attbyval => one.value() == other.value(),
+                    length => {
+                        let length = usize::try_from(length).unwrap_or(0);
+                        let bytes = |value: Datum| core::slice::from_raw_parts(value.cast_mut_ptr::<u8>(), length);
+                        bytes(one) == bytes(other)
+                    }
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a node is this database, now or before it was restored, copied or promoted.
+///
+/// # Safety
+/// Must run inside a transaction that may write.
+unsafe fn is_own(node: i32) -> bool {
+    // A node of another server is never one of this database later.
+    if OTHER.get() == Some(node) {
+        return false;
+    }
+    let same = Condition { attribute: NODE, procedure: Oid::from(pg_sys::F_INT4EQ), value: Datum::from(node) };
+    // SAFETY: the condition is of the column's type; inside a transaction that may write.
+    let is_own = unsafe {
+        let mut is_known = node == context::node();
+        dictionary::rows(Parent::Nodes, &[same], |_, _| {
+            is_known = true;
+            false
+        });
+        is_known && !remote::has(node)
+    };
+    if !is_own {
+        OTHER.set(Some(node));
+    }
+    is_own
+}
+
+/// Says once that rows are left out that this database, whose they are said to be, does not have: retention has deleted
+/// them, or the other server has made them up.
+///
+/// # Safety
+/// The table must be open.
+unsafe fn warn_of_own_row(table: pg_sys::Relation) {
+    if HAS_WARNED.get() {
+        return;
+    }
+    HAS_WARNED.set(true);
+    // SAFETY: per the contract.
+    let table = namespace::qualified_name(unsafe { (*table).rd_id });
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_WARNING,
+        format!("a subscription sends rows of this database to {table} that this database does not have"),
+        function_name!(),
+    )
+    .set_detail("They are left out. Retention has deleted them, or the other server has made them up.")
+    .report(PgLogLevel::WARNING);
 }
 
 /// Puts an event into the overflow, from where maintenance takes it to its partition and counts it, and asks for that.
