@@ -224,16 +224,31 @@ LEFT JOIN pg_catalog.pg_event_trigger e ON e.evtname = w.name
 WHERE e.evtenabled IS DISTINCT FROM 'A'
 UNION ALL
 -- An enabled trigger BEFORE each statement of INSERT, UPDATE, DELETE and TRUNCATE has tgtype 62.
-SELECT 'evidence unprotected', format('audit_internal.%I', c.relname),
-       'the trigger reject_change is missing or not always enabled', NULL, NULL
+SELECT 'evidence unprotected', format('%I.%I', n.nspname, c.relname),
+       'the trigger reject_change is missing, conditional or not always enabled', NULL, NULL
 FROM pg_catalog.pg_class c
-WHERE c.relnamespace = 'audit_internal'::regnamespace AND c.relkind = 'r' AND c.relispartition
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname IN ('audit', 'audit_internal')
+  AND (c.relkind = 'p' OR c.relkind = 'r' AND c.relispartition)
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_trigger t
       WHERE t.tgrelid = c.oid
         AND t.tgfoid = 'audit_internal.reject_change'::regproc
         AND t.tgenabled = 'A'
-        AND t.tgtype = 62)
+        AND t.tgtype = 62
+        AND t.tgqual IS NULL)
+UNION ALL
+SELECT 'evidence unprotected', p.oid::regprocedure::text, 'the function is not the one that the extension installed',
+       NULL, NULL
+FROM (VALUES ('audit.capture_row'::regproc, 'audit_capture_row'),
+             ('audit.capture_truncate', 'audit_capture_truncate'),
+             ('audit_internal.reject_change', 'audit_reject_change'),
+             ('audit_internal.reject_insert', 'audit_reject_change'),
+             ('audit_internal.accept_row', 'audit_accept_row'),
+             ('audit_internal.refuse_applied', 'audit_refuse_applied')) f (function, symbol)
+JOIN pg_catalog.pg_proc p ON p.oid = f.function::oid
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE l.lanname <> 'c' OR p.prosrc <> f.symbol
 UNION ALL
 SELECT 'auditing off',
        concat_ws(' in ',

@@ -119,6 +119,12 @@ BEGIN
     END LOOP;
 END $$;
 SELECT * FROM alterations();
+-- A function that a superuser replaces shows.
+BEGIN;
+CREATE OR REPLACE FUNCTION audit_internal.reject_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+SELECT gap, object, detail FROM audit.coverage WHERE gap = 'evidence unprotected';
+ROLLBACK;
+SELECT count(*) FROM audit.coverage WHERE gap = 'evidence unprotected';
 
 -- Events cannot be forged: no role may call the functions that write them, and the trigger functions record nothing when called otherwise.
 CREATE ROLE regress_audit_forger;
