@@ -111,7 +111,8 @@ GRANT USAGE ON TYPE audit.trail, audit.changes, audit.archives TO audit_reader;
 -- Readers: the trail, its configuration, and the functions that read them.
 GRANT SELECT ON
     audit.events, audit.sessions, audit.event_types, audit.event_parameters, audit.holds, audit.archives,
-    audit.partitions, audit.trail, audit.changes, audit.event_parameter_values, audit.tables, audit.schemas, audit.coverage,
+    audit.partitions, audit.trail, audit.changes, audit.event_parameter_values, audit.tables, audit.schemas,
+    audit.coverage,
     audit.retention, audit.servers, audit.dashboard, audit.recent_high_risk, audit.error_groups,
     audit.report_data_changes, audit.report_user_access, audit.report_security_events, audit.report_exports,
     audit.report_admin_activity, audit.report_system_access
@@ -166,6 +167,7 @@ GRANT EXECUTE ON FUNCTION
 TO audit_admin;
 GRANT EXECUTE ON PROCEDURE audit.maintain(interval) TO audit_admin;
 GRANT SELECT ON
-    audit.tables, audit.schemas, audit.coverage, audit.retention, audit.servers, audit.partitions, audit.archives,
+    audit.tables, audit.schemas, audit.coverage, audit.retention, audit.servers, audit.partitions,
+    audit.archives,
     audit.holds, audit.event_types, audit.event_parameters
 TO audit_admin;

@@ -296,7 +296,8 @@ CREATE TABLE audit_internal.partition_parents (
 );
 COMMENT ON TABLE audit_internal.partition_parents IS 'The tables of this schema whose partitions divide time';
 COMMENT ON COLUMN audit_internal.partition_parents.category IS
-    'The category of the events in its partitions; null for the dictionaries, and for the overflow, which takes any';
+    'The category of the events in its partitions; null for the dictionaries, and for the overflow, which '
+    'takes any';
 COMMENT ON COLUMN audit_internal.partition_parents.retention_id IS
     'The retention of the table that its partitions are dedicated to, null otherwise';
 
@@ -307,13 +308,15 @@ CREATE TABLE audit_internal.partition_settings (
 COMMENT ON TABLE audit_internal.partition_settings IS
     'The time range of one partition of a partitioned table, where it is not the default of one month';
 
--- The state of a partition and what is known of it beside its bounds, which are in the catalog. A partition without a
--- row is open. What a row says of a closed partition is exact, because only move_rows and delete_rows write to one.
+-- The state of a partition and what is known of it other than its bounds, which pg_class has. A partition
+-- without a row is open. What a row says of a closed partition is exact, because only move_rows and
+-- delete_rows write to one.
 -- The states and what leads from one to another: docs/internals/partition-lifecycle.md.
 CREATE TABLE audit_internal.partition_catalog (
     partition_name    text PRIMARY KEY,
     parent            text NOT NULL,
-    state             text NOT NULL CHECK (state IN ('splitting', 'closed', 'merging', 'restored', 'default')),
+    state             text NOT NULL
+                      CHECK (state IN ('splitting', 'closed', 'merging', 'restored', 'default')),
     closed_at         timestamptz,
     events            bigint,
     first_at          timestamptz,
@@ -325,11 +328,12 @@ CREATE TABLE audit_internal.partition_catalog (
     restored_number   integer
 );
 COMMENT ON TABLE audit_internal.partition_catalog IS
-    'Partitions that are not simply open: their state, and the number and time range of the events of closed ones';
+    'Partitions that are not simply open: their state, and the number and time range of the events of closed '
+    'ones';
 COMMENT ON COLUMN audit_internal.partition_catalog.state IS
-    'splitting: open, and its end is being brought forward; closed: receives late events from the overflow only; '
-    'merging: filled from two closed partitions, which it has yet to replace; restored: loaded from an archive; '
-    'default: routes events of other servers to the overflow';
+    'splitting: open, and its end is being brought forward; closed: receives late events from the overflow '
+    'only; merging: filled from two closed partitions, which it has yet to replace; restored: loaded from an '
+    'archive; default: routes events of other servers to the overflow';
 COMMENT ON COLUMN audit_internal.partition_catalog.restored_number IS
     'Of a restored archive: the end of the partition''s name; its negative is the retention_id of its events';
 COMMENT ON COLUMN audit_internal.partition_catalog.lowest_context_id IS
@@ -463,7 +467,8 @@ SELECT pg_catalog.pg_extension_config_dump('audit.event_parameters', 'WHERE even
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.table_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.schema_settings', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.partition_settings', '');
-SELECT pg_catalog.pg_extension_config_dump('audit_internal.partition_parents', 'WHERE retention_id IS NOT NULL');
+SELECT pg_catalog.pg_extension_config_dump(
+    'audit_internal.partition_parents', 'WHERE retention_id IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('audit.archives', '');
 SELECT pg_catalog.pg_extension_config_dump('audit.holds', '');
 SELECT pg_catalog.pg_extension_config_dump('audit_internal.retention_settings', '');

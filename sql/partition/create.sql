@@ -4,7 +4,8 @@
 -- Written without logical replication.
 SELECT audit_internal.upsert_config(ROW(p.parent, p.category, NULL)::audit_internal.partition_parents)
 FROM (VALUES ('contexts', NULL), ('sessions', NULL), ('events_overflow', NULL)) p (parent, category);
-SELECT audit_internal.upsert_config(ROW('events_' || c.category, c.category, NULL)::audit_internal.partition_parents)
+SELECT audit_internal.upsert_config(
+    ROW('events_' || c.category, c.category, NULL)::audit_internal.partition_parents)
 FROM unnest(audit_internal.categories()) c (category);
 
 CREATE FUNCTION audit_internal.partition_bounds(

@@ -238,8 +238,8 @@ WHERE n.nspname IN ('audit', 'audit_internal')
         AND t.tgtype = 62
         AND t.tgqual IS NULL)
 UNION ALL
-SELECT 'evidence unprotected', p.oid::regprocedure::text, 'the function is not the one that the extension installed',
-       NULL, NULL
+SELECT 'evidence unprotected', p.oid::regprocedure::text,
+       'the function is not the one that the extension installed', NULL, NULL
 FROM (VALUES ('audit.capture_row'::regproc, 'audit_capture_row'),
              ('audit.capture_truncate', 'audit_capture_truncate'),
              ('audit_internal.reject_change', 'audit_reject_change'),

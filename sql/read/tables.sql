@@ -98,11 +98,14 @@ SELECT n.nspname::text AS schema_name,
        s.enabled_by
 FROM audit_internal.schema_settings s
 JOIN pg_catalog.pg_namespace n ON n.oid = s.schema_oid;
-COMMENT ON VIEW audit.schemas IS 'Schemas whose present and future tables are audited, with the options of new tables: one row per schema';
+COMMENT ON VIEW audit.schemas IS
+    'Schemas whose present and future tables are audited, one row per schema, with the options of new tables';
 COMMENT ON COLUMN audit.schemas.level IS 'minimal, standard or comprehensive';
 COMMENT ON COLUMN audit.schemas.operations IS 'The operations that are recorded';
-COMMENT ON COLUMN audit.schemas.ignored_columns IS 'Columns whose values are not recorded, where a table has them';
-COMMENT ON COLUMN audit.schemas.redacted_columns IS 'Columns that are redacted where a table has them, as column: method';
+COMMENT ON COLUMN audit.schemas.ignored_columns IS
+    'Columns whose values are not recorded, where a table has them';
+COMMENT ON COLUMN audit.schemas.redacted_columns IS
+    'Columns that are redacted where a table has them, as column: method';
 COMMENT ON COLUMN audit.schemas.label_column IS 'The column whose value names a record, where a table has it';
 COMMENT ON COLUMN audit.schemas.enabled_at IS 'When audit.enable_schema was first called';
 COMMENT ON COLUMN audit.schemas.enabled_by IS 'The login that called it';
