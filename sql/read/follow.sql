@@ -58,6 +58,8 @@ BEGIN
                     place.event_id) > 0
        OR EXISTS (SELECT FROM jsonb_each(place.nodes) n
                   WHERE n.key !~ '^\d{1,10}$' OR jsonb_typeof(n.value) <> 'array' OR n.value->1 IS NULL
+                     -- Both are null for a node that is not this database's and has been read.
+                     OR n.value->0 = 'null' AND n.value->1 <> 'null'
                      OR EXISTS (SELECT FROM jsonb_array_elements_text(
                                     CASE WHEN jsonb_typeof(n.value) = 'array' THEN n.value END) b (bound)
                                 WHERE b.bound !~ '^\d{1,18}$')) THEN

@@ -79,6 +79,11 @@ SELECT count(*) FROM audit.follow('');
 \echo :SQLSTATE
 SELECT count(*) FROM audit.follow('{}');
 \echo :SQLSTATE
+-- A range without a beginning.
+SELECT jsonb_set(f.cursor::jsonb, ARRAY['nodes', (SELECT min(k) FROM jsonb_object_keys(f.cursor::jsonb->'nodes') k), '0'], 'null') AS without_beginning
+FROM audit.follow(max_rows => 1) f \gset
+SELECT count(*) FROM audit.follow(:'without_beginning');
+\echo :SQLSTATE
 SELECT count(*) FROM audit.follow('[1]');
 \echo :SQLSTATE
 SELECT f.* FROM (SELECT jsonb_set(r.cursor::jsonb, '{nodes}', '{"1": [0, "x"]}')::text AS cursor FROM reader r LIMIT 1) r CROSS JOIN LATERAL audit.follow(r.cursor) f;
