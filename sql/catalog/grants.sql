@@ -75,8 +75,11 @@ TO PUBLIC;
 GRANT EXECUTE ON FUNCTION audit.capture_row() TO PUBLIC;
 
 -- Functions of views: PostgreSQL checks EXECUTE for the role that reads the view, also for a user's view over
--- one of these that other roles read. No role has USAGE on the schema, so that no query can name them; each
--- computes its result from its arguments and the catalogs, or is read through one view only.
+-- one of these that other roles read. No role is granted USAGE on the schema, so that no query can name them.
+-- Each computes its result from its arguments and the catalogs, but for attribution, which reads contexts and
+-- sessions past privileges, and those that serve one view: unseen_rows, retention_overview and figures.
+-- Members
+-- of pg_read_all_data and pg_write_all_data have USAGE on every schema, and can call them (docs/security.md).
 GRANT EXECUTE ON FUNCTION
     audit_internal.attribution(integer, bigint),
     audit_internal.summary(text, text, text, text, text, integer, jsonb),

@@ -21,9 +21,9 @@ BEGIN
     END IF;
 END $$;
 
--- Schema audit is what people call and read; audit_internal is what it is made of. No role has USAGE on the
--- second, so that no query can name an object in it: its functions are reached through views and functions of
--- the first.
+-- Schema audit is what people call and read; audit_internal is what it is made of. No role is granted
+-- USAGE on the second (audit.publish grants it to the role of a central server), so that no query can name an
+-- object in it: its functions are reached through views and functions of the first.
 CREATE SCHEMA audit;
 COMMENT ON SCHEMA audit IS 'The audit trail of this database';
 CREATE SCHEMA audit_internal;
